@@ -1,0 +1,1 @@
+"""One file a command: its options as data, and what it prints."""

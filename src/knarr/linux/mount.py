@@ -1,0 +1,177 @@
+"""Mounts: the calls of mount(2) and of the descriptor-based API that followed it.
+
+A mount made by `fsmount` or `open_tree` with OPEN_TREE_CLONE is detached: it hangs nowhere, can be
+walked through its descriptor, and is gone when the descriptor is closed, however the process ends.
+`move_mount` attaches it.
+
+Man: mount(2), umount2(2), pivot_root(2), mount_setattr(2)
+Man: fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
+
+from knarr.linux import libc
+
+# <linux/mount.h>, flags of mount(2)
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_SYNCHRONOUS = 0x10
+MS_REMOUNT = 0x20
+MS_MANDLOCK = 0x40
+MS_DIRSYNC = 0x80
+MS_NOSYMFOLLOW = 0x100
+MS_NOATIME = 0x400
+MS_NODIRATIME = 0x800
+MS_BIND = 0x1000
+MS_MOVE = 0x2000
+MS_REC = 0x4000
+MS_SILENT = 0x8000
+MS_UNBINDABLE = 0x20000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
+MS_RELATIME = 0x200000
+MS_STRICTATIME = 0x1000000
+MS_LAZYTIME = 0x2000000
+
+# <sys/mount.h>, flags of umount2(2)
+MNT_FORCE = 0x1
+MNT_DETACH = 0x2
+UMOUNT_NOFOLLOW = 0x8
+
+# <linux/mount.h>, the descriptor-based calls
+FSOPEN_CLOEXEC = 0x1
+FSMOUNT_CLOEXEC = 0x1
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSCONFIG_SET_FD = 5
+FSCONFIG_CMD_CREATE = 6
+OPEN_TREE_CLONE = 0x1
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR__ATIME = 0x70
+MOUNT_ATTR_RELATIME = 0x0
+MOUNT_ATTR_NOATIME = 0x10
+MOUNT_ATTR_STRICTATIME = 0x20
+MOUNT_ATTR_NODIRATIME = 0x80
+MOUNT_ATTR_IDMAP = 0x100000
+MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+
+# <fcntl.h>
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+AT_SYMLINK_NOFOLLOW = 0x100
+AT_NO_AUTOMOUNT = 0x800
+
+
+class mount_attr(ctypes.Structure):  # noqa: N801 - the kernel's name
+    """What mount_setattr(2) changes; MOUNT_ATTR_SIZE_VER0 is 32 bytes."""
+
+    _fields_ = (
+        ("attr_set", c_uint64),
+        ("attr_clr", c_uint64),
+        ("propagation", c_uint64),
+        ("userns_fd", c_uint64),
+    )
+
+
+_mount = libc.function("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_umount2 = libc.function("umount2", c_char_p, c_int)
+_pivot_root = libc.syscall(
+    155 if os.uname().machine == "x86_64" else 41, "pivot_root", c_char_p, c_char_p
+)
+_open_tree = libc.syscall(428, "open_tree", c_int, c_char_p, c_uint)
+_move_mount = libc.syscall(429, "move_mount", c_int, c_char_p, c_int, c_char_p, c_uint)
+_fsopen = libc.syscall(430, "fsopen", c_char_p, c_uint)
+_fsconfig = libc.syscall(431, "fsconfig", c_int, c_uint, c_char_p, c_char_p, c_int)
+_fsmount = libc.syscall(432, "fsmount", c_int, c_uint, c_uint)
+_mount_setattr = libc.syscall(442, "mount_setattr", c_int, c_char_p, c_uint, c_void_p, c_size_t)
+
+
+def mount(
+    source: str | None, target: str, fstype: str | None, flags: int, data: str | None
+) -> None:
+    """Mount, remount, bind, move or change propagation, as `flags` say."""
+    _mount(_encode(source), os.fsencode(target), _encode(fstype), flags, _encode(data))
+
+
+def umount2(target: str, flags: int = 0) -> None:
+    """Unmount what is mounted at `target`."""
+    _umount2(os.fsencode(target), flags)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """Make `new_root` the root mount and hang the old one at `put_old`."""
+    _pivot_root(os.fsencode(new_root), os.fsencode(put_old))
+
+
+def open_tree(directory_fd: int, path: str, flags: int) -> int:
+    """Return a descriptor of the mount at `path`, or with OPEN_TREE_CLONE a detached copy."""
+    return _open_tree(directory_fd, os.fsencode(path), flags | OPEN_TREE_CLOEXEC)
+
+
+def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
+    """Attach a detached mount, or move an attached one."""
+    _move_mount(from_fd, os.fsencode(from_path), to_fd, os.fsencode(to_path), flags)
+
+
+def fsopen(fstype: str) -> int:
+    """Return a descriptor in which a new mount of `fstype` is configured."""
+    return _fsopen(os.fsencode(fstype), FSOPEN_CLOEXEC)
+
+
+def fsconfig_string(fs_fd: int, key: str, value: str) -> None:
+    """Set a parameter; the kernel takes at most 255 bytes of `value`."""
+    _fsconfig(fs_fd, FSCONFIG_SET_STRING, os.fsencode(key), os.fsencode(value), 0)
+
+
+def fsconfig_fd(fs_fd: int, key: str, descriptor: int) -> None:
+    """Set a parameter to an open file, which for path-like parameters names the place."""
+    _fsconfig(fs_fd, FSCONFIG_SET_FD, os.fsencode(key), None, descriptor)
+
+
+def fsconfig_flag(fs_fd: int, key: str) -> None:
+    """Set a parameter that takes no value."""
+    _fsconfig(fs_fd, FSCONFIG_SET_FLAG, os.fsencode(key), None, 0)
+
+
+def fsconfig_create(fs_fd: int) -> None:
+    """Make the superblock from the parameters set so far."""
+    _fsconfig(fs_fd, FSCONFIG_CMD_CREATE, None, None, 0)
+
+
+def fsmount(fs_fd: int, attributes: int = 0) -> int:
+    """Return a detached mount of what `fs_fd` configured, with MOUNT_ATTR_… `attributes`."""
+    return _fsmount(fs_fd, FSMOUNT_CLOEXEC, attributes)
+
+
+def mount_setattr(
+    directory_fd: int,
+    path: str,
+    flags: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
+) -> None:
+    """Change attributes of the mount at `path`, with AT_RECURSIVE of all mounts below it too."""
+    attributes = mount_attr(attr_set, attr_clr, propagation, userns_fd)
+    size = ctypes.sizeof(attributes)
+    _mount_setattr(directory_fd, os.fsencode(path), flags, ctypes.byref(attributes), size)
+
+
+def _encode(text: str | None) -> bytes | None:
+    return None if text is None else os.fsencode(text)
