@@ -1,0 +1,81 @@
+"""Where everything lies, from two directories: the root, which stays, and run, gone at reboot.
+
+<root>/knarr.db                 all that can be listed
+<root>/images/                  an OCI layout
+<root>/layers/<chain>/          unpacked layers
+<root>/containers/<id>/         config.json, upper, work, log, hosts, task.json
+<root>/volumes/<name>/_data
+<root>/journal/                 one locked file for each operation under way
+<run>/containers/<id>/          control socket, the supervisor's lock, the mount point
+<run>/boot_id                   the boot in which a command last looked for what it left
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class Paths:
+    """The names below one root and one run directory. Makes nothing but `prepare`."""
+
+    __slots__ = (
+        "boot_id_path",
+        "containers_dir",
+        "database_path",
+        "images_dir",
+        "journal_dir",
+        "layers_dir",
+        "root",
+        "run",
+        "tasks_dir",
+        "volumes_dir",
+    )
+
+    def __init__(self, root: str | None = None, run: str | None = None) -> None:
+        """Take `root` and `run`, or what the environment says, or where the user may write."""
+        self.root = os.path.abspath(root or os.environ.get("KNARR_ROOT") or default_root())
+        self.run = os.path.abspath(run or os.environ.get("KNARR_RUN") or default_run())
+        self.database_path = f"{self.root}/knarr.db"
+        self.images_dir = f"{self.root}/images"
+        self.layers_dir = f"{self.root}/layers"
+        self.containers_dir = f"{self.root}/containers"
+        self.volumes_dir = f"{self.root}/volumes"
+        self.journal_dir = f"{self.root}/journal"
+        self.tasks_dir = f"{self.run}/containers"
+        self.boot_id_path = f"{self.run}/boot_id"
+
+    def prepare(self) -> None:
+        """Make the directories that every command expects. Two stat calls when they exist."""
+        if not os.path.isdir(self.journal_dir):
+            os.makedirs(self.root, 0o711, exist_ok=True)
+            for directory in (
+                self.images_dir, self.layers_dir, self.containers_dir, self.volumes_dir,
+                self.journal_dir,
+            ):  # fmt: skip
+                os.makedirs(directory, 0o711, exist_ok=True)
+        if not os.path.isdir(self.tasks_dir):
+            os.makedirs(self.run, 0o711, exist_ok=True)
+            os.makedirs(self.tasks_dir, 0o711, exist_ok=True)
+
+    def container(self, container_id: str) -> str:
+        """Return the directory in which a container keeps what outlives a reboot."""
+        return f"{self.containers_dir}/{container_id}"
+
+    def task(self, container_id: str) -> str:
+        """Return the directory in which a running container is reached."""
+        return f"{self.tasks_dir}/{container_id}"
+
+
+def default_root() -> str:
+    """Return where records and files are kept when nobody says."""
+    if os.geteuid() == 0:
+        return "/var/lib/knarr"
+    home = os.environ.get("XDG_DATA_HOME") or f"{os.path.expanduser('~')}/.local/share"
+    return f"{home}/knarr"
+
+
+def default_run() -> str:
+    """Return where sockets and locks are kept when nobody says."""
+    if os.geteuid() == 0:
+        return "/run/knarr"
+    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/tmp/knarr-run-{os.geteuid()}'}/knarr"
