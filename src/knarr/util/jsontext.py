@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_json: Any
 try:
-    import _json
+    _json = __import__("_json")
 except ImportError:  # pragma: no cover - another implementation of Python
-    _json = None  # type: ignore[assignment]
+    _json = None
 
 WHITESPACE = " \t\n\r"
 
@@ -71,18 +72,9 @@ if _json is not None:
     _scan: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context())
 
     def _encoder(sort_keys: bool) -> Callable[[object, int], tuple[str, ...]]:  # noqa: FBT001
-        markers: dict[int, object] = {}
-        string = _json.encode_basestring_ascii
+        skip_keys, allow_nan, string = False, False, _json.encode_basestring_ascii
         made: Callable[[object, int], tuple[str, ...]] = _json.make_encoder(
-            markers,
-            _refuse,
-            string,
-            None,
-            ":",
-            ",",
-            sort_keys,
-            False,
-            False,  # noqa: FBT003 - C
+            {}, _refuse, string, None, ":", ",", sort_keys, skip_keys, allow_nan
         )
         return made
 
