@@ -1,0 +1,198 @@
+"""The names of all commands, where each lives, and one line about it.
+
+This is all that `knarr --help` and finding a command need; no command is imported for it. A test
+holds the lines against the commands themselves.
+"""
+
+from __future__ import annotations
+
+# name → (module of knarr.cli.commands, one line); those of every day first.
+COMMON: dict[str, tuple[str, str]] = {
+    "run": ("run", "Create and run a new container from an image"),
+    "exec": ("exec", "Execute a command in a running container"),
+    "ps": ("ps", "List containers"),
+    "build": ("build", "Build an image from a Dockerfile"),
+    "images": ("images", "List images"),
+    "version": ("version", "Show the knarr version information"),
+    "info": ("info", "Display system-wide information"),
+}
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "attach": (
+        "attach",
+        "Attach local standard input, output, and error streams to a running container",
+    ),
+    "commit": ("commit", "Create a new image from a container's changes"),
+    "completion": ("completion", "Generate the autocompletion script for a shell"),
+    "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
+    "create": ("create", "Create a new container"),
+    "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
+    "export": ("export", "Export a container's filesystem as a tar archive"),
+    "help": ("help", "Show the help of a command"),
+    "history": ("history", "Show the history of an image"),
+    "import": ("import_", "Import the contents from a tarball to create a filesystem image"),
+    "inspect": ("inspect", "Return low-level information on knarr objects"),
+    "kill": ("kill", "Kill one or more running containers"),
+    "load": ("load", "Load an image from a tar archive or STDIN"),
+    "logs": ("logs", "Fetch the logs of a container"),
+    "pause": ("pause", "Pause all processes within one or more containers"),
+    "port": ("port", "List port mappings or a specific mapping for the container"),
+    "rename": ("rename", "Rename a container"),
+    "restart": ("restart", "Restart one or more containers"),
+    "rm": ("rm", "Remove one or more containers"),
+    "rmi": ("rmi", "Remove one or more images"),
+    "save": ("save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
+    "start": ("start", "Start one or more stopped containers"),
+    "stats": ("stats", "Display a live stream of container(s) resource usage statistics"),
+    "stop": ("stop", "Stop one or more running containers"),
+    "tag": ("tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+    "top": ("top", "Display the running processes of a container"),
+    "unpause": ("unpause", "Unpause all processes within one or more containers"),
+    "update": ("update", "Update configuration of one or more containers"),
+    "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
+}
+
+# One line about each command that is reached by its group alone.
+GROUPED: dict[str, str] = {
+    "builder_prune": "Remove build cache",
+    "container_inspect": "Display detailed information on one or more containers",
+    "container_prune": "Remove all stopped containers",
+    "image_inspect": "Display detailed information on one or more images",
+    "image_prune": "Remove unused images",
+    "network_connect": "Connect a container to a network",
+    "network_create": "Create a network",
+    "network_disconnect": "Disconnect a container from a network",
+    "network_inspect": "Display detailed information on one or more networks",
+    "network_ls": "List networks",
+    "network_prune": "Remove all unused networks",
+    "network_rm": "Remove one or more networks",
+    "system_df": "Show disk usage",
+    "system_prune": "Remove unused data",
+    "volume_create": "Create a volume",
+    "volume_inspect": "Display detailed information on one or more volumes",
+    "volume_ls": "List volumes",
+    "volume_prune": "Remove unused local volumes",
+    "volume_rm": "Remove one or more volumes",
+}
+
+# group → (one line, {name: module}). Several names of one module are aliases, the first one shown.
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {
+    "builder": (
+        "Manage builds",
+        {"build": "build", "prune": "builder_prune"},
+    ),
+    "container": (
+        "Manage containers",
+        {
+            "attach": "attach",
+            "commit": "commit",
+            "cp": "cp",
+            "create": "create",
+            "diff": "diff",
+            "exec": "exec",
+            "export": "export",
+            "inspect": "container_inspect",
+            "kill": "kill",
+            "logs": "logs",
+            "ls": "ps",
+            "list": "ps",
+            "ps": "ps",
+            "pause": "pause",
+            "port": "port",
+            "prune": "container_prune",
+            "rename": "rename",
+            "restart": "restart",
+            "rm": "rm",
+            "remove": "rm",
+            "run": "run",
+            "start": "start",
+            "stats": "stats",
+            "stop": "stop",
+            "top": "top",
+            "unpause": "unpause",
+            "update": "update",
+            "wait": "wait",
+        },
+    ),
+    "image": (
+        "Manage images",
+        {
+            "build": "build",
+            "history": "history",
+            "import": "import_",
+            "inspect": "image_inspect",
+            "load": "load",
+            "ls": "images",
+            "list": "images",
+            "prune": "image_prune",
+            "rm": "rmi",
+            "remove": "rmi",
+            "save": "save",
+            "tag": "tag",
+        },
+    ),
+    "network": (
+        "Manage networks",
+        {
+            "connect": "network_connect",
+            "create": "network_create",
+            "disconnect": "network_disconnect",
+            "inspect": "network_inspect",
+            "ls": "network_ls",
+            "list": "network_ls",
+            "prune": "network_prune",
+            "rm": "network_rm",
+            "remove": "network_rm",
+        },
+    ),
+    "system": (
+        "Manage knarr",
+        {"df": "system_df", "info": "info", "prune": "system_prune"},
+    ),
+    "volume": (
+        "Manage volumes",
+        {
+            "create": "volume_create",
+            "inspect": "volume_inspect",
+            "ls": "volume_ls",
+            "list": "volume_ls",
+            "prune": "volume_prune",
+            "rm": "volume_rm",
+            "remove": "volume_rm",
+        },
+    ),
+}
+
+
+def find(name: str) -> str | None:
+    """Return the module of the top-level command `name`."""
+    entry = COMMON.get(name) or COMMANDS.get(name)
+    return entry[0] if entry else None
+
+
+def line(module: str) -> str:
+    """Return the line about the command in `module`."""
+    for entries in (COMMON, COMMANDS):
+        for home, text in entries.values():
+            if home == module:
+                return text
+    return GROUPED[module]
+
+
+def paths(module: str) -> list[str]:
+    """Return every way to call the command in `module`, those in groups first."""
+    grouped = [
+        f"{group} {name}"
+        for group, (_, members) in GROUPS.items()
+        for name, home in members.items()
+        if home == module
+    ]
+    top = [name for table in (COMMON, COMMANDS) for name in table if table[name][0] == module]
+    return grouped + top
+
+
+def modules() -> list[str]:
+    """Return every module once."""
+    homes = [entry[0] for table in (COMMON, COMMANDS) for entry in table.values()]
+    homes += [home for _, members in GROUPS.values() for home in members.values()]
+    return sorted(set(homes))
