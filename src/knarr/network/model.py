@@ -1,0 +1,108 @@
+"""The words of this package as values: networks, endpoints, port mappings, sandboxes.
+
+A *network* is addresses and a driver that sandboxes can join; an *endpoint* is one sandbox's place
+in one network; a *sandbox* is a network namespace with its endpoints and published ports. Addresses
+are text as people write them; `knarr.network.address` computes with them.
+
+One knarr root is one *realm*: its bridges and its table carry the realm's name, so that engines on
+different roots, and whatever else lives on the host, never meet.
+"""
+
+from __future__ import annotations
+
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_NETWORK = "bridge"
+
+# Names that are networks without a record: one shares the host's namespace, one has nothing.
+BUILT_IN = ("host", "none")
+
+
+class AddressPool(Value):
+    """One block of addresses of a network.
+
+    Addresses for endpoints come from `ip_range`, which is the whole subnet when empty; `reserved`
+    are addresses that are never handed out, by the name the user gave each.
+    """
+
+    subnet: str
+    gateway: str
+    ip_range: str = ""
+    reserved: tuple[tuple[str, str], ...] = ()
+
+
+class Network(Value):
+    """A network as recorded. `interface` is its bridge on the host, `mtu` 0 the host's own.
+
+    `chosen` says that knarr picked the subnet, and may pick another one when the host has come to
+    use it for something else.
+    """
+
+    id: str
+    name: str
+    driver: str
+    interface: str
+    pools: tuple[AddressPool, ...]
+    internal: bool = False
+    attachable: bool = False
+    mtu: int = 0
+    chosen: bool = False
+    created_ns: int = 0
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class PortMapping(Value):
+    """A port of a sandbox, published on the host.
+
+    As asked for, an empty `host_ip` is every address and `host_port` 0 any free port up to
+    `host_port_end`; as resolved, both are what the world connects to.
+    """
+
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: int = 0
+    host_port_end: int = 0
+
+
+class Endpoint(Value):
+    """A sandbox's place in a network: its interface there and the other end of it on the host."""
+
+    id: str
+    sandbox_id: str
+    network_id: str
+    network_name: str
+    interface: str
+    host_interface: str
+    mac: str
+    address: str
+    prefix: int
+    gateway: str
+    aliases: tuple[str, ...] = ()
+
+
+class SandboxOptions(Value):
+    """What the user asked for of a sandbox.
+
+    `network` is a network's name or ID, `host`, `none`, or `container:ID`. `exposed` are the ports
+    ("80", "53/udp") that `publish_all` publishes on free ports of the host.
+    """
+
+    network: str = "default"
+    hostname: str = ""
+    domainname: str = ""
+    address: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    ports: tuple[PortMapping, ...] = ()
+    exposed: tuple[str, ...] = ()
+    publish_all: bool = False
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
