@@ -1,0 +1,316 @@
+"""The client's side: starting a supervisor, and talking to one that runs. Light to import.
+
+    starting = spawn()                      early: its imports overlap with what the engine does
+    starting.send_order(order, [port.fileno() for port in ports])
+    pid = starting.wait_created()           namespaces are there: set up the network of `pid`
+    starting.start()
+    starting.wait_started()                 raises what the runtime raised
+    client = starting.client()              attached as the order says, from the first byte on
+
+    with connect(control_dir) as client: …
+
+Nothing here needs a thread or a loop: a `Client` is a descriptor (`fileno`), `read` does one
+recv(2) and returns what it held, `request` sends a question and waits for its answer while it keeps
+what else arrives. `engine.attach` joins a client to a terminal.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import sys
+
+from knarr import errors
+from knarr.supervise import frames
+from knarr.supervise.messages import CONTROL, STDIN
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from knarr.supervise.messages import Order, RestartPolicy
+
+RECEIVE_SIZE = 256 << 10
+DESCRIPTORS_PER_MESSAGE = 250  # the kernel's SCM_MAX_FD is 253
+FIRST_DESCRIPTOR = 3
+_MAIN = f"{os.path.dirname(__file__)}/__main__.py"
+
+
+class Exit(Value):
+    """How a container's process, or that of an exec, ended. `error` says what is odd about it."""
+
+    exit_code: int
+    oom_killed: bool = False
+    error: str = ""
+
+
+def spawn() -> Starting:
+    """Start a supervisor that waits for its order."""
+    ours, theirs = _socket.socketpair()
+    passed = theirs.detach()
+    if passed == FIRST_DESCRIPTOR:
+        # dup2(2) onto itself would leave it to be closed by the exec.
+        passed = os.dup(FIRST_DESCRIPTOR)
+        os.close(FIRST_DESCRIPTOR)
+    null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
+    actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+    actions.append((os.POSIX_SPAWN_DUP2, passed, FIRST_DESCRIPTOR))
+    environment = {name: os.environ[name] for name in ("PATH", "KNARR_TRACE") if name in os.environ}
+    command = [sys.executable, "-I", "-S", _MAIN]
+    pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
+    os.close(passed)
+    return Starting(ours, pid)
+
+
+def connect(control_dir: str) -> Client:
+    """Connect to the supervisor of the container whose run directory is `control_dir`.
+
+    Raises: Unavailable
+    """
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        # A socket's address has 108 bytes, a directory's path may have more.
+        directory = os.open(control_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{directory}/sock")
+        finally:
+            os.close(directory)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        connection.close()
+        message = f"no supervisor answers in {control_dir}"
+        raise errors.Unavailable(message) from error
+    return Client(connection)
+
+
+class Starting:
+    """A supervisor on its way, and the connection that steers it.
+
+    Closing it before `start` takes back everything that the supervisor did.
+    """
+
+    def __init__(self, connection: _socket.socket, pid: int) -> None:
+        self._client = Client(connection)
+        self._intermediate = pid
+
+    def send_order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
+        """Say what to run. The supervisor keeps copies of `descriptors` while it lives."""
+        connection = self._client.connection
+        data = order.encode()
+        data = frames.header(CONTROL, len(data)) + data
+        for first in range(0, len(descriptors), DESCRIPTORS_PER_MESSAGE):
+            batch = descriptors[first : first + DESCRIPTORS_PER_MESSAGE]
+            rights = b"".join(number.to_bytes(4, sys.byteorder) for number in batch)
+            connection.sendmsg([data[:1]], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+            data = data[1:]
+        connection.sendall(data)
+
+    def wait_created(self) -> int:
+        """Wait until the container's process waits in its namespaces; return its process ID.
+
+        Raises: KnarrError (what went wrong in the supervisor or in the runtime)
+        """
+        pid: int = self._expect("created")["pid"]
+        return pid
+
+    def start(self) -> None:
+        """Let the container's process become the program."""
+        self._client.send({"do": "start"})
+
+    def wait_started(self) -> None:
+        """Wait until the program runs.
+
+        Raises: CommandFailed (126 or 127: it cannot be executed), other KnarrErrors
+        """
+        self._expect("started")
+
+    def client(self) -> Client:
+        """Return the connection as that of a client, attached as the order said."""
+        return self._client
+
+    def abort(self) -> None:
+        """Give up: the supervisor takes back what it did, and ends. Harmless after the end."""
+        self._client.close()
+        self._reap()
+
+    def _expect(self, event: str) -> dict[str, Any]:
+        self._reap()
+        message = self._client.next_event(event, "failed")
+        if message is None:
+            text = f"the supervisor ended before the container was {event}"
+            raise errors.Failed(text, hint="Its last words are in supervisor.log, if it had any.")
+        if message["event"] == "failed":
+            raise to_error(message)
+        return message
+
+    def _reap(self) -> None:
+        """Wait for the process that was started: it forked the supervisor and ended at once."""
+        if self._intermediate:
+            os.waitpid(self._intermediate, 0)
+            self._intermediate = 0
+
+
+class Client:
+    """A connection to a supervisor."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        """Take over `connection`."""
+        self.connection = connection
+        self._reader = frames.FrameReader()
+        self._waiting: list[tuple[int, Any]] = []  # arrived while an answer was waited for
+        self._number = 0
+
+    def fileno(self) -> int:
+        """Return the descriptor, for poll(2)."""
+        return self.connection.fileno()
+
+    def close(self) -> None:
+        """Leave. An owner that leaves before `cleaned` hands the clean-up to the supervisor."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # what passes
+
+    def read(self) -> list[tuple[int, Any]] | None:
+        """Receive once; return (stream, bytes) and (CONTROL, object) pairs, None at the end."""
+        if self._waiting:
+            arrived, self._waiting = self._waiting, []
+            return arrived
+        return self._receive()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a control message."""
+        self.connection.sendall(frames.control(message))
+
+    def send_stdin(self, data: bytes) -> None:
+        """Send input; none means that no more will come."""
+        self.connection.sendall(frames.frame(STDIN, data))
+
+    def request(self, do: str, **fields: object) -> dict[str, Any]:
+        """Ask for something and wait for the answer.
+
+        Raises: KnarrError (what the supervisor answered), Unavailable (it ended)
+        """
+        self._number += 1
+        number = self._number
+        self.send({"do": do, "n": number, **fields})
+        answer = self._await(lambda message: message.get("n") == number)
+        if answer is None:
+            text = "the supervisor ended"
+            raise errors.Unavailable(text)
+        if "error" in answer:
+            raise to_error(answer)
+        return answer
+
+    def next_event(self, *names: str) -> dict[str, Any] | None:
+        """Wait for one of the events `names`, None if the connection ends before."""
+        return self._await(lambda message: message.get("event") in names)
+
+    def _await(self, wanted: Any) -> dict[str, Any] | None:
+        while True:
+            for position, (stream, message) in enumerate(self._waiting):
+                if stream == CONTROL and wanted(message):
+                    del self._waiting[position]
+                    found: dict[str, Any] = message
+                    return found
+            # Only what is new has to be looked at next time, but the list is short.
+            arrived = self._receive()
+            if arrived is None:
+                return None
+            self._waiting += arrived
+
+    def _receive(self) -> list[tuple[int, Any]] | None:
+        try:
+            data = self.connection.recv(RECEIVE_SIZE)
+        except ConnectionResetError:
+            data = b""
+        return list(self._reader.feed(data)) if data else None
+
+    # requests
+
+    def attach(self, *, stdin: bool = False, stdout: bool = True, stderr: bool = True) -> None:
+        """Get the output from now on, and with `stdin` give input.
+
+        Raises: Conflict (the container has ended)
+        """
+        self.request("attach", stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def resize(self, height: int, width: int, exec_id: str | None = None) -> None:
+        """Set the size of the terminal; harmless without one."""
+        self.request("resize", height=height, width=width, exec=exec_id)
+
+    def wait(self, condition: str = "not-running") -> Exit:
+        """Wait until the container is `not-running`, has its `next-exit`, or is `removed`."""
+        return to_exit(self.request("wait", condition=condition))
+
+    def signal(self, number: int, exec_id: str | None = None) -> None:
+        """Send a signal to the container's first process, or to that of an exec.
+
+        Raises: Conflict (it has ended)
+        """
+        self.request("signal", signal=number, exec=exec_id)
+
+    def stopping(self) -> None:
+        """Say that the next exit is wanted: the restart policy is not asked."""
+        self.request("stopping")
+
+    def set_restart_policy(self, policy: RestartPolicy) -> None:
+        """Replace the restart policy."""
+        fields = [policy.name, policy.maximum_retries, policy.minimum_delay, policy.maximum_delay]
+        self.request("restarts", policy=[*fields, policy.reset_after])
+
+    def state(self) -> dict[str, Any]:
+        """Return the task as the supervisor knows it: the contents of task.json."""
+        state: dict[str, Any] = self.request("state")["task"]
+        return state
+
+    def exec_create(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> str:
+        """Prepare a further process (`process` of the runtime spec); return the exec's ID."""
+        answer = self.request("exec-create", process=process, terminal=terminal, stdin=stdin)
+        exec_id: str = answer["exec"]
+        return exec_id
+
+    def exec_start(
+        self, exec_id: str, *, attach: bool, window: tuple[int, int] | None = None
+    ) -> int:
+        """Start a prepared process, with `attach` on this connection; return its process ID.
+
+        Raises: CommandFailed (126, 127), Conflict (started already, or the container is paused)
+        """
+        answer = self.request("exec-start", exec=exec_id, attach=attach, window=window)
+        pid: int = answer["pid"]
+        return pid
+
+    def exec_inspect(self, exec_id: str) -> dict[str, Any]:
+        """Return what is known of an exec: id, running, exit_code, pid, process, terminal.
+
+        Raises: NotFound
+        """
+        found: dict[str, Any] = self.request("exec-inspect", exec=exec_id)["state"]
+        return found
+
+    def cleaned(self, *, removed: bool = False) -> None:
+        """Say, as the owner, that nothing is left to clean up; the supervisor may end."""
+        self.send({"do": "cleaned", "removed": removed})
+
+
+def to_exit(message: dict[str, Any]) -> Exit:
+    """Return the exit that an answer or an event tells of."""
+    code, killed = message["exit_code"], message.get("oom_killed", False)
+    return Exit(code, killed, message.get("error_text", ""))
+
+
+def to_error(message: dict[str, Any]) -> errors.KnarrError:
+    """Return the error that an answer or a `failed` event tells of, as the class it was."""
+    kind = getattr(errors, message.get("kind", ""), errors.Failed)
+    text, hint = message["error"], message.get("hint", "")
+    if kind is errors.CommandFailed:
+        return errors.CommandFailed(text, status=message["status"], hint=hint)
+    error: errors.KnarrError = kind(text, hint=hint)
+    return error
