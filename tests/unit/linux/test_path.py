@@ -1,0 +1,122 @@
+"""Paths that are resolved inside a root, whatever links lie in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knarr.linux import path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    """A root full of traps; its descriptor."""
+    (tmp_path / "outside").write_text("outside")
+    inside = tmp_path / "root"
+    (inside / "etc").mkdir(parents=True)
+    (inside / "etc/passwd").write_text("inside")
+    (inside / "usr/lib").mkdir(parents=True)
+    for name, target in {
+        "absolute": "/etc/passwd",
+        "up": "../../../../etc/passwd",
+        "lib": "usr/lib",
+        "dangling": "/srv/data/../www",
+        "loop": "loop",
+        "magic": f"/proc/{os.getpid()}/root",
+        "etc/climb": "../../outside",
+    }.items():
+        (inside / name).symlink_to(target)
+    descriptor = os.open(inside, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def read(descriptor: int) -> str:
+    with open(descriptor) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("name", ["etc/passwd", "/etc/passwd", "absolute", "up", "../etc/passwd"])
+def test_links_lead_to_places_inside(root: int, name: str) -> None:
+    assert read(path.open_in_root(root, name, os.O_RDONLY)) == "inside"
+
+
+def test_a_link_cannot_climb_out(root: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        path.open_in_root(root, "etc/climb", os.O_RDONLY)
+
+
+@pytest.mark.parametrize("name", ["absolute", "lib/x", "../outside", "/etc/passwd"])
+def test_plain_paths_have_no_links_and_do_not_climb(root: int, name: str) -> None:
+    with pytest.raises(OSError, match=f"Errno ({errno.ELOOP}|{errno.EXDEV})"):
+        path.open_plain(root, name, os.O_RDONLY)
+
+
+@pytest.mark.parametrize(
+    ("given", "resolved"),
+    [
+        ("/", ""),
+        ("lib/x.so", "usr/lib/x.so"),
+        ("/lib/../../etc", "etc"),
+        ("dangling", "srv/www"),
+        ("dangling/a/b", "srv/www/a/b"),
+        ("nothing/here/../there", "nothing/there"),
+        ("nothing/../lib", "usr/lib"),
+        ("absolute", "etc/passwd"),
+    ],
+)
+def test_resolving(root: int, given: str, resolved: str) -> None:
+    assert path.resolve_in_root(root, given) == resolved
+
+
+def test_a_loop_is_an_error(root: int) -> None:
+    with pytest.raises(OSError, match=f"Errno {errno.ELOOP}"):
+        path.resolve_in_root(root, "loop")
+
+
+def test_directories_are_made_where_links_lead(root: int, tmp_path: Path) -> None:
+    os.close(path.make_directories(root, "/dangling/cache", 0o2777))
+    made = tmp_path / "root/srv/www/cache"
+    assert made.stat().st_mode & 0o7777 == 0o2777
+    assert not (tmp_path / "srv").exists()
+    with pytest.raises(NotADirectoryError):
+        path.make_directories(root, "absolute/below")
+
+
+def test_names_are_made_and_removed(root: int, tmp_path: Path) -> None:
+    inside = tmp_path / "root"
+    path.mkdir_in_root(root, "lib/made")
+    path.mknod_in_root(root, "/lib/fifo", 0o010600)
+    path.symlink_in_root("/etc", root, "lib/link")
+    path.link_in_root(root, "/etc/passwd", "lib/again")
+    path.rename_in_root(root, "lib/again", "lib/moved")
+    assert sorted(os.listdir(inside / "usr/lib")) == ["fifo", "link", "made", "moved"]
+    assert path.readlink_in_root(root, "lib/link") == "/etc"
+    assert path.stat_in_root(root, "lib/moved").st_nlink == 2
+    path.rmdir_in_root(root, "lib/made")
+    for name in ("fifo", "link", "moved"):
+        path.unlink_in_root(root, f"/lib/{name}")
+    assert os.listdir(inside / "usr/lib") == []
+
+
+@pytest.mark.parametrize("name", ["", "/", "..", "etc/..", "."])
+def test_paths_without_a_last_name(root: int, name: str) -> None:
+    with pytest.raises(OSError, match=f"Errno {errno.EINVAL}"):
+        path.mkdir_in_root(root, name)
+
+
+def test_directories_are_remembered_and_closed(root: int) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    cache = path.Directories(root, limit=2)
+    assert cache.find(b"") == root
+    for name in (b"a", b"b", b"c"):
+        cache.keep(name, path.open_plain(root, "etc"))
+    assert cache.find(b"a") is None
+    assert cache.find(b"c") is not None
+    cache.forget(b"c")
+    cache.close()
+    assert len(os.listdir("/proc/self/fd")) == before
