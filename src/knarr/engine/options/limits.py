@@ -1,0 +1,176 @@
+"""Texts that limit: `--ulimit`, `--restart`, `--memory-swap`, `--cpuset-cpus`, and how they agree.
+
+Docker: the words of its command line and daemon for what does not fit.
+"""
+
+from __future__ import annotations
+
+from knarr.engine.options.values import RestartPolicy, Ulimit
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.options.values import Resources
+
+MINIMUM_MEMORY = 6 << 20
+ULIMIT_NAMES = frozenset((
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
+    "rss", "rtprio", "rttime", "sigpending", "stack",
+))  # fmt: skip
+RESTART_NAMES = frozenset(("no", "always", "on-failure", "unless-stopped"))
+
+
+def parse_ulimit(text: str) -> Ulimit:
+    """Return the limit of `nofile=1024:2048`, `nofile=1024` or `nofile=-1`.
+
+    Raises: InvalidArgument
+    """
+    name, equals, limits = text.partition("=")
+    if not equals:
+        message = f"invalid ulimit argument: {text}"
+        raise InvalidArgument(message)
+    if name not in ULIMIT_NAMES:
+        message = f"invalid ulimit type: {name}"
+        raise InvalidArgument(message)
+    parts = limits.split(":")
+    if len(parts) > 2:
+        message = (
+            f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+        )
+        raise InvalidArgument(message)
+    soft, hard = parse_integer(parts[0]), parse_integer(parts[-1])
+    if hard != -1 and (soft == -1 or soft > hard):
+        shown = f"soft: -1 (unlimited), hard: {hard}" if soft == -1 else f"{soft} > {hard}"
+        message = f"ulimit soft limit must be less than or equal to hard limit: {shown}"
+        raise InvalidArgument(message)
+    return Ulimit(name, soft, hard)
+
+
+def parse_integer(text: str) -> int:
+    """Return the decimal number `text`, with Go's words when it is none.
+
+    Raises: InvalidArgument
+    """
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        message = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise InvalidArgument(message)
+    return int(text)
+
+
+def parse_restart(text: str) -> RestartPolicy:
+    """Return the policy of `no`, `always`, `unless-stopped` or `on-failure[:count]`.
+
+    Raises: InvalidArgument
+    """
+    name, colon, count = text.partition(":")
+    if colon and not name:
+        message = "invalid restart policy format: no policy provided before colon"
+        raise InvalidArgument(message)
+    retries = 0
+    if count:
+        if not count.removeprefix("-").isdecimal():
+            message = "invalid restart policy format: maximum retry count must be an integer"
+            raise InvalidArgument(message)
+        retries = int(count)
+    policy = RestartPolicy(name or "no", retries)
+    check_restart(policy)
+    return policy
+
+
+def check_restart(policy: RestartPolicy) -> None:
+    """Raise unless Docker knows the policy.
+
+    Raises: InvalidArgument
+    """
+    if policy.name not in RESTART_NAMES:
+        message = (
+            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', "
+            "'always', 'on-failure', or 'unless-stopped'"
+        )
+        raise InvalidArgument(message)
+    if policy.maximum_retries < 0:
+        message = "invalid restart policy: maximum retry count cannot be negative"
+        raise InvalidArgument(message)
+    if policy.maximum_retries and policy.name != "on-failure":
+        message = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        raise InvalidArgument(message)
+
+
+def parse_cpu_list(text: str) -> list[int]:
+    """Return the numbers in a list such as `0-2,4`.
+
+    Raises: InvalidArgument
+    """
+    numbers: set[int] = set()
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        high = high or low
+        if not (low.strip().isdecimal() and high.strip().isdecimal()) or int(low) > int(high):
+            message = f"invalid value {text!r} for a list of processors"
+            raise InvalidArgument(message, hint='Lists look like "0-2,4".')
+        numbers.update(range(int(low), int(high) + 1))
+    return sorted(numbers)
+
+
+def check_resources(resources: Resources, *, processors: int) -> None:
+    """Raise for limits that contradict each other, or that no machine could keep.
+
+    Raises: InvalidArgument
+    """
+    _check_memory(resources)
+    _check_processors(resources, processors)
+    if resources.pids_limit < -1:
+        message = "invalid pids limit: it must be positive, or -1 for unlimited"
+        raise InvalidArgument(message)
+    if resources.blkio_weight and not 10 <= resources.blkio_weight <= 1000:
+        message = "range of blkio weight is from 10 to 1000"
+        raise InvalidArgument(message)
+
+
+def _check_memory(resources: Resources) -> None:
+    memory, swap = resources.memory, resources.memory_swap
+    message = ""
+    if memory and memory < MINIMUM_MEMORY:
+        message = "minimum memory limit allowed is 6MB"
+    elif memory and swap > 0 and swap < memory:
+        message = "minimum memoryswap limit should be larger than memory limit, see usage"
+    elif not memory and swap > 0:
+        message = "you should always set the memory limit when using memoryswap limit, see usage"
+    elif resources.memory_reservation and resources.memory_reservation < MINIMUM_MEMORY:
+        message = "minimum memory reservation allowed is 6MB"
+    elif memory and resources.memory_reservation > memory:
+        message = "minimum memory limit can not be less than memory reservation limit, see usage"
+    elif not -1 <= (resources.memory_swappiness or 0) <= 100:
+        message = (
+            f"invalid value: {resources.memory_swappiness}, valid memory swappiness range is 0-100"
+        )
+    if message:
+        raise InvalidArgument(message)
+
+
+def _check_processors(resources: Resources, processors: int) -> None:
+    message = ""
+    if resources.nano_cpus and (resources.cpu_period_us or resources.cpu_quota_us):
+        other = "period" if resources.cpu_period_us else "quota"
+        message = f"conflicting options: --cpus and --cpu-{other} cannot both be set"
+    elif resources.nano_cpus and not 10_000_000 <= resources.nano_cpus <= processors * 10**9:
+        message = (
+            f"range of CPUs is from 0.01 to {processors}.00, as there are only {processors} "
+            "CPUs available"
+        )
+    elif resources.cpu_period_us and not 1000 <= resources.cpu_period_us <= 1_000_000:
+        message = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s"
+    elif resources.cpu_quota_us and 0 < resources.cpu_quota_us < 1000:
+        message = "CPU cfs quota can not be less than 1ms (i.e. 1000)"
+    elif resources.cpu_shares < 0:
+        message = f"invalid CPU shares ({resources.cpu_shares}): value must be a positive integer"
+    elif resources.cpuset_cpus:
+        wanted = parse_cpu_list(resources.cpuset_cpus)
+        if wanted[-1] >= processors:
+            message = (
+                f"requested CPUs are not available - requested {resources.cpuset_cpus}, "
+                f"available: 0-{processors - 1}"
+            )
+    if message:
+        raise InvalidArgument(message)

@@ -1,0 +1,125 @@
+"""What widens or narrows a container's rights: `--cap-add`, `--cap-drop`, `--security-opt`."""
+
+from __future__ import annotations
+
+from knarr.engine.options.values import Namespaces, Security
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+# In the order of their numbers, as the kernel's documents list them.
+CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
+    "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+)  # fmt: skip
+
+# Docker: oci/caps/defaults of moby
+DEFAULT_CAPABILITIES = (
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW",
+    "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+)  # fmt: skip
+
+
+def capabilities(security: Security) -> tuple[str, ...]:
+    """Return the capabilities of a container, in Docker's order.
+
+    Raises: InvalidArgument
+    """
+    add = _normalised(security.cap_add, "CapAdd")
+    drop = _normalised(security.cap_drop, "CapDrop")
+    if security.privileged:
+        return CAPABILITIES
+    if "ALL" in add:
+        return tuple(name for name in CAPABILITIES if name not in drop)
+    base = () if "ALL" in drop else DEFAULT_CAPABILITIES
+    kept = [name for name in base if name not in drop]
+    return tuple(kept + [name for name in dict.fromkeys(add) if name not in kept])
+
+
+def _normalised(names: Iterable[str], field: str) -> list[str]:
+    found = []
+    for text in names:
+        name = text.upper()
+        if name != "ALL":
+            name = name if name.startswith("CAP_") else f"CAP_{name}"
+            if name not in CAPABILITIES:
+                message = f'invalid {field}: unknown capability: "{name}"'
+                raise InvalidArgument(message)
+        found.append(name)
+    return found
+
+
+def parse_security(texts: Iterable[str], read: Callable[[str], bytes]) -> Security:
+    """Return what several `--security-opt` ask for; `read` returns the content of a file.
+
+    Raises: InvalidArgument
+    """
+    fields: dict[str, Any] = {"texts": tuple(texts)}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals and name not in ("no-new-privileges", "writable-cgroups"):
+            name, equals, value = text.partition(":")  # the form of old, still accepted
+        if name == "no-new-privileges":
+            if equals and value not in ("true", "false"):
+                message = f'invalid --security-opt: "{text}"'
+                raise InvalidArgument(message)
+            fields["no_new_privileges"] = value != "false"
+        elif name == "seccomp" and value:
+            fields["seccomp"] = _profile(value, read)
+        elif name == "systempaths" and value == "unconfined":
+            fields["unmasked"] = True
+        elif name not in ("apparmor", "label") or not value:
+            message = f'invalid --security-opt: "{text}"'
+            raise InvalidArgument(message)
+    return Security(**fields)
+
+
+def _profile(value: str, read: Callable[[str], bytes]) -> str:
+    if value in ("unconfined", "builtin"):
+        return value if value == "unconfined" else ""
+    from knarr.util import jsontext  # noqa: PLC0415 - rare
+
+    try:
+        text = read(value).decode()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"opening seccomp profile ({value}) failed: open {value}: {reason}"
+        raise InvalidArgument(message) from None
+    try:
+        document = jsontext.loads(text)
+    except ValueError as error:
+        message = f"compacting json for seccomp profile ({value}) failed: {error}"
+        raise InvalidArgument(message) from None
+    if not isinstance(document, dict):
+        message = f"seccomp profile ({value}) is not a JSON object"
+        raise InvalidArgument(message)
+    return jsontext.dumps(document)
+
+
+def check_namespaces(namespaces: Namespaces) -> None:
+    """Raise for namespaces that are neither the container's own nor the host's.
+
+    Raises: InvalidArgument
+    """
+    allowed = {
+        "pid": ("PID", ("", "host")),
+        "ipc": ("IPC", ("", "private", "shareable", "none", "host")),
+        "uts": ("UTS", ("", "host")),
+        "cgroup": ("CGROUP", ("", "private", "host")),
+    }
+    for name, (word, modes) in allowed.items():
+        if getattr(namespaces, name) not in modes:
+            option = "cgroupns" if name == "cgroup" else name
+            message = f"--{option}: invalid {word} mode"
+            hint = f"Known are {', '.join(mode for mode in modes if mode)}."
+            raise InvalidArgument(message, hint=hint)

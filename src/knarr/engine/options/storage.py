@@ -1,0 +1,257 @@
+"""What is mounted, as people write it: `-v`, `--mount`, `--tmpfs`, `--device`.
+
+Docker: volume/mounts of moby for `-v`, opts/mount of its command line for `--mount`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine.options.values import Device, MountRequest
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+# SELinux labels: taken, and without effect where there is no SELinux. The consistency words are
+# Docker Desktop's, without effect on Linux.
+IGNORED_MODES = frozenset(("z", "Z", "consistent", "cached", "delegated", "default"))
+NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+def parse_volume(text: str) -> MountRequest:
+    """Return the mount of one `-v`: `/host:/at[:mode]`, `name:/at[:mode]` or `/at`.
+
+    Raises: InvalidArgument
+    """
+    parts = text.split(":")
+    if len(parts) > 3 or "" in parts:
+        message = f"invalid volume specification: '{text}'"
+        raise InvalidArgument(message)
+    if len(parts) == 1:
+        return MountRequest("volume", _target(text, text))
+    source, target = parts[0], parts[1]
+    mode = parts[2] if len(parts) == 3 else ""
+    target = _target(target, text)
+    if source.startswith((".", "~")):
+        source = os.path.abspath(os.path.expanduser(source))
+    if source.startswith("/"):
+        mode_fields = _mode(mode, text, bind=True)
+        source = os.path.normpath(source)
+        return MountRequest(
+            "bind", target, source, creates_source=True, mode_text=mode, **mode_fields
+        )
+    check_volume_name(source)
+    return MountRequest("volume", target, source, mode_text=mode, **_mode(mode, text, bind=False))
+
+
+def _mode(mode: str, text: str, *, bind: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for word in mode.split(",") if mode else ():
+        if word in ("ro", "readonly"):
+            fields["readonly"] = True
+        elif bind and word in PROPAGATIONS:
+            fields["propagation"] = word
+        elif word == "nocopy" and not bind:
+            fields["nocopy"] = True
+        elif word != "rw" and word not in IGNORED_MODES:
+            message = f"invalid volume specification: '{text}': invalid mode: {mode}"
+            raise InvalidArgument(message)
+    return fields
+
+
+def _target(target: str, text: str) -> str:
+    if not target.startswith("/"):
+        message = (
+            f"invalid volume specification: '{text}': invalid mount path: '{target}' "
+            "mount path must be absolute"
+        )
+        raise InvalidArgument(message)
+    target = os.path.normpath(target)
+    if target in ("/", "//"):
+        message = (
+            f"invalid volume specification: '{text}': invalid specification: "
+            "destination can't be '/'"
+        )
+        raise InvalidArgument(message)
+    return target
+
+
+def check_volume_name(name: str) -> None:
+    """Raise unless `name` can be a volume's.
+
+    Raises: InvalidArgument
+    """
+    if len(name) < 2 or name[0] in "_.-" or not NAME_LETTERS.issuperset(name):
+        message = (
+            f'"{name}" includes invalid characters for a local volume name, only '
+            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
+        )
+        hint = "If you intended to pass a host directory, use absolute path."
+        raise InvalidArgument(message, hint=hint)
+
+
+def parse_tmpfs(text: str) -> MountRequest:
+    """Return the mount of `--tmpfs /run[:options]`.
+
+    Raises: InvalidArgument
+    """
+    target, _, options = text.partition(":")
+    if not target.startswith("/"):
+        message = f"invalid mount path: '{target}' mount path must be absolute"
+        raise InvalidArgument(message)
+    return MountRequest("tmpfs", os.path.normpath(target), tmpfs_options=options)
+
+
+def parse_mount(text: str) -> MountRequest:
+    """Return the mount of `--mount type=bind,src=/a,dst=/b,readonly`.
+
+    Raises: InvalidArgument
+    """
+    fields: dict[str, Any] = {}
+    kind, source, target = "volume", "", ""
+    for field in _split_csv(text):
+        key, equals, value = field.partition("=")
+        key = key.strip().lower()
+        if key == "type":
+            kind = value.lower()
+        elif key in ("source", "src"):
+            source = value
+        elif key in ("target", "dst", "destination"):
+            target = value
+        else:
+            _mount_field(fields, key, value if equals else None, field)
+    return _finish_mount(text, kind, source, target, fields)
+
+
+def _mount_field(fields: dict[str, Any], key: str, value: str | None, field: str) -> None:
+    if key in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
+        name, negated = _SWITCHES[key]
+        fields[name] = _boolean(key, value) != negated
+    elif value is None:
+        message = f"invalid field '{field}' must be a key=value pair"
+        raise InvalidArgument(message)
+    elif key in _TEXTS:
+        fields[_TEXTS[key]] = value
+    elif key in ("volume-label", "volume-opt"):
+        name = "labels" if key == "volume-label" else "driver_options"
+        option, _, setting = value.partition("=")
+        known = fields.get(name)
+        fields[name] = {**(known if isinstance(known, dict) else {}), option: setting}
+    elif key == "bind-recursive":
+        fields["recursive"] = value != "disabled"
+    elif key == "tmpfs-size":
+        from knarr.util.text import parse_size  # noqa: PLC0415 - rare
+
+        fields["tmpfs_size"] = parse_size(value)
+    elif key == "tmpfs-mode":
+        fields["tmpfs_mode"] = _octal(value)
+    elif key != "consistency":
+        message = f"unexpected key '{key}' in '{field}'"
+        raise InvalidArgument(message)
+
+
+_SWITCHES = {
+    "readonly": ("readonly", False),
+    "ro": ("readonly", False),
+    "volume-nocopy": ("nocopy", False),
+    "bind-nonrecursive": ("recursive", True),
+}
+_TEXTS = {
+    "bind-propagation": "propagation",
+    "volume-driver": "driver",
+    "volume-subpath": "subpath",
+}
+
+
+def _finish_mount(
+    text: str, kind: str, source: str, target: str, fields: dict[str, Any]
+) -> MountRequest:
+    if kind not in ("bind", "volume", "tmpfs"):
+        message = f'invalid mount type "{kind}": it is bind, volume or tmpfs'
+        raise InvalidArgument(message)
+    if not target:
+        message = f'invalid mount config for type "{kind}": field Target must not be empty'
+        raise InvalidArgument(message)
+    if kind == "bind":
+        if not source:
+            message = 'invalid mount config for type "bind": field Source must not be empty'
+            raise InvalidArgument(message)
+        source = os.path.abspath(source) if source.startswith(".") else source
+        if not source.startswith("/"):
+            message = (
+                f"invalid mount config for type \"bind\": invalid mount path: '{source}' "
+                "mount path must be absolute"
+            )
+            raise InvalidArgument(message)
+    elif kind == "volume" and source:
+        check_volume_name(source)
+    elif kind == "tmpfs" and source:
+        message = 'invalid mount config for type "tmpfs": field Source must not be specified'
+        raise InvalidArgument(message)
+    return MountRequest(kind, _target(target, text), source, **fields)
+
+
+def _split_csv(text: str) -> list[str]:
+    """Return the fields of one line of CSV, where quotes may hold commas."""
+    fields, field, quoted = [], "", False
+    for letter in text:
+        if letter == '"':
+            quoted = not quoted
+        elif letter == "," and not quoted:
+            fields.append(field)
+            field = ""
+        else:
+            field += letter
+    return [*fields, field]
+
+
+def _boolean(key: str, text: str | None) -> bool:
+    if text is None or text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    message = f"invalid value for {key}: {text}"
+    raise InvalidArgument(message)
+
+
+def _octal(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError:
+        message = f"invalid value for tmpfs-mode: {text}"
+        raise InvalidArgument(message) from None
+
+
+def parse_device(text: str) -> Device:
+    """Return the device of `--device /dev/a[:/dev/b][:rwm]`.
+
+    Raises: InvalidArgument
+    """
+    parts = text.split(":")
+    if len(parts) > 3 or not parts[0]:
+        message = f"invalid device specification: {text}"
+        raise InvalidArgument(message)
+    source, target, permissions = parts[0], "", "rwm"
+    if len(parts) == 3:
+        target, permissions = parts[1], parts[2]
+        if not _permissions(permissions):
+            message = f"bad mode specified: {permissions}"
+            raise InvalidArgument(message)
+    elif len(parts) == 2:
+        if _permissions(parts[1]):
+            permissions = parts[1]
+        else:
+            target = parts[1]
+    target = target or source
+    for path in (source, target):
+        if not path.startswith("/"):
+            message = f"{path} is not an absolute path"
+            raise InvalidArgument(message)
+    return Device(source, target, permissions)
+
+
+def _permissions(text: str) -> bool:
+    return bool(text) and len(set(text)) == len(text) and set(text) <= set("rwm")

@@ -1,0 +1,204 @@
+"""The options of a container as values, in groups that are used together.
+
+The same `Options` are met twice: as the user gave them, and `merged` with the image's config, which
+is what a container keeps: it means the same when its image has lost its tag. None says "not
+given" wherever that differs from empty.
+"""
+
+from __future__ import annotations
+
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from knarr.oci.config import Healthcheck
+
+DEFAULT_SHM_SIZE = 64 << 20
+DEFAULT_STOP_SIGNAL = "SIGTERM"
+DEFAULT_STOP_TIMEOUT = 10
+
+
+class Ulimit(Value):
+    """A resource limit of setrlimit(2) by its name in lower case; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Device(Value):
+    """A device of the host (`source`), or a directory of them, shown at `target`."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+class MountRequest(Value):
+    """Something mounted into the container, as asked for.
+
+    `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name,
+    empty for one that gets a name of its own; `image_volume` marks those that the image declares.
+    `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`.
+    """
+
+    kind: str
+    target: str
+    source: str = ""
+    readonly: bool = False
+    propagation: str = ""
+    creates_source: bool = False
+    recursive: bool = True
+    nocopy: bool = False
+    subpath: str = ""
+    driver: str = ""
+    driver_options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    tmpfs_size: int = 0
+    tmpfs_mode: int | None = None
+    tmpfs_options: str = ""
+    image_volume: bool = False
+    mode_text: str = ""
+
+
+class PortRequest(Value):
+    """One `-p`: a port of the container at a port of the host; `host_port` 0 is any free one.
+
+    `host_port_end` is the end of a range from which one free port is taken, or `host_port`.
+    """
+
+    container_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+    host_port: int = 0
+    host_port_end: int = 0
+
+
+class RestartPolicy(Value):
+    """When the supervisor starts the program again."""
+
+    name: str = "no"
+    maximum_retries: int = 0
+
+
+class LogSettings(Value):
+    """Where output is kept, and how."""
+
+    driver: str = "json-file"
+    options: Mapping[str, str] = {}
+
+
+class Resources(Value):
+    """Limits for the control group. 0, None or empty: not limited. `pids_limit` -1: unlimited."""
+
+    memory: int = 0
+    memory_swap: int = 0
+    memory_reservation: int = 0
+    memory_swappiness: int | None = None
+    oom_kill_disabled: bool = False
+    nano_cpus: int = 0
+    cpu_shares: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int = 0
+    blkio_weight: int = 0
+    cgroup_parent: str = ""
+    ulimits: tuple[Ulimit, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()
+
+
+class Security(Value):
+    """What the program may do. `seccomp` is a profile's JSON text, `unconfined`, or empty."""
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    unmasked: bool = False
+    texts: tuple[str, ...] = ()
+
+
+class Namespaces(Value):
+    """Namespaces of the kernel: empty is one of the container's own, else `host`."""
+
+    pid: str = ""
+    ipc: str = ""
+    uts: str = ""
+    cgroup: str = ""
+
+
+class Networking(Value):
+    """`mode` is none, host or the name of a network."""
+
+    mode: str = "bridge"
+    ports: tuple[PortRequest, ...] = ()
+    publish_all: bool = False
+    aliases: tuple[str, ...] = ()
+    address: str = ""
+    mac_address: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+
+
+class Streams(Value):
+    """Standard streams: which are attached at first, and whether stdin stays open."""
+
+    tty: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+
+
+class Options(Value):
+    """Everything asked for at create. `command` is what follows the image's name.
+
+    `env` entries are KEY=value; without `=` the key is taken out of the image's environment.
+    `entrypoint` of one empty word takes the image's entrypoint away.
+    """
+
+    image: str = ""
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    hostname: str = ""
+    domainname: str = ""
+    user: str = ""
+    group_add: tuple[str, ...] = ()
+    working_dir: str = ""
+    env: tuple[str, ...] = ()
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+    exposed: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    healthcheck: Healthcheck | None = None
+    readonly: bool = False
+    init: bool = False
+    auto_remove: bool = False
+    platform: str = ""
+    cidfile: str = ""
+    shm_size: int = 0
+    sysctls: Mapping[str, str] = {}
+    mounts: tuple[MountRequest, ...] = ()
+    binds: tuple[str, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
+    log: LogSettings = LogSettings()
+    streams: Streams = Streams()
+    resources: Resources = Resources()
+    security: Security = Security()
+    namespaces: Namespaces = Namespaces()
+    networking: Networking = Networking()
+
+    def process_arguments(self) -> tuple[str, ...]:
+        """Return the whole argument vector of the program, after `merged`."""
+        return (*(self.entrypoint or ()), *(self.command or ()))
