@@ -55,14 +55,12 @@ def check(command: Command, arguments: list[str], *, path: str) -> None:
         expected = "accepts no arguments"
     elif low == high:
         expected = f"requires {_arguments(low)}"
-    elif count < low and high is None:
+    elif high is None:
         expected = f"requires at least {_arguments(low)}"
-    elif low == 0 or count < low:
-        expected = f"requires at most {_arguments(high or 0)}"
-        if count < low:
-            expected = f"requires at least {low} and at most {_arguments(high or 0)}"
+    elif low == 0:
+        expected = f"requires at most {_arguments(high)}"
     else:
-        expected = f"requires at least {low} and at most {_arguments(high or 0)}"
+        expected = f"requires at least {low} and at most {_arguments(high)}"
     raise Misuse(f"'{path}' {expected}", path=path, usage=command.usage)
 
 

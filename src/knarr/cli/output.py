@@ -1,8 +1,9 @@
 """Lists as Docker prints them: aligned tables, Go templates, JSON, or identifiers alone.
 
 A row is a mapping from Docker's placeholder (`ID`, `Names`) to its text; a value that costs
-something to find out may be a function without arguments, called only when it is shown. A `Listing`
-says once for each command which placeholders there are, what heads them and which the table shows:
+something to find out may be a function without arguments, called only when it is shown. One under
+the name `Label` takes an argument, for `{{.Label "version"}}`. A `Listing` says once for each
+command which placeholders there are, what heads them and which the table shows:
 
     LISTING = Listing(
         headers={"ID": "CONTAINER ID", "Image": "IMAGE", "Size": "SIZE"},
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from knarr.cli.command import Context
 
-    Cell = str | Callable[[], str]
+    Cell = str | Callable[..., str]
     Row = Mapping[str, Cell]
 
 MINIMUM_WIDTH = 10
@@ -62,7 +63,7 @@ def show(context: Context, listing: Listing, rows: Iterable[Row], form: str = ""
             context.print(line)
     elif form == "json":
         for row in rows:
-            context.print(_json({name: _text(cell) for name, cell in row.items()}))
+            context.print(_json(_document(row)))
     else:
         _show_template(context, listing, rows, form)
 
@@ -70,17 +71,28 @@ def show(context: Context, listing: Listing, rows: Iterable[Row], form: str = ""
 def _show_template(context: Context, listing: Listing, rows: Iterable[Row], form: str) -> None:
     from knarr.util.template import parse  # noqa: PLC0415 - only for who gives a template
 
-    aligned = form == "table" or form.startswith("table ")
+    aligned = form.startswith("table ")
     text = form[6:] if aligned else form
     template = parse(text.replace("\\t", "\t").replace("\\n", "\n"))
-    lines = [template.render({n: _text(c) for n, c in row.items()}) for row in rows]
     if not aligned:
-        for line in lines:
-            context.print(line)
+        for row in rows:
+            context.print(template.render(_Fields(row)))
         return
-    head = template.render(dict(listing.headers))
-    for line in align([line.split("\t") for line in (head, *lines)]):
+    head = template.render(_Fields(listing.headers), header=True)
+    lines = [head, *(template.render(_Fields(row)) for row in rows)]
+    for line in align([line.split("\t") for line in lines]):
         context.print(line)
+
+
+class _Fields(dict[str, "Cell"]):
+    """A row as a template sees it: `json .` is what `--format json` prints."""
+
+    def document(self) -> dict[str, str]:
+        return _document(self)
+
+
+def _document(row: Row) -> dict[str, str]:
+    return {name: _text(cell) for name, cell in row.items() if name != "Label"}
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,13 +10,18 @@ _FAR = 3  # edits from which on two words are no longer taken for each other
 
 
 def distance(one: str, other: str) -> int:
-    """Return how many letters must be added, removed or changed to get from `one` to `other`."""
-    row = list(range(len(other) + 1))
+    """Return how many letters were added, left out, changed or swapped with their neighbour."""
+    before: list[int] = []
+    above = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
-        above, row = row, [i]
+        row = [i]
         for j, wanted in enumerate(other, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != wanted)))
-    return row[-1]
+            edits = min(above[j] + 1, row[-1] + 1, above[j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                edits = min(edits, before[j - 2] + 1)
+            row.append(edits)
+        before, above = above, row
+    return above[-1]
 
 
 def nearest(word: str, choices: Iterable[str], *, case_sensitive: bool = True) -> str:
@@ -46,6 +51,10 @@ def did_you_mean(word: str, choices: Iterable[str], *, case_sensitive: bool = Tr
 
 
 def closest(word: str, choices: Iterable[str]) -> list[str]:
-    """Return the choices that `word` may be a slip of the pen for, nearest first."""
+    """Return at most three choices that `word` may be a slip of the pen for, nearest first.
+
+    Short words are near to many others, so they must differ by no more than one letter.
+    """
+    far = _FAR if len(word) > 3 else 2
     near = sorted((distance(word, choice), choice) for choice in choices)
-    return [choice for edits, choice in near if edits < _FAR]
+    return [choice for edits, choice in near if edits < far][:3]

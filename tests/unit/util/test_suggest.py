@@ -7,7 +7,14 @@ from knarr.util.suggest import closest, did_you_mean, distance, nearest
 
 @pytest.mark.parametrize(
     ("one", "other", "edits"),
-    [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("form", "from", 2), ("ab", "ab", 0)],
+    [
+        ("", "", 0),
+        ("a", "", 1),
+        ("kitten", "sitting", 3),
+        ("form", "from", 1),
+        ("rnu", "run", 1),
+        ("ab", "ab", 0),
+    ],
 )
 def test_distance(one: str, other: str, edits: int) -> None:
     assert distance(one, other) == edits
@@ -28,3 +35,4 @@ def test_far_and_equal_words_get_no_answer() -> None:
 def test_closest_gives_all_that_are_near() -> None:
     assert closest("strat", ["start", "stats", "stop"]) == ["start", "stats"]
     assert closest("xyzzy", ["start"]) == []
+    assert closest("rnu", ["rm", "rmi", "run"]) == ["run"]
