@@ -1,0 +1,242 @@
+"""Blobs: bytes under their digest, in an OCI layout.
+
+    <images>/oci-layout
+    <images>/index.json
+    <images>/blobs/sha256/<hex>
+    <images>/incoming/<random>      being written; the writer holds a flock(2) on it
+
+A blob is written aside, verified, synced and renamed: under its digest there is nothing or all of
+it. A file in `incoming` that nobody holds was left by a process that was killed; `sweep` deletes
+it. Two writers of the same blob do not disturb each other: the second rename replaces a file by
+its equal.
+
+Spec: image-spec image-layout.md
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from knarr.errors import Corrupt, NotFound
+from knarr.oci.digest import Digest, hasher
+from knarr.util.files import sync_directory, write_all
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import BinaryIO, Self
+
+_CHUNK = 1 << 20
+_MAX_DOCUMENT = 8 << 20
+
+
+class Blobs:
+    """The blobs below `images_dir`."""
+
+    def __init__(self, images_dir: str) -> None:
+        """Remember where; make nothing yet."""
+        self.images_dir = images_dir
+        self.incoming_dir = f"{images_dir}/incoming"
+
+    def path(self, digest: Digest) -> str:
+        """Return where the blob lies, or would."""
+        return f"{self.images_dir}/blobs/{digest.algorithm}/{digest.hex}"
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether the blob is here."""
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Return how many bytes the blob has.
+
+        Raises: NotFound
+        """
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Return the blob, opened for reading.
+
+        Raises: NotFound
+        """
+        try:
+            return open(self.path(digest), "rb", buffering=0)
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
+
+    def read(self, digest: Digest) -> bytes:
+        """Return the contents of a blob that is a document.
+
+        Raises: NotFound, Corrupt
+        """
+        with self.open(digest) as file:
+            data = file.read(_MAX_DOCUMENT + 1)
+        if len(data) > _MAX_DOCUMENT:
+            message = f"{digest} is too big for a document"
+            raise Corrupt(message)
+        if hasher(data, algorithm=digest.algorithm).hexdigest() != digest.hex:
+            message = f"the file of {digest} has other contents"
+            raise Corrupt(message, hint="The disk or something outside of knarr changed it.")
+        return data
+
+    def writer(self) -> BlobWriter:
+        """Return a context in which a blob is written; nothing is kept without `commit`."""
+        os.makedirs(self.incoming_dir, 0o700, exist_ok=True)
+        return BlobWriter(self)
+
+    def put(self, data: bytes) -> Digest:
+        """Keep `data` and return its digest."""
+        digest = Digest(f"sha256:{hasher(data).hexdigest()}")
+        if not self.has(digest):
+            with self.writer() as writer:
+                writer.write(data)
+                writer.commit(digest)
+        return digest
+
+    def delete(self, digest: Digest) -> int:
+        """Delete the blob and return how many bytes that frees; 0 if it is not here."""
+        path = self.path(digest)
+        try:
+            size = os.stat(path).st_size
+            os.unlink(path)
+        except FileNotFoundError:
+            return 0
+        return size
+
+    def list(self) -> list[Digest]:
+        """Return the digests of all blobs."""
+        found = []
+        for algorithm in _entries(f"{self.images_dir}/blobs"):
+            for name in _entries(f"{self.images_dir}/blobs/{algorithm}"):
+                try:
+                    found.append(Digest(f"{algorithm}:{name}"))
+                except Corrupt:
+                    continue  # not ours: a layout may hold other files
+        return sorted(found)
+
+    def sweep(self) -> int:
+        """Delete what killed writers left, and return how many files that were."""
+        return sum(
+            _delete_abandoned(f"{self.incoming_dir}/{n}") for n in _entries(self.incoming_dir)
+        )
+
+
+class BlobWriter:
+    """A blob being written. Made by `Blobs.writer`, used as a context."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        """Open a file aside."""
+        self._blobs = blobs
+        self._hash = hasher()
+        self._path = ""
+        self._descriptor = -1
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        """Make the file, locked before anyone could take it for abandoned."""
+        while self._descriptor < 0:
+            path = f"{self._blobs.incoming_dir}/{os.urandom(8).hex()}"
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(path, flags, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                self._path, self._descriptor = path, descriptor
+            else:  # swept in between
+                os.close(descriptor)
+        return self
+
+    def write(self, data: bytes) -> int:
+        """Add `data`."""
+        write_all(self._descriptor, data)
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+    def reader(self) -> BinaryIO:
+        """Return what was written, opened for reading from its start."""
+        return open(self._path, "rb", buffering=0)
+
+    def commit(self, expected_digest: Digest | None = None) -> Digest:
+        """Make the blob visible under its digest, which must be `expected_digest` if given.
+
+        Raises: Corrupt
+        """
+        digest = expected_digest or self.digest
+        if digest.algorithm != "sha256":
+            self._verify_other(digest)
+        elif digest != self.digest:
+            message = f"{digest} is what was promised, {self.digest} came"
+            raise Corrupt(message)
+        target = self._blobs.path(digest)
+        os.fchmod(self._descriptor, 0o644)
+        os.fsync(self._descriptor)
+        trace("blobs.commit:before-rename")
+        directory = os.path.dirname(target)
+        try:
+            os.rename(self._path, target)
+        except FileNotFoundError:
+            os.makedirs(directory, 0o755, exist_ok=True)
+            os.rename(self._path, target)
+        self._path = ""
+        sync_directory(directory)
+        trace("blobs.commit:after-rename")
+        return digest
+
+    def _verify_other(self, digest: Digest) -> None:
+        check = hasher(algorithm=digest.algorithm)
+        with self.reader() as file:
+            while data := file.read(_CHUNK):
+                check.update(data)
+        if check.hexdigest() != digest.hex:
+            message = f"{digest} is what was promised, {digest.algorithm}:{check.hexdigest()} came"
+            raise Corrupt(message)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file, and delete it if it was not committed."""
+        if self._path:
+            os.unlink(self._path)
+            self._path = ""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _delete_abandoned(path: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _missing(digest: Digest) -> NotFound:
+    message = f"no such blob: {digest}"
+    return NotFound(message)

@@ -1,0 +1,211 @@
+"""`knarr.db`: everything that can be listed, in SQLite.
+
+Any number of processes have it open at once. Readers never wait (WAL); writers take turns, one
+`transaction` at a time, and wait up to half a minute for theirs. A transaction is on the disk when
+it ends. What a row means to a user is not known here: beside the columns that are searched, rows
+carry a text that only the engine reads.
+
+The database is opened, and made or brought up to date, at its first use.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Conflict, Corrupt, Failed, Unavailable, Unsupported
+from knarr.store.schema import MIGRATIONS
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from sqlite3 import Connection, Cursor
+    from types import TracebackType
+    from typing import Any
+
+    Row = tuple[Any, ...]
+
+BUSY_SECONDS = 30
+
+
+class Database:
+    """The database at `path`. Belongs to one thread, and never crosses a fork."""
+
+    def __init__(self, path: str) -> None:
+        """Remember where; open nothing yet."""
+        self.path = path
+        self._connection: Connection | None = None
+        self._depth = 0
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Tell whether a transaction of ours is under way."""
+        return self._depth > 0
+
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return what a query finds, as of one moment."""
+        with _Meaning():
+            found: list[Row] = self._open().execute(statement, parameters).fetchall()
+            return found
+
+    def row(self, statement: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Return the first row that a query finds, or None."""
+        with _Meaning():
+            found: Row | None = self._open().execute(statement, parameters).fetchone()
+            return found
+
+    def transaction(self) -> Transaction:
+        """Return a context in which statements are carried out together, or not at all.
+
+        It begins with the right to write, so that nothing read in it can be changed by others
+        before it ends. Within another transaction it is a part of that one, and can be taken
+        back without it.
+
+        Raises: Conflict, Unavailable
+        """
+        return Transaction(self)
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = _connect(self.path)
+        return self._connection
+
+    def begin(self) -> Cursor:
+        """Begin a transaction, or a part of the one under way. Use `transaction`."""
+        connection = self._open()
+        connection.execute(f"SAVEPOINT part_{self._depth}" if self._depth else "BEGIN IMMEDIATE")
+        self._depth += 1
+        return connection.cursor()
+
+    def end(self, *, commit: bool) -> None:
+        """End what `begin` began."""
+        self._depth -= 1
+        connection = self._open()
+        if not connection.in_transaction:
+            return  # SQLite itself took everything back: the disk is full
+        if self._depth:
+            part = f"part_{self._depth}"
+            if not commit:
+                connection.execute(f"ROLLBACK TO {part}")
+            connection.execute(f"RELEASE {part}")
+            return
+        trace("database:before-commit")
+        connection.execute("COMMIT" if commit else "ROLLBACK")
+        trace("database:after-commit")
+
+
+class Transaction:
+    """Statements that take effect together. Leaving with an error takes them back."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        """Prepare; the transaction begins on entering."""
+        self._database = database
+
+    def __enter__(self) -> Cursor:
+        """Begin."""
+        with _Meaning():
+            return self._database.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit, or with an error roll back."""
+        with _Meaning():
+            self._database.end(commit=error is None)
+        if error is not None:
+            _raise_meaning(error)
+
+
+class _Meaning:
+    """Gives SQLite's errors the meaning they have for a caller."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise what `error` means."""
+        if error is not None:
+            _raise_meaning(error)
+
+
+def _raise_meaning(error: BaseException) -> None:
+    """Raise what an error of SQLite means; return if `error` is another one."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_CONSTRAINT"):
+        message = f"the record conflicts with another: {error}"
+        raise Conflict(message) from error
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        message = f"the database was busy for {BUSY_SECONDS} seconds"
+        raise Unavailable(message, hint="Another knarr command may hang: look for it.") from error
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        message = f"the database is damaged: {error}"
+        raise Corrupt(message, hint="Restore knarr.db from a copy.") from error
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        message = f"cannot use the database: {error}"
+        raise Failed(message, hint=_disk_hint(name)) from error
+
+
+def _disk_hint(name: str) -> str:
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return "The root directory must be writable for this user: see --root."
+    return "Is the disk full?"
+
+
+def _connect(path: str) -> Connection:
+    try:
+        # The C part alone: what `sqlite3` adds are converters of dates, for a millisecond.
+        from _sqlite3 import connect  # noqa: PLC0415 - commands that list nothing do without
+    except ImportError:  # pragma: no cover - another implementation of Python
+        from sqlite3 import connect  # noqa: PLC0415
+    connection: Connection = connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=32
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != len(MIGRATIONS):
+            _migrate(connection, path)
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: Connection, path: str) -> None:
+    """Bring the database up to date, whichever of several processes comes first."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            message = f"{path} was written by a newer knarr (schema {version})"
+            raise Unsupported(message, hint="Install that version again, or use another --root.")
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    os.chmod(path, 0o600)

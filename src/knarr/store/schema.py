@@ -1,0 +1,122 @@
+"""The tables of `knarr.db`, and how one version of them becomes the next.
+
+`PRAGMA user_version` counts the migrations that were carried out. A migration that was released is
+never changed; the next one is added below it.
+
+    tags ──▶ images ──▶ image_layers ──▶ layers ──▶ layers (the one below)
+             └──▶ image_blobs               ▲ ▲
+    containers ──▶ (image, not enforced)    │ │
+         └──────────────────────────────────┘ └── builds
+    endpoints ──▶ networks
+
+An arrow is a foreign key: a layer cannot go while an image, a container or a build's result stands
+on it. A container's image can: it keeps the layers.
+"""
+
+from __future__ import annotations
+
+_FIRST = (
+    """CREATE TABLE layers (
+        chain TEXT PRIMARY KEY,
+        diff TEXT NOT NULL,
+        parent TEXT REFERENCES layers,
+        size INTEGER NOT NULL,
+        tar_size INTEGER NOT NULL,
+        created_ns INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX layers_parent ON layers (parent)",
+    # A layer's tar in the form in which someone sent or asked for it.
+    """CREATE TABLE layer_blobs (
+        diff TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        media_type TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        PRIMARY KEY (diff, digest)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE images (
+        id TEXT PRIMARY KEY,
+        manifest TEXT,
+        media_type TEXT NOT NULL,
+        created_ns INTEGER NOT NULL,
+        added_ns INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        os TEXT NOT NULL,
+        architecture TEXT NOT NULL,
+        variant TEXT NOT NULL,
+        parent TEXT,
+        labels TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX images_manifest ON images (manifest)",
+    "CREATE INDEX images_parent ON images (parent)",
+    """CREATE TABLE image_layers (
+        image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        chain TEXT NOT NULL REFERENCES layers,
+        PRIMARY KEY (image, position)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX image_layers_chain ON image_layers (chain)",
+    """CREATE TABLE image_blobs (
+        image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (image, digest)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX image_blobs_digest ON image_blobs (digest)",
+    # References with a tag, and those with a digest under which an image was had or given.
+    """CREATE TABLE tags (
+        reference TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        image TEXT NOT NULL REFERENCES images ON DELETE CASCADE,
+        updated_ns INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX tags_image ON tags (image)",
+    """CREATE TABLE containers (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        image TEXT,
+        chain TEXT REFERENCES layers,
+        created_ns INTEGER NOT NULL,
+        options TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX containers_image ON containers (image)",
+    "CREATE INDEX containers_chain ON containers (chain)",
+    """CREATE TABLE networks (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_ns INTEGER NOT NULL,
+        detail TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE endpoints (
+        network TEXT NOT NULL REFERENCES networks,
+        container TEXT NOT NULL,
+        address TEXT,
+        detail TEXT NOT NULL,
+        PRIMARY KEY (network, container),
+        UNIQUE (network, address)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX endpoints_container ON endpoints (container)",
+    """CREATE TABLE volumes (
+        name TEXT PRIMARY KEY,
+        anonymous INTEGER NOT NULL,
+        created_ns INTEGER NOT NULL,
+        detail TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE volume_users (
+        volume TEXT NOT NULL REFERENCES volumes,
+        container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,
+        PRIMARY KEY (volume, container)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX volume_users_container ON volume_users (container)",
+    """CREATE TABLE builds (
+        key TEXT PRIMARY KEY,
+        chain TEXT REFERENCES layers,
+        size INTEGER NOT NULL,
+        created_ns INTEGER NOT NULL,
+        used_ns INTEGER NOT NULL,
+        uses INTEGER NOT NULL,
+        detail TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX builds_chain ON builds (chain)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
