@@ -119,13 +119,17 @@ def test_help_is_always_there(word: str) -> None:
         (["--=x"], "bad flag syntax: --=x"),
         (
             ["--tty=maybe"],
-            'invalid argument "maybe" for "-t, --tty" flag: strconv.ParseBool: '
-            + 'parsing "maybe": invalid syntax',
+            (
+                'invalid argument "maybe" for "-t, --tty" flag: strconv.ParseBool: '
+                'parsing "maybe": invalid syntax'
+            ),
         ),
         (
             ["-n", "x"],
-            'invalid argument "x" for "-n, --timeout" flag: strconv.ParseInt: '
-            + 'parsing "x": invalid syntax',
+            (
+                'invalid argument "x" for "-n, --timeout" flag: strconv.ParseInt: '
+                'parsing "x": invalid syntax'
+            ),
         ),
         (["-m", "abc"], 'invalid argument "abc" for "-m, --memory" flag: invalid size: \'abc\''),
         (

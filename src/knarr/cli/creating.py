@@ -1,0 +1,303 @@
+"""From the command line of `create` and `run` to the engine's options.
+
+Only what is given is parsed, and only its parser is loaded: most containers are started with a
+handful of options, and a command line has milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine.options.values import (
+    LogSettings,
+    Namespaces,
+    Networking,
+    Resources,
+    Security,
+    Streams,
+)
+from knarr.engine.options.values import Options as Asked
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from knarr.cli.command import Options
+    from knarr.engine.options.values import MountRequest
+    from knarr.oci.config import Healthcheck
+
+STREAMS = ("stdin", "stdout", "stderr")
+PULL_POLICIES = ("always", "missing", "never")
+
+
+def parse_create(options: Options, arguments: list[str], *, detached: bool) -> Asked:
+    """Return what the command line asks for; `arguments` are the image and its command.
+
+    Raises: InvalidArgument
+    """
+    image, *command = arguments
+    fields: dict[str, Any] = {
+        "image": image,
+        "command": tuple(command) or None,
+        "streams": _streams(options, detached=detached),
+        "hostname": options.text("hostname"),
+        "domainname": options.text("domainname"),
+        "user": options.text("user"),
+        "working_dir": options.text("workdir"),
+        "group_add": tuple(options.texts("group-add")),
+        "stop_signal": options.text("stop-signal"),
+        "readonly": options.flag("read-only"),
+        "init": options.flag("init"),
+        "auto_remove": options.flag("rm"),
+        "platform": options.text("platform"),
+        "cidfile": options.text("cidfile"),
+        "shm_size": options.number("shm-size"),
+    }
+    for name, convert in _GROUPS.items():
+        fields[name] = convert(options)
+    if options.given("entrypoint"):
+        fields["entrypoint"] = (options.text("entrypoint"),)
+    if options.given("stop-timeout"):
+        fields["stop_timeout"] = options.number("stop-timeout")
+    fields |= _records(options)
+    if options.text("pull") not in PULL_POLICIES:
+        message = (
+            f"invalid pull option: '{options.text('pull')}': must be one of \"always\", "
+            '"missing" or "never"'
+        )
+        raise InvalidArgument(message)
+    return Asked(**fields)
+
+
+def _streams(options: Options, *, detached: bool) -> Streams:
+    tty, interactive = options.flag("tty"), options.flag("interactive")
+    given = [text.lower() for text in options.texts("attach")]
+    for text in given:
+        if text not in STREAMS:
+            message = (
+                f'invalid argument "{text}" for "-a, --attach" flag: valid streams are STDIN, '
+                "STDOUT and STDERR"
+            )
+            raise InvalidArgument(message)
+    if detached and given:
+        message = "conflicting options: cannot specify both --attach and --detach"
+        raise InvalidArgument(message)
+    attached = given or ([] if detached else ["stdout", "stderr", *(["stdin"] * interactive)])
+    return Streams(
+        tty,
+        interactive,
+        interactive and "stdin" in attached,
+        "stdin" in attached,
+        "stdout" in attached,
+        "stderr" in attached,
+    )
+
+
+def _records(options: Options) -> dict[str, Any]:
+    """Return the fields that are lists of names and values."""
+    found: dict[str, Any] = {}
+    if options.given("env") or options.given("env-file"):
+        found["env"] = _environment(options)
+    if options.given("label") or options.given("label-file"):
+        found["labels"] = _labels(options)
+    if options.given("annotation") or options.given("sysctl"):
+        from knarr.engine.options.environment import parse_pairs, parse_sysctls  # noqa: PLC0415
+
+        found["annotations"] = parse_pairs(options.texts("annotation"))
+        found["sysctls"] = parse_sysctls(options.texts("sysctl"))
+    if options.given("expose"):
+        from knarr.engine.options.ports import parse_expose  # noqa: PLC0415 - see the module
+
+        exposed = [port for text in options.texts("expose") for port in parse_expose(text)]
+        found["exposed"] = tuple(exposed)
+    if options.given("restart"):
+        from knarr.engine.options.limits import parse_restart  # noqa: PLC0415 - see the module
+
+        found["restart"] = parse_restart(options.text("restart"))
+    if any(options.given(name) for name in ("volume", "mount", "tmpfs")):
+        found["mounts"] = _mounts(options)
+        found["binds"] = tuple(text for text in options.texts("volume") if ":" in text)
+    return found
+
+
+def _environment(options: Options) -> tuple[str, ...]:
+    from knarr.engine.options.environment import parse_env, parse_env_file  # noqa: PLC0415
+
+    entries: list[str | None] = []
+    for path in options.texts("env-file"):
+        entries += parse_env_file(_read(path), path, os.environ)
+    entries += [parse_env(text, os.environ) for text in options.texts("env")]
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def _labels(options: Options) -> dict[str, str]:
+    from knarr.engine.options.environment import parse_env_file, parse_labels  # noqa: PLC0415
+
+    lines = []
+    for path in options.texts("label-file"):
+        lines += parse_env_file(_read(path), path, {})
+    return parse_labels([*lines, *options.texts("label")])
+
+
+def _read(path: str) -> bytes:
+    from knarr.util.files import read_file  # noqa: PLC0415 - see the module
+
+    try:
+        return read_file(path)
+    except OSError as error:
+        message = f"open {path}: {(error.strerror or str(error)).lower()}"
+        raise InvalidArgument(message) from None
+
+
+def _mounts(options: Options) -> tuple[MountRequest, ...]:
+    from knarr.engine.options.storage import (  # noqa: PLC0415 - see the module
+        parse_mount,
+        parse_tmpfs,
+        parse_volume,
+    )
+
+    return (
+        *(parse_volume(text) for text in options.texts("volume")),
+        *(parse_mount(text) for text in options.texts("mount")),
+        *(parse_tmpfs(text) for text in options.texts("tmpfs")),
+    )
+
+
+def _resources(options: Options) -> Resources:
+    fields: dict[str, Any] = {
+        "memory": options.number("memory"),
+        "memory_reservation": options.number("memory-reservation"),
+        "oom_kill_disabled": options.flag("oom-kill-disable"),
+        "oom_score_adj": options.number("oom-score-adj"),
+        "nano_cpus": options.number("cpus"),
+        "cpu_shares": options.number("cpu-shares"),
+        "cpu_period_us": options.number("cpu-period"),
+        "cpu_quota_us": options.number("cpu-quota"),
+        "cpuset_cpus": options.text("cpuset-cpus"),
+        "cpuset_mems": options.text("cpuset-mems"),
+        "pids_limit": options.number("pids-limit"),
+        "blkio_weight": options.number("blkio-weight"),
+        "cgroup_parent": options.text("cgroup-parent"),
+        "device_rules": tuple(options.texts("device-cgroup-rule")),
+    }
+    if options.given("memory-swap"):
+        fields["memory_swap"] = _swap(options.text("memory-swap"))
+    if options.number("memory-swappiness") != -1:
+        fields["memory_swappiness"] = options.number("memory-swappiness")
+    if options.given("ulimit"):
+        from knarr.engine.options.limits import parse_ulimit  # noqa: PLC0415 - see the module
+
+        fields["ulimits"] = tuple(parse_ulimit(text) for text in options.texts("ulimit"))
+    if options.given("device"):
+        from knarr.engine.options.storage import parse_device  # noqa: PLC0415 - see the module
+
+        fields["devices"] = tuple(parse_device(text) for text in options.texts("device"))
+    return Resources(**fields)
+
+
+def _swap(text: str) -> int:
+    if text == "-1":
+        return -1
+    from knarr.util.text import parse_size  # noqa: PLC0415 - see the module
+
+    return parse_size(text)
+
+
+def _networking(options: Options) -> Networking:
+    fields: dict[str, Any] = {
+        "mode": _network_mode(options.text("network")),
+        "publish_all": options.flag("publish-all"),
+        "aliases": tuple(options.texts("network-alias")),
+        "address": options.text("ip"),
+        "mac_address": options.text("mac-address"),
+        "dns_search": tuple(options.texts("dns-search")),
+        "dns_options": tuple(options.texts("dns-option")),
+    }
+    if options.given("publish"):
+        from knarr.engine.options.ports import parse_publish  # noqa: PLC0415 - see the module
+
+        requests = [port for text in options.texts("publish") for port in parse_publish(text)]
+        fields["ports"] = tuple(requests)
+    if options.given("add-host") or options.given("dns"):
+        from knarr.engine.options.names import check_dns, parse_extra_host  # noqa: PLC0415
+
+        fields["extra_hosts"] = tuple(parse_extra_host(t) for t in options.texts("add-host"))
+        fields["dns"] = tuple(check_dns(text) for text in options.texts("dns"))
+    return Networking(**fields)
+
+
+def _network_mode(text: str) -> str:
+    return "bridge" if text in ("", "default") else text
+
+
+def _security(options: Options) -> Security:
+    security = Security()
+    if options.given("security-opt"):
+        from knarr.engine.options.security import parse_security  # noqa: PLC0415 - see the module
+
+        security = parse_security(options.texts("security-opt"), _read_file)
+    return security.replace(
+        privileged=options.flag("privileged"),
+        cap_add=tuple(options.texts("cap-add")),
+        cap_drop=tuple(options.texts("cap-drop")),
+    )
+
+
+def _read_file(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def _namespaces(options: Options) -> Namespaces:
+    return Namespaces(
+        options.text("pid"), options.text("ipc"), options.text("uts"), options.text("cgroupns")
+    )
+
+
+def _log(options: Options) -> LogSettings:
+    from knarr.engine.options.environment import parse_pairs  # noqa: PLC0415 - see the module
+
+    return LogSettings(
+        options.text("log-driver") or "json-file", parse_pairs(options.texts("log-opt"))
+    )
+
+
+def _health(options: Options) -> Healthcheck | None:
+    names = [f"health-{name}" for name in _DURATIONS] + ["health-cmd", "health-retries"]
+    given = [name for name in names if options.given(name)]
+    if not given and not options.flag("no-healthcheck"):
+        return None
+    from knarr.oci.config import Healthcheck  # noqa: PLC0415 - few containers have one
+
+    if options.flag("no-healthcheck"):
+        if given:
+            message = "--no-healthcheck conflicts with --health-* options"
+            raise InvalidArgument(message)
+        return Healthcheck(("NONE",))
+    if options.number("health-retries") < 0:
+        message = "--health-retries cannot be negative"
+        raise InvalidArgument(message)
+    command = options.text("health-cmd")
+    spans: dict[str, Any] = {}
+    for name in _DURATIONS:
+        spans[f"{name.replace('-', '_')}_ns"] = int(options.seconds(f"health-{name}") * 10**9)
+        if options.seconds(f"health-{name}") < 0:
+            message = f"--health-{name} cannot be negative"
+            raise InvalidArgument(message)
+    return Healthcheck(
+        ("CMD-SHELL", command) if command else None,
+        retries=options.number("health-retries"),
+        **spans,
+    )
+
+
+_DURATIONS = ("interval", "timeout", "start-period", "start-interval")
+_GROUPS = {
+    "resources": _resources,
+    "networking": _networking,
+    "security": _security,
+    "namespaces": _namespaces,
+    "log": _log,
+    "healthcheck": _health,
+}
