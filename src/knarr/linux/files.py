@@ -1,0 +1,44 @@
+"""Calls on files that `os` does not have.
+
+Man: syncfs(2), renameat2(2), ioctl_ficlone(2)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from ctypes import c_char_p, c_int, c_uint
+
+from knarr.linux import libc
+
+# <linux/fs.h>
+RENAME_NOREPLACE = 0x1
+RENAME_EXCHANGE = 0x2
+FICLONE = 0x40049409
+
+_AT_FDCWD = -100
+_syncfs = libc.function("syncfs", c_int)
+_renameat2 = libc.syscall(
+    316 if os.uname().machine == "x86_64" else 276,
+    "renameat2",
+    c_int,
+    c_char_p,
+    c_int,
+    c_char_p,
+    c_uint,
+)
+
+
+def syncfs(descriptor: int) -> None:
+    """Write out everything of the file system that the open file is on."""
+    _syncfs(descriptor)
+
+
+def renameat2(old: str, new: str, flags: int) -> None:
+    """Rename, with RENAME_NOREPLACE only if nothing is called `new` (FileExistsError)."""
+    _renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+
+
+def ficlone(source_fd: int, target_fd: int) -> None:
+    """Make the open file `target_fd` share all data of `source_fd`, copied when written."""
+    fcntl.ioctl(target_fd, FICLONE, source_fd)

@@ -1,0 +1,263 @@
+"""Layers as overlayfs takes them: the implementation of the contract in `snapshotter`.
+
+What opens a container (`prepare`, `overlay_options`) loads little; what unpacks, packs and compares
+is loaded by the method that needs it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from knarr.errors import Corrupt, Unsupported
+from knarr.linux import overlay, xattr
+from knarr.snapshot.faults import storage
+from knarr.snapshot.snapshotter import Applied, Limits, Usage
+from knarr.snapshot.trees import Trees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Protocol
+
+    from knarr.oci.digest import Digest, Reader
+    from knarr.snapshot.lowers import Directory
+    from knarr.snapshot.snapshotter import Change, Stack
+else:
+    Protocol = object
+
+_PLAIN = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")]
+
+
+class Sink(Protocol):
+    """What a tar is written to."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of `data`."""
+
+
+class Layers:
+    """The trees of layers in one directory."""
+
+    def __init__(self, layers_dir: str) -> None:
+        """Take the directory; it is made when something is first put there."""
+        self.layers_dir = layers_dir
+        self._trees = Trees(layers_dir)
+
+    def has(self, chain_id: Digest) -> bool:
+        """Tell whether there is a tree that can be relied on."""
+        return self._trees.has(chain_id.hex)
+
+    def path(self, chain_id: Digest) -> str:
+        """Return where the tree is, or would be."""
+        return self._trees.path(chain_id.hex)
+
+    def lowers(self, stack: Stack) -> list[str]:
+        """Return the directories of `stack` as overlay orders them: the top first, never none."""
+        return [self.path(chain_id) for chain_id in reversed(stack)] or [self._trees.empty()]
+
+    def view(self, stack: Stack) -> Directory:
+        """Return the root of `stack`, to be looked at without mounting."""
+        from knarr.snapshot.lowers import Directory  # noqa: PLC0415 - not for running containers
+
+        return Directory(self.lowers(stack))
+
+    def apply(
+        self,
+        tar: Reader,
+        *,
+        parents: Stack = (),
+        diff_id: Digest | None = None,
+        progress: Callable[[int], object] | None = None,
+        limits: Limits | None = None,
+    ) -> Applied:
+        """Unpack an uncompressed layer onto `parents` and make it a tree.
+
+        With `diff_id` the bytes are verified before the tree gets its name; if there is such a tree
+        already, `tar` is not even read. `progress` is called with the number of bytes of each read.
+
+        Raises: Corrupt, InvalidArgument
+        """
+        from knarr.oci.config import chain_id as chain  # noqa: PLC0415 - not for running containers
+        from knarr.snapshot import apply  # noqa: PLC0415
+
+        parent = parents[-1] if parents else None
+        if diff_id and self.has(expected := chain(parent, diff_id)):
+            return Applied(diff_id, expected, self.usage(self.path(expected)).size, kept=True)
+        with storage("unpacking the layer"), self._trees.incoming() as incoming:
+            source = apply.HashingReader(tar, progress)
+            size = apply.unpack_layer(
+                source, incoming.descriptor, parents=self.view(parents), limits=limits or Limits()
+            )
+            found = source.finish()
+            if diff_id not in (None, found):
+                message = f"layer {diff_id} is what was promised, {found} came"
+                raise Corrupt(message)
+            result = chain(parent, found)
+            kept = not incoming.publish(result.hex)
+        return Applied(found, result, size, kept=kept)
+
+    def adopt(self, upper_dir: str, *, parents: Stack = ()) -> Applied:
+        """Make an upper directory a tree by moving it; it must not be mounted any more.
+
+        Its diff ID is that of the tar that `write_layer` would write.
+        """
+        from knarr.oci.config import chain_id as chain  # noqa: PLC0415 - not for running containers
+        from knarr.snapshot import diff, usage  # noqa: PLC0415
+
+        with storage("making a layer of the changes"):
+            sink = diff.HashingSink()
+            diff.write_changes(upper_dir, sink, parents=self.view(parents), tidy=True)
+            diff_id = sink.digest()
+            result = chain(parents[-1] if parents else None, diff_id)
+            size = usage.of(upper_dir).size
+            kept = not self._trees.publish(upper_dir, result.hex)
+            if kept:
+                diff.discard(upper_dir)
+        return Applied(diff_id, result, size, kept=kept)
+
+    def write_layer(self, chain_id: Digest, out: Sink) -> Digest:
+        """Write the tar of a tree and return its diff ID. Equal trees give equal bytes."""
+        from knarr.snapshot import diff  # noqa: PLC0415 - not for running containers
+
+        with storage("packing the layer"):
+            sink = diff.HashingSink(out)
+            diff.write_changes(self._existing(chain_id), sink)
+            return sink.digest()
+
+    def prepare(self, directory: str, stack: Stack = ()) -> None:
+        """Make `upper` and `work` in `directory`, for changes to `stack`.
+
+        The root directory of a mount is the upper one: it begins as that of the stack.
+        """
+        upper = f"{directory}/upper"
+        with storage("preparing the container's file system"):
+            os.makedirs(f"{directory}/work", 0o700, exist_ok=True)
+            try:
+                os.mkdir(upper, 0o755)
+            except FileExistsError:
+                return
+            copy_attributes(self.lowers(stack)[0], upper)
+
+    def overlay_options(
+        self, stack: Stack, active: str | None = None, *, volatile: bool = False
+    ) -> list[tuple[str, str]]:
+        """Return what `linux.overlay` mounts: `stack`, with the changes in `active` on top.
+
+        `volatile` mounts are not flushed when unmounted: for what need not survive a power cut.
+        """
+        options = [("lowerdir+", path) for path in self.lowers(stack)]
+        if active:
+            options += [("upperdir", f"{active}/upper"), ("workdir", f"{active}/work")]
+            if volatile:
+                _forget_volatile(active)
+                options.append(("volatile", ""))
+        return options + _PLAIN
+
+    def mount(
+        self,
+        stack: Stack,
+        *,
+        active: str | None = None,
+        readonly: bool = False,
+        volatile: bool = False,
+    ) -> int:
+        """Mount `stack` nowhere and return the descriptor (O_PATH); closing it unmounts.
+
+        With `active` the changes there are shown, and made there unless `readonly`: then they are
+        only looked at, which is allowed also while a container runs on them.
+
+        Raises: Corrupt, Unsupported
+        """
+        if active and not readonly:
+            options = self.overlay_options(stack, active, volatile=volatile)
+        else:
+            lowers = [f"{active}/upper"] if active else []
+            lowers += self.lowers(stack) if stack or not active else []
+            if len(lowers) == 1:
+                return self._clone(stack, lowers[0])
+            options = [*(("lowerdir+", path) for path in lowers), *_PLAIN]
+        try:
+            return overlay.open_mount(options)
+        except OSError as error:
+            self._explain(stack, error)
+            raise
+
+    def usage(self, directory: str) -> Usage:
+        """Return what a tree or an upper directory takes."""
+        from knarr.snapshot import usage  # noqa: PLC0415 - not for running containers
+
+        return usage.of(directory)
+
+    def changes(self, upper_dir: str, stack: Stack) -> Iterator[Change]:
+        """Yield how `upper_dir` changes `stack`, directories before what is in them.
+
+        Docker: "docker diff"
+        """
+        from knarr.snapshot import changes  # noqa: PLC0415 - not for running containers
+
+        return changes.between(upper_dir, self.view(stack))
+
+    def remove(self, chain_id: Digest) -> None:
+        """Remove a tree. Nothing may be mounted on it."""
+        self._trees.remove(chain_id.hex)
+
+    def sync(self) -> None:
+        """Make all trees survive a power cut: to be called before the first record of them."""
+        with storage("writing layers to disk"):
+            self._trees.sync()
+
+    def sweep(self) -> list[str]:
+        """Remove what ended processes left unfinished; return names of what was found."""
+        return self._trees.sweep()
+
+    def list(self) -> list[str]:
+        """Return the chain IDs of all trees, in hexadecimal digits."""
+        return self._trees.names()
+
+    def _existing(self, chain_id: Digest) -> str:
+        path = self.path(chain_id)
+        if not os.path.isdir(path):
+            message = f"the tree of layer {chain_id} is missing"
+            raise Corrupt(message, hint="Pull, load or build the image again.")
+        return path
+
+    def _clone(self, stack: Stack, directory: str) -> int:
+        try:
+            return overlay.open_clone(directory, readonly=True)
+        except OSError as error:
+            self._explain(stack, error)
+            raise
+
+    def _explain(self, stack: Stack, error: OSError) -> None:
+        """Raise what a failure to mount means, if it means anything to a user."""
+        if len(stack) > overlay.MAX_LOWERS:
+            message = f"a stack of {len(stack)} layers is more than overlayfs can mount"
+            hint = f"It takes {overlay.MAX_LOWERS}: join RUN instructions, or squash the image."
+            raise Unsupported(message, hint=hint) from error
+        if error.errno == errno.ENOENT:
+            for chain_id in stack:
+                self._existing(chain_id)
+
+
+def copy_attributes(source: str, target: str) -> None:
+    """Give the directory `target` owner, mode, attributes and times of the directory `source`."""
+    status = os.lstat(source)
+    os.chown(target, status.st_uid, status.st_gid)
+    os.chmod(target, status.st_mode & 0o7777)
+    for name, value in xattr.read_all(source).items():
+        if not name.startswith(overlay.XATTRS):
+            xattr.write(target, name, value)
+    os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _forget_volatile(active: str) -> None:
+    """Allow a further volatile mount of `active`.
+
+    Overlay leaves a mark and refuses what has it, since after a power cut data may be lacking. That
+    the changes may be used again is for the caller to know, who asked for `volatile` again.
+    """
+    try:
+        os.rmdir(f"{active}/work/work/incompat/volatile")
+    except FileNotFoundError:
+        pass
