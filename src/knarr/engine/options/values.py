@@ -107,6 +107,7 @@ class Resources(Value):
     pids_limit: int = 0
     blkio_weight: int = 0
     cgroup_parent: str = ""
+    oom_score_adj: int = 0
     ulimits: tuple[Ulimit, ...] = ()
     devices: tuple[Device, ...] = ()
     device_rules: tuple[str, ...] = ()

@@ -1,0 +1,75 @@
+"""Options that cannot be, or not together: what Docker's daemon refuses at create."""
+
+from __future__ import annotations
+
+from knarr.engine.options import values
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.options.values import Options
+
+LOG_DRIVERS = ("json-file", "none")
+LOG_OPTIONS = frozenset(("max-size", "max-file", "labels", "env", "tag", "mode", "compress"))
+
+
+def check_options(options: Options, *, processors: int) -> None:
+    """Raise for what no container can be made with.
+
+    Raises: InvalidArgument
+    """
+    _check_together(options)
+    _check_log(options)
+    if options.resources != values.Resources():
+        from knarr.engine.options import limits  # noqa: PLC0415 - for few containers
+
+        limits.check_resources(options.resources, processors=processors)
+    if options.restart != values.RestartPolicy():
+        from knarr.engine.options.limits import check_restart  # noqa: PLC0415 - for few
+
+        check_restart(options.restart)
+    if options.namespaces != values.Namespaces():
+        from knarr.engine.options.security import check_namespaces  # noqa: PLC0415 - for few
+
+        check_namespaces(options.namespaces)
+    if options.hostname or options.stop_signal:
+        from knarr.engine.options import names  # noqa: PLC0415 - for few containers
+
+        names.check_hostname(options.hostname)
+        if options.stop_signal:
+            names.parse_signal(options.stop_signal)
+
+
+def _check_together(options: Options) -> None:
+    message = ""
+    if options.auto_remove and options.restart.name != "no":
+        message = "conflicting options: cannot specify both --restart and --rm"
+    elif options.hostname and options.namespaces.uts == "host":
+        message = "conflicting options: hostname and the UTS mode"
+    elif options.working_dir and not options.working_dir.startswith("/"):
+        message = (
+            f"the working directory '{options.working_dir}' is invalid, it needs to be an "
+            "absolute path"
+        )
+    elif options.networking.address and options.networking.mode in ("host", "none"):
+        message = "conflicting options: an address needs a network with addresses"
+    elif options.shm_size < 0:
+        message = "SHM size can not be less than 0"
+    elif not -1000 <= options.resources.oom_score_adj <= 1000:
+        message = (
+            f"invalid value {options.resources.oom_score_adj}, range for oom score adj is "
+            "[-1000, 1000]"
+        )
+    if message:
+        raise InvalidArgument(message)
+
+
+def _check_log(options: Options) -> None:
+    log = options.log
+    if log.driver not in LOG_DRIVERS:
+        message = f"error looking up logging plugin {log.driver}: plugin {log.driver} not found"
+        raise InvalidArgument(message, hint=f"Known are {' and '.join(LOG_DRIVERS)}.")
+    for name in log.options:
+        if name not in LOG_OPTIONS:
+            message = f"unknown log opt '{name}' for {log.driver} log driver"
+            raise InvalidArgument(message)

@@ -1,0 +1,88 @@
+"""Who a process in a container is: names looked up in the image's own passwd and group files.
+
+Docker: "-u" takes a name or a number, of a user and behind a colon of a group; supplementary groups
+are those that list the user, unless a group is given.
+"""
+
+from __future__ import annotations
+
+from knarr.errors import InvalidArgument
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAXIMUM_ID = 0x7FFFFFFF
+MAXIMUM_SIZE = 4 << 20
+
+
+class Identity(Value):
+    """A user as the kernel sees it, with the home that HOME names."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    home: str = "/"
+
+
+def identify(user: str, group_add: Iterable[str], *, passwd: str, group: str) -> Identity:
+    """Return who `user` ("name:group" or numbers, empty for root) is by the two files' contents.
+
+    Raises: InvalidArgument
+    """
+    name, _, group_name = user.partition(":")
+    uid, gid, home, matched = _find_user(name or "0", passwd)
+    groups = []
+    if group_name:
+        gid = _find_group(group_name, group)
+    elif matched:
+        groups = [entry_gid for _, entry_gid, members in _groups(group) if matched in members]
+    extra = [_find_group(text, group) for text in group_add]
+    return Identity(uid, gid, tuple(dict.fromkeys((gid, *groups, *extra))), home)
+
+
+def _find_user(name: str, passwd: str) -> tuple[int, int, str, str]:
+    """Return user ID, primary group, home and name of the first line for `name`."""
+    number = _number(name)
+    for line in passwd.splitlines():
+        fields = line.split(":")
+        if len(fields) < 6 or line.startswith("#"):
+            continue
+        uid, gid = _number(fields[2]), _number(fields[3])
+        if uid is not None and gid is not None and (fields[0] == name or uid == number):
+            return uid, gid, fields[5] or "/", fields[0]
+    if number is None:
+        message = f"unable to find user {name}: no matching entries in passwd file"
+        raise InvalidArgument(message)
+    return _in_range(number), 0, "/", ""
+
+
+def _find_group(name: str, group: str) -> int:
+    number = _number(name)
+    for entry_name, gid, _ in _groups(group):
+        if entry_name == name or gid == number:
+            return gid
+    if number is None:
+        message = f"unable to find group {name}: no matching entries in group file"
+        raise InvalidArgument(message)
+    return _in_range(number)
+
+
+def _groups(group: str) -> Iterator[tuple[str, int, list[str]]]:
+    for line in group.splitlines():
+        fields = line.split(":")
+        gid = _number(fields[2]) if len(fields) >= 4 else None
+        if gid is not None and not line.startswith("#"):
+            yield fields[0], gid, fields[3].split(",")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _in_range(number: int) -> int:
+    if number > MAXIMUM_ID:
+        message = f"uids and gids must be in range 0-{MAXIMUM_ID}"
+        raise InvalidArgument(message)
+    return number
