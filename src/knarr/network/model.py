@@ -38,8 +38,10 @@ class AddressPool(Value):
 class Network(Value):
     """A network as recorded. `interface` is its bridge on the host, `mtu` 0 the host's own.
 
-    `chosen` says that knarr picked the subnet, and may pick another one when the host has come to
-    use it for something else.
+    `internal` networks have no way out, `talkative` ones let their members talk to each other, and
+    what leaves a network with `masquerade` does so under the host's address. `chosen` says that
+    knarr picked the subnet, and may pick another one when the host has come to use it for
+    something else.
     """
 
     id: str
@@ -48,6 +50,8 @@ class Network(Value):
     interface: str
     pools: tuple[AddressPool, ...]
     internal: bool = False
+    talkative: bool = True
+    masquerade: bool = True
     attachable: bool = False
     mtu: int = 0
     chosen: bool = False
@@ -68,6 +72,16 @@ class PortMapping(Value):
     host_ip: str = ""
     host_port: int = 0
     host_port_end: int = 0
+
+
+class Published(Value):
+    """A port of the host, all addresses when `host_ip` is empty, that leads to a sandbox's port."""
+
+    protocol: str
+    host_ip: str
+    host_port: int
+    address: str
+    port: int
 
 
 class Endpoint(Value):

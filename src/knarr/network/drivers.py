@@ -1,0 +1,109 @@
+"""What a network is made of, as plans: requests to the kernel and settings, nothing done yet.
+
+A `bridge` network is a bridge in the host's namespace with the gateway's address. An endpoint on it
+is a veth pair: one end is a port of the bridge, the other is born inside the sandbox's namespace.
+`host` and `none` need no plan: the one has no namespace of its own, the other nothing in it but the
+loopback interface.
+
+A network without IPv6 has it off on both sides. Otherwise every member would have a link-local
+address, and any of them could advertise itself as the router of all, the host included.
+"""
+
+from __future__ import annotations
+
+from knarr.linux import rtnetlink
+from knarr.linux.rtnetlink import Peer
+from knarr.network.address import mac_of, parse_subnet, version_of
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.linux.netlink import Request
+    from knarr.network.model import Endpoint, Network
+
+LOOPBACK = 1
+
+
+class Sysctl(Value):
+    """A kernel setting, named by its path below /proc/sys."""
+
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        """Return the setting as sysctl(8) writes it."""
+        return f"{self.name.replace('/', '.')} = {self.value}"
+
+
+def has_ipv6(network: Network) -> bool:
+    """Tell whether the network has addresses of IPv6."""
+    return any(version_of(pool.subnet) == 6 for pool in network.pools)
+
+
+def bridge(network: Network, mtu: int) -> Request:
+    """Return what makes the network's bridge, still down, with the host's or its own MTU."""
+    mac = next(mac_of(p.gateway) for p in network.pools if version_of(p.gateway) == 4)
+    return rtnetlink.new_bridge(network.interface, mac=mac, mtu=network.mtu or mtu, up=False)
+
+
+def bridge_settings(network: Network) -> list[Sysctl]:
+    """Return the settings of a bridge that is still down.
+
+    With route_localnet the host reaches published ports by way of 127.0.0.1; `network.firewall`
+    keeps the networks' members from using it in the other direction.
+    """
+    name = network.interface
+    settings = [Sysctl(f"net/ipv4/conf/{name}/route_localnet", "1")]
+    if has_ipv6(network):
+        settings.append(Sysctl(f"net/ipv6/conf/{name}/accept_ra", "0"))
+    else:
+        settings.append(Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1"))
+    return settings
+
+
+def forwarding(network: Network) -> list[Sysctl]:
+    """Return the settings without which nothing gets from the network to elsewhere or back."""
+    if network.internal:
+        return []
+    settings = [Sysctl("net/ipv4/ip_forward", "1")]
+    if has_ipv6(network):
+        settings.append(Sysctl("net/ipv6/conf/all/forwarding", "1"))
+    return settings
+
+
+def bridge_addresses(network: Network, index: int) -> list[Request]:
+    """Return what gives the bridge with `index` the gateways' addresses and sets it up."""
+    requests = [
+        rtnetlink.add_address(index, pool.gateway, parse_subnet(pool.subnet).prefix)
+        for pool in network.pools
+    ]
+    return [*requests, rtnetlink.set_link(f"set {network.interface} up", index, up=True)]
+
+
+def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> Request:
+    """Return what makes an endpoint's two interfaces, that of the sandbox in its namespace."""
+    peer = Peer(endpoint.interface, endpoint.mac, netns_fd)
+    return rtnetlink.new_veth(endpoint.host_interface, peer, mtu=mtu, master=master)
+
+
+def inner_settings(endpoint: Endpoint) -> list[Sysctl]:
+    """Return the settings of the sandbox's interface, before it is up."""
+    if version_of(endpoint.address) == 6:
+        return []
+    return [Sysctl(f"net/ipv6/conf/{endpoint.interface}/disable_ipv6", "1")]
+
+
+def loopback() -> Request:
+    """Return what sets up the loopback interface, which is the first one of every namespace."""
+    return rtnetlink.set_link("set lo up", LOOPBACK, up=True)
+
+
+def inner(endpoint: Endpoint, index: int, *, routed: bool) -> list[Request]:
+    """Return what the sandbox's interface with `index` needs, the default route if `routed`."""
+    requests = [
+        rtnetlink.set_link(f"set {endpoint.interface} up", index, up=True),
+        rtnetlink.add_address(index, endpoint.address, endpoint.prefix),
+    ]
+    if routed and endpoint.gateway:
+        requests.append(rtnetlink.add_route(endpoint.gateway, index))
+    return requests

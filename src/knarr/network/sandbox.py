@@ -1,0 +1,240 @@
+"""Carrying out the plans: bridges on the host, interfaces in a sandbox's network namespace.
+
+What needs to happen inside a namespace happens through a netlink socket that was opened there. The
+thread is in that namespace only for as long as it takes to open the socket and to write a setting
+or two below /proc/sys/net, which shows the namespace of whoever looks; a socket stays where it was
+opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from knarr.errors import Conflict, Failed, PermissionDenied
+from knarr.linux import namespaces, netlink, rtnetlink
+from knarr.network import drivers
+from knarr.network.address import Subnet, parse_address, version_of
+from knarr.util.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from knarr.linux.rtnetlink import Link
+    from knarr.network.drivers import Sysctl
+    from knarr.network.model import Endpoint, Network
+
+DEFAULT_MTU = 1500
+
+
+class Host:
+    """The links of the namespace this thread is in, through one socket."""
+
+    def __init__(self) -> None:
+        """Open the socket."""
+        self.socket = netlink.Socket(netlink.NETLINK_ROUTE)
+
+    def __enter__(self) -> Self:
+        """Return the open host."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+    def find_bridge(self, network: Network) -> Link | None:
+        """Return the network's bridge, if it is there and up."""
+        link = rtnetlink.find_link(self.socket, network.interface)
+        return link if link is not None and link.up else None
+
+    def set_up_bridge(self, network: Network) -> Link:
+        """Make the network's bridge, or what an interrupted attempt left out, and return it.
+
+        Raises: PermissionDenied, Conflict, Failed
+        """
+        with _Translate(f"cannot set up the bridge {network.interface}"):
+            link = rtnetlink.find_link(self.socket, network.interface)
+            if link is None:
+                self.socket.request(drivers.bridge(network, self.default_mtu()))
+                link = rtnetlink.find_link(self.socket, network.interface)
+            if link is None:
+                raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
+            write_settings(drivers.bridge_settings(network))
+            for request in drivers.bridge_addresses(network, link.index):
+                try:
+                    self.socket.request(request)
+                except FileExistsError:
+                    pass  # an earlier attempt came as far as this
+        write_settings(drivers.forwarding(network))
+        return link
+
+    def remove_link(self, name: str) -> None:
+        """Remove a bridge or one end of a pair with the other; do nothing if it is not there."""
+        try:
+            self.socket.request(rtnetlink.delete_link(name))
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+
+    def ports(self, bridge: Link) -> set[str]:
+        """Return the names of the interfaces that are ports of `bridge`."""
+        return {link.name for link in rtnetlink.links(self.socket, master=bridge.index)}
+
+    def occupied(self, *, without: str = "") -> list[Subnet]:
+        """Return the blocks that this host has addresses in or routes to, but for one interface.
+
+        Default routes are left out: everything is in them.
+        """
+        skip = rtnetlink.find_link(self.socket, without) if without else None
+        index = skip.index if skip is not None else -1
+        found = [
+            Subnet(version_of(a.address), _base(a.address, a.prefix), a.prefix)
+            for a in rtnetlink.addresses(self.socket)
+            if a.index != index
+        ]
+        for version in (4, 6):
+            found += [
+                Subnet(version, parse_address(route.destination), route.prefix)
+                for route in rtnetlink.routes(self.socket, version)
+                if route.prefix and route.destination and route.index != index
+            ]
+        return found
+
+    def default_mtu(self) -> int:
+        """Return the MTU of the interface that most packets leave by, that of Ethernet if none."""
+        defaults = [
+            route
+            for route in rtnetlink.routes(self.socket)
+            if not route.prefix and route.table == rtnetlink.RT_TABLE_MAIN and route.index
+        ]
+        if not defaults:
+            return DEFAULT_MTU
+        index = min(defaults, key=lambda route: route.priority).index
+        mtus = [link.mtu for link in rtnetlink.links(self.socket) if link.index == index]
+        return min(mtus, default=DEFAULT_MTU)
+
+    def connect(
+        self, endpoints: Sequence[Endpoint], bridges: Sequence[Link], netns_fd: int
+    ) -> None:
+        """Give the namespace `netns_fd` its interfaces, the first endpoint with the default route.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Translate("cannot set up the container's network"):
+            for endpoint, bridge in zip(endpoints, bridges, strict=True):
+                pair = drivers.pair(
+                    endpoint, master=bridge.index, mtu=bridge.mtu, netns_fd=netns_fd
+                )
+                try:
+                    self.socket.request(pair)
+                except FileExistsError:  # of an earlier start that was interrupted
+                    self.remove_link(endpoint.host_interface)
+                    self.socket.request(pair)
+            settings = [one for e in endpoints for one in drivers.inner_settings(e)]
+            with open_inside(netns_fd, settings) as inside:
+                requests = [drivers.loopback()]
+                for endpoint in endpoints:
+                    link = rtnetlink.find_link(inside, endpoint.interface)
+                    if link is None:
+                        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), endpoint.interface)
+                    routed = endpoint is endpoints[0]
+                    requests += drivers.inner(endpoint, link.index, routed=routed)
+                inside.request(*requests)
+
+
+def open_inside(netns_fd: int, settings: Iterable[Sysctl] = ()) -> netlink.Socket:
+    """Return a route socket of the namespace `netns_fd`, having written `settings` there.
+
+    Raises: OSError
+    """
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.setns(netns_fd, namespaces.CLONE_NEWNET)
+        try:
+            for setting in settings:
+                _write(setting)
+            return netlink.Socket(netlink.NETLINK_ROUTE)
+        finally:
+            namespaces.setns(home, namespaces.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def set_up_loopback(netns_fd: int) -> None:
+    """Set up the loopback interface of the namespace `netns_fd`.
+
+    Raises: PermissionDenied, Failed
+    """
+    what = "cannot set up the container's loopback interface"
+    with _Translate(what), open_inside(netns_fd) as inside:
+        inside.request(drivers.loopback())
+
+
+def write_settings(settings: Iterable[Sysctl]) -> None:
+    """Write the settings that are not as they have to be.
+
+    Raises: PermissionDenied, Failed
+    """
+    for setting in settings:
+        try:
+            _write(setting)
+        except OSError as error:
+            message = f"cannot set {setting}: {error.strerror}"
+            hint = f'Run as root on the host: sysctl -w "{setting}".'
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise PermissionDenied(message, hint=hint) from error
+            raise Failed(message, hint=hint) from error
+
+
+def _write(setting: Sysctl) -> None:
+    path = f"/proc/sys/{setting.name}"
+    if setting.name.startswith("net/ipv6/") and not os.path.exists("/proc/sys/net/ipv6"):
+        return  # a kernel without IPv6 has none to turn off
+    if read_file(path).strip() == setting.value.encode():
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(setting.value)
+
+
+def _base(address: str, prefix: int) -> int:
+    version = version_of(address)
+    shift = (32 if version == 4 else 128) - prefix
+    return parse_address(address) >> shift << shift
+
+
+class _Translate:
+    """Says what the kernel's refusals mean to a person."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        details = [note.partition(": ")[2] for note in getattr(error, "__notes__", ())]
+        reason = "; ".join((error.strerror or str(error), *details))
+        message = f"{self._what}: {reason}"
+        if error.errno in (errno.EPERM, errno.EACCES):
+            hint = "Networks need root, or --network none or host."
+            raise PermissionDenied(message, hint=hint) from error
+        if error.errno == errno.EEXIST:
+            raise Conflict(message) from error
+        raise Failed(message) from error
