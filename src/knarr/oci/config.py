@@ -161,7 +161,7 @@ def _command(fields: Fields, key: str) -> tuple[str, ...] | None:
 
 def _decode_healthcheck(fields: Fields) -> Healthcheck:
     return Healthcheck(
-        fields.texts("Test"),
+        fields.texts("Test") or None,
         fields.integer("Interval"),
         fields.integer("Timeout"),
         fields.integer("StartPeriod"),
@@ -242,7 +242,7 @@ def encode_run_config(config: RunConfig) -> dict[str, Any]:
 def _encode_healthcheck(check: Healthcheck) -> dict[str, Any]:
     return _filled(
         {
-            "Test": None if check.test is None else list(check.test),
+            "Test": list(check.test or ()),
             "Interval": check.interval_ns,
             "Timeout": check.timeout_ns,
             "StartPeriod": check.start_period_ns,
