@@ -259,7 +259,9 @@ def _fish_page(page: Page) -> Iterator[str]:
     for option in page.options:
         short = f"-s {option.short} " if option.short else ""
         about = _fish_quote(option.help.split("\n")[0])
-        value = "" if option.kind == "flag" else f" -x {_fish_value(option.completes)}".rstrip()
+        required = "-r" if option.completes == "files" else "-x"
+        value = f" {required} {_fish_value(option.completes)}".rstrip()
+        value = "" if option.kind == "flag" else value
         yield f"complete -c knarr -n {test} {short}-l {option.name} -d {about}{value}"
 
 

@@ -1,0 +1,41 @@
+# make setup   a virtual environment and the programs that tests use
+# make check   what to run before every commit: style, types, architecture, unit tests; a minute
+# make test    everything, as on a fresh machine: setup, check's linters, all tests (as root)
+# make demo    the story of an image and its containers, from Dockerfile to commit (as root)
+# make bench   knarr beside the other engines installed here (as root)
+# make clean   remove what the others made in this tree
+
+PATH := /usr/local/sbin:/usr/sbin:/sbin:$(PATH)
+BIN = .venv/bin
+TESTS = tests
+
+.PHONY: setup venv programs lint check test demo bench clean
+
+setup: venv programs
+
+venv:
+	@scripts/setup venv
+
+programs:
+	@scripts/setup programs
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint
+	$(BIN)/pytest -q tests/architecture tests/unit
+
+test: setup lint
+	$(BIN)/pytest -n 2 --dist worksteal $(TESTS)
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
