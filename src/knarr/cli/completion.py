@@ -143,14 +143,13 @@ def _bash() -> str:
 _knarr() {{
     local words=("${{COMP_WORDS[@]}}") last=$COMP_CWORD i=1
     local word place= in_group= options= arguments= kind=
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
+    local previous=${{COMP_WORDS[COMP_CWORD-1]}}
 {_WALK.replace("GROUPS", _groups())}
     # The shell cuts words at ":" and "=": put back together what is before the cursor.
     local whole=${{COMP_LINE:0:COMP_POINT}}
     whole=${{whole##*[[:space:]]}}
-    local cut=${{whole%"$current"}}
     if [[ $whole == --*=* ]]; then
-        previous=${{whole%%=*}} whole=${{whole#*=}} cut=${{cut#*=}}
+        previous=${{whole%%=*}} whole=${{whole#*=}}
     fi
     if _knarr_data "$place" "$previous"; then
         :
@@ -165,7 +164,9 @@ _knarr() {{
     directories) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$whole")) ;;
     *) COMPREPLY=($(compgen -W "$(_knarr_names "$kind")" -- "$whole")) ;;
     esac
-    [[ $cut == *:* ]] && COMPREPLY=("${{COMPREPLY[@]#"$cut"}}")
+    if [[ $COMP_WORDBREAKS == *:* ]]; then
+        COMPREPLY=("${{COMPREPLY[@]#"${{whole%"${{whole##*:}}"}}"}}")
+    fi
 }}
 
 complete -F _knarr knarr
