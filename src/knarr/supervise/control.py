@@ -21,7 +21,7 @@ import os
 import sys
 
 from knarr import errors
-from knarr.supervise import frames
+from knarr.supervise import endpoints, frames
 from knarr.supervise.messages import CONTROL, STDIN
 from knarr.util.value import Value
 
@@ -69,19 +69,11 @@ def connect(control_dir: str) -> Client:
 
     Raises: Unavailable
     """
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        # A socket's address has 108 bytes, a directory's path may have more.
-        directory = os.open(control_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            connection.connect(f"/proc/self/fd/{directory}/sock")
-        finally:
-            os.close(directory)
+        return Client(endpoints.connect(control_dir, "sock", endpoints.STREAM))
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        connection.close()
         message = f"no supervisor answers in {control_dir}"
         raise errors.Unavailable(message) from error
-    return Client(connection)
 
 
 class Starting:

@@ -121,6 +121,8 @@ class Order(Value):
       leaves or closes it (`docker run -i`);
     * `attach`: to which of "stdin", "stdout", "stderr" the ordering connection is attached from
       the first byte on;
+    * `auto_remove`: the clean-up removes the container, so its exit need not survive a power cut;
+    * `patience`: for how many seconds a client that does not read may hold up the output;
     * `owner`: who holds the ordering connection cleans up after the exit and says `cleaned`.
       Otherwise, or when the connection ends before it is said, a clean-up process is started;
     """
@@ -142,6 +144,8 @@ class Order(Value):
     restart: RestartPolicy = RestartPolicy()
     restart_count: int = 0
     adopt: Adoption | None = None
+    auto_remove: bool = False
+    patience: float = 30.0
 
     def encode(self) -> bytes:
         """Return the order as bytes, for the supervisor that this interpreter starts."""

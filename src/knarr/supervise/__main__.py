@@ -1,0 +1,21 @@
+"""Where a supervisor begins. Run as a script by `control.spawn`, so that nothing else is loaded.
+
+The process that the engine started forks and ends at once: the supervisor is nobody's child whom
+anybody would have to wait for. That comes before the imports, when a fork copies least.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if os.fork():
+    os._exit(0)
+os.setsid()
+os.chdir("/")
+os.closerange(4, 1 << 20)
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from knarr.supervise import boot  # noqa: E402 - nothing to find it by before
+
+boot.main()

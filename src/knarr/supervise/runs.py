@@ -1,0 +1,200 @@
+"""One run of a container: its process with what belongs to it, from create to its exit.
+
+A supervisor makes one for each start, or adopts one that runs already. It hides how they differ:
+
+|               | started here                        | adopted                                |
+|---------------|-------------------------------------|----------------------------------------|
+| process       | our child                           | somebody else's, by its pidfd          |
+| exit status   | wait(2)                             | PIDFD_GET_INFO, or /proc for a zombie  |
+| stdout …      | FIFOs made and opened               | opened by name                         |
+| terminal      | from the runtime                    | from the keeper                        |
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Conflict
+from knarr.linux import pidfd as pidfds
+from knarr.linux import tty
+from knarr.runtime.create import Request, create
+from knarr.supervise import keeper, places, stdio
+from knarr.supervise.loop import READ
+from knarr.supervise.messages import STDOUT, UNKNOWN_STATUS
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from typing import Any
+
+    from knarr.runtime.create import Init
+    from knarr.supervise.loop import Loop
+    from knarr.supervise.messages import Order
+    from knarr.supervise.streams import Streams
+else:
+    import _signal
+
+UNSEEN = "its supervisor was killed, and the kernel did not keep the exit status"
+
+
+class Run:
+    """A container's process."""
+
+    def __init__(self, loop: Loop, order: Order, streams: Streams) -> None:
+        self.pid = 0
+        self.pidfd = -1
+        self.streams = streams
+        self._loop = loop
+        self._order = order
+        self._init: Init | None = None
+        self._master = -1
+        self._keeper = 0
+
+    # started here
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Make the container's process, which then waits in its namespaces.
+
+        Raises: KnarrError
+        """
+        order = self._order
+        request = Request(order.id, order.bundle_dir, spec)
+        if order.rootfs is not None:
+            request.overlay = order.rootfs
+            request.root_path = f"{order.control_dir}/{places.ROOTFS}"
+        request.cache_dir = f"{order.run}/seccomp"
+        ends = stdio.Ends()
+        if not order.terminal:
+            ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
+            request.stdin_fd, request.stdout_fd, request.stderr_fd = ends.inner
+        try:
+            self._init = create(request)
+        except BaseException:
+            ends.close()
+            raise
+        finally:
+            ends.close_inner()
+        self.pid, self.pidfd = self._init.pid, self._init.pidfd
+        trace("supervise:created")
+        if order.terminal:
+            self._use_master(self._init.master_fd)
+        else:
+            self._use_ends(ends)
+
+    def start(self) -> None:
+        """Let the process become the program.
+
+        Raises: CommandFailed (126, 127)
+        """
+        assert self._init is not None
+        self._init.start()
+
+    def abort(self) -> None:
+        """End the process before it became the program, and close everything."""
+        if self._init:
+            self._init.abort()
+        self.close()
+
+    # adopted
+
+    def adopt(self, on_exit: Callable[[int, str], None]) -> None:
+        """Look after the process that the order names; `on_exit` gets a wait status and a remark.
+
+        Raises: Conflict (it has ended)
+        """
+        adoption = self._order.adopt
+        assert adoption is not None
+        self.pid = adoption.pid
+        try:
+            self.pidfd = os.pidfd_open(adoption.pid)
+        except ProcessLookupError as error:
+            message = "the container has ended meanwhile"
+            raise Conflict(message) from error
+        kept = keeper.fetch(self._order.control_dir)
+        if self._order.terminal:
+            if kept:
+                self._use_master(kept[0])
+        else:
+            self._use_ends(stdio.reopen_fifos(self._order.control_dir))
+            if kept:
+                os.close(kept[0])
+        self._keeper = kept[1] if kept else 0
+        self._loop.watch(self.pidfd, READ, lambda _: self._adopted_exit(on_exit))
+
+    def _adopted_exit(self, on_exit: Callable[[int, str], None]) -> None:
+        self._loop.forget(self.pidfd)
+        status = pidfds.zombie_status(self.pid)
+        if status is None:
+            status = pidfds.wait_status(self.pidfd)
+        if status is None:
+            on_exit(UNKNOWN_STATUS << 8, UNSEEN)
+        else:
+            on_exit(status, "")
+
+    # both
+
+    def _use_ends(self, ends: stdio.Ends) -> None:
+        for stream, descriptor in ends.outputs.items():
+            self.streams.add_output(descriptor, stream)
+        if ends.input >= 0:
+            self.streams.set_input(ends.input)
+            self._keep(ends.input)
+
+    def _use_master(self, master: int) -> None:
+        self._master = master
+        if self._order.window:
+            rows, columns = self._order.window
+            tty.set_size(master, rows=rows, columns=columns)
+        self.streams.add_output(os.dup(master), STDOUT)
+        self.streams.set_input(os.dup(master))
+        self._keep(master)
+
+    def _keep(self, descriptor: int) -> None:
+        if not self._order.adopt:  # whose keeper lives already
+            self._keeper = keeper.start(self._order.control_dir, descriptor, self.pidfd)
+
+    def end_input(self) -> None:
+        """Let the process see the end of its input once it has taken what waits."""
+        if self.streams.input and not self._order.terminal:
+            stdio.end_input(self._order.control_dir)
+            if self._keeper:
+                keeper.stop(self._keeper)
+                self._keeper = 0
+            self.streams.input.finish()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the terminal, if there is one."""
+        if self._master >= 0:
+            tty.set_size(self._master, rows=rows, columns=columns)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        try:
+            _signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError as error:
+            message = "the container has ended"
+            raise Conflict(message) from error
+
+    def finish(self, ended: Callable[[], None]) -> None:
+        """Deliver what the process left, then close everything and call `ended`."""
+
+        def finished() -> None:
+            self.close()
+            ended()
+
+        self.streams.finish(finished)
+
+    def clean_up(self) -> bool:
+        """Remove what the runtime made; return whether the kernel killed for want of memory."""
+        return False
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self.streams.close()
+        for descriptor in (self.pidfd, self._master):
+            if descriptor >= 0:
+                self._loop.forget(descriptor)
+                os.close(descriptor)
+        self.pidfd = self._master = -1

@@ -1,0 +1,208 @@
+"""Execs: further processes in the container, each with streams of its own.
+
+An exec is prepared, started once, and remembered for five minutes after its end, since a client may
+ask for its exit code only after it saw the end of the output. Its pipes have no names: it belongs
+to the client that waits for it, and ends as after a lost connection (end of input, SIGPIPE) if the
+supervisor is killed. Without a client it has /dev/null instead, and goes on.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Conflict, NotFound
+from knarr.linux import tty
+from knarr.supervise.messages import STDERR, STDOUT
+from knarr.supervise.streams import Streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from typing import Any
+
+    from knarr.supervise.loop import Loop
+    from knarr.supervise.messages import Order
+    from knarr.supervise.peers import Peer
+else:
+    import _signal
+
+REMEMBERED = 300.0  # seconds after its end
+
+
+class Session:
+    """One exec."""
+
+    def __init__(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> None:
+        self.id = os.urandom(32).hex()
+        self.process = process
+        self.terminal = terminal
+        self.stdin = stdin
+        self.pid = 0
+        self.exit_code: int | None = None
+        self.streams: Streams | None = None
+        self.master = -1
+
+    @property
+    def running(self) -> bool:
+        return self.pid != 0 and self.exit_code is None
+
+    def state(self) -> dict[str, Any]:
+        """Return what a client may know."""
+        return {
+            "id": self.id,
+            "process": self.process,
+            "terminal": self.terminal,
+            "stdin": self.stdin,
+            "pid": self.pid,
+            "running": self.running,
+            "exit_code": self.exit_code,
+        }
+
+    def end_input(self) -> None:
+        """Let the process see the end of its input."""
+        if self.streams and self.streams.input and not self.terminal:
+            self.streams.input.finish()
+
+
+class Sessions:
+    """All execs of a container."""
+
+    def __init__(self, loop: Loop, order: Order) -> None:
+        self._loop = loop
+        self._order = order
+        self._by_id: dict[str, Session] = {}
+        self._by_pid: dict[int, Session] = {}
+
+    def create(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> Session:
+        """Prepare an exec."""
+        session = Session(process, terminal=terminal, stdin=stdin)
+        self._by_id[session.id] = session
+        return session
+
+    def get(self, exec_id: str) -> Session:
+        """Return an exec.
+
+        Raises: NotFound
+        """
+        try:
+            return self._by_id[exec_id]
+        except KeyError:
+            message = f"no such exec instance: {exec_id}"
+            raise NotFound(message) from None
+
+    def all(self) -> list[Session]:
+        """Return all execs that are remembered."""
+        return list(self._by_id.values())
+
+    def start(
+        self, session: Session, target_pid: int, peer: Peer | None, window: tuple[int, int] | None
+    ) -> None:
+        """Start a prepared exec in the container of `target_pid`, with `peer` attached to it.
+
+        Raises: Conflict, CommandFailed (126, 127)
+        """
+        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
+
+        if session.pid:
+            message = f"exec {session.id} has been started already"
+            raise Conflict(message)
+        inner, outer = self._open_pipes(session, attached=peer is not None)
+        try:
+            running = execute(target_pid, session.process, self._order.spec, stdio=inner)
+        except BaseException:
+            for descriptor in outer:
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._by_id.pop(session.id)
+            raise
+        finally:
+            for descriptor in set(inner):
+                os.close(descriptor)
+        session.pid = running.pid
+        os.close(running.pidfd)
+        self._by_pid[session.pid] = session
+        session.streams = Streams(self._loop, patience=self._order.patience)
+        if peer:
+            session.streams.join(peer, (STDOUT, STDERR))
+        if session.terminal:
+            session.master = running.master_fd
+            outer = (os.dup(session.master) if session.stdin else -1, os.dup(session.master), -1)
+            self.resize(session, window)
+        self._connect(session.streams, outer)
+
+    def _open_pipes(
+        self, session: Session, *, attached: bool
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the process's three descriptors and ours, -1 where there is none."""
+        if session.terminal:
+            return (), ()
+        inner, outer = [], []
+        for number, wanted in enumerate((attached and session.stdin, attached, attached)):
+            if not wanted:
+                inner.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+                outer.append(-1)
+                continue
+            reading, writing = os.pipe2(os.O_CLOEXEC)
+            theirs, ours = (reading, writing) if number == 0 else (writing, reading)
+            inner.append(theirs)
+            outer.append(ours)
+        return tuple(inner), tuple(outer)
+
+    @staticmethod
+    def _connect(streams: Streams, outer: tuple[int, ...]) -> None:
+        stdin, stdout, stderr = outer
+        if stdout >= 0:
+            streams.add_output(stdout, STDOUT)
+        if stderr >= 0:
+            streams.add_output(stderr, STDERR)
+        if stdin >= 0:
+            streams.set_input(stdin)
+
+    def resize(self, session: Session, window: tuple[int, int] | None) -> None:
+        """Set the size of an exec's terminal, if it has one."""
+        if session.master >= 0 and window:
+            tty.set_size(session.master, rows=window[0], columns=window[1])
+
+    def signal(self, session: Session, number: int) -> None:
+        """Send a signal to an exec's process, which cannot have been reaped by anybody else.
+
+        Raises: Conflict
+        """
+        if not session.running:
+            message = f"exec {session.id} is not running"
+            raise Conflict(message)
+        os.kill(session.pid, number)
+
+    def on_exit(self, pid: int, exit_code: int) -> None:
+        """Take note that a child ended, if it was the process of an exec."""
+        session = self._by_pid.pop(pid, None)
+        if session is None or session.streams is None:
+            return
+        session.exit_code = exit_code
+        session.streams.finish(lambda: self._ended(session))
+
+    def _ended(self, session: Session) -> None:
+        assert session.streams is not None
+        event = {"event": "exec-exited", "exec": session.id, "exit_code": session.exit_code}
+        for peer in session.streams.peers:
+            peer.send(event)
+            session.streams.leave(peer)
+        session.streams = None
+        if session.master >= 0:
+            os.close(session.master)
+            session.master = -1
+        self._loop.later(REMEMBERED, lambda: self._forget(session))
+
+    def _forget(self, session: Session) -> None:
+        self._by_id.pop(session.id, None)
+
+    def leave(self, peer: Peer) -> None:
+        """Forget a client."""
+        for session in self._by_pid.values():
+            if session.streams:
+                session.streams.leave(peer)
+
+    def kill_all(self) -> None:
+        """End all processes: the container's first one has ended."""
+        for pid in self._by_pid:
+            os.kill(pid, _signal.SIGKILL)

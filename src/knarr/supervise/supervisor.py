@@ -1,0 +1,444 @@
+"""The supervisor: the one process that looks after a container from its creation to its clean-up.
+
+What it does, by phase. Each phase ends with an event, and may be ended by SIGKILL at any point; the
+last columns say what is found then and what the next knarr command makes of it.
+
+| phase      | does                                   | task.json      | process         | found  |
+|------------|----------------------------------------|----------------|-----------------|--------|
+| ordering   | waits for the order                    | the last run's | none            | a      |
+| creating   | run directory, FIFOs, namespaces       | the last run's | ends by itself  | b      |
+| created    | waits for `start`                      | created        | ends by itself  | b      |
+| running    | output, clients, execs                 | running        | lives           | c      |
+| draining   | delivers what the process left         | running        | has ended       | d      |
+| restarting | waits for the delay                    | restarting     | none            | e      |
+| exited     | has told everybody; waits for `cleaned`| exited         | none            | f      |
+| leaving    | waits for slow readers                 | exited         | none            | –      |
+
+a  Nothing. The engine's journal has what it did itself.
+b  A run directory whose lock is free, and no living process: init ends when it reads the end of its
+   channel. Recovery removes the directory and what the engine prepared (network).
+c  A run directory whose lock is free, and a process that is alive as task.json says: adopt it
+   (`Order.adopt`). It kept running; its output waits in the FIFOs, its terminal with the keeper.
+d  As c, without the process: nobody knows how it ended. Recovery records the exit as unknown and
+   cleans up. Of the output, what was still in the pipes is lost.
+e  A free lock, no process: recovery starts the container, or records it as exited.
+f  A free lock, no process, the exit recorded: recovery cleans up, which may be done twice.
+
+In every case the lock alone says whether a supervisor lives; the process's ID with its start time
+and the boot ID say whether the container does.
+
+Who cleans up after the exit (network, removal): the client that holds the ordering connection, if
+the order says that it is the `owner`, because it is a warm process that waits anyway. If it dies,
+or does not answer for as long as a slow reader is waited for, or if there is none, a process of the
+engine is started for it. Both may do it; it is idempotent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
+from knarr.supervise import endpoints, places, task
+from knarr.supervise.logs import open_log
+from knarr.supervise.loop import READ
+from knarr.supervise.messages import STDERR, STDOUT
+from knarr.supervise.peers import Peer
+from knarr.supervise.requests import Requests, describe
+from knarr.supervise.restarts import Restarts
+from knarr.supervise.runs import Run
+from knarr.supervise.sessions import Sessions
+from knarr.supervise.streams import Streams
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket
+    from typing import Any
+
+    from knarr.supervise.loop import Loop, Timer
+    from knarr.supervise.messages import Order
+
+ORDERING, CREATED, RUNNING, DRAINING, RESTARTING, EXITED, LEAVING = range(7)
+FAILED_STATUS = 128  # Docker's exit code of a container that could not be started
+PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_CLEAN_UP = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1));"
+    "from knarr.engine.cleanup import main; main(sys.argv[1:])"
+)
+
+
+class Supervisor:
+    """One container's life, as a chain of callbacks of the loop."""
+
+    def __init__(self, loop: Loop, order: Order) -> None:
+        self.order = order
+        self.phase = ORDERING
+        self.task = task.Task(order.bundle_dir)
+        self.restarts = Restarts(order.restart, count=order.restart_count)
+        self.log = open_log(order.log)
+        self.streams = Streams(loop, patience=order.patience, log=self.log)
+        self.sessions = Sessions(loop, order)
+        self.requests = Requests(self)
+        self._loop = loop
+        self._run = Run(loop, order, self.streams)
+        self._lock = -1
+        self._network = -1  # the network namespace, kept for later runs
+        self._listener: _socket.socket | None = None
+        self._peers: set[Peer] = set()
+        self._ordering: Peer | None = None
+        self._waiters: list[tuple[Peer, Any, str]] = []
+        self._next_start: Timer | None = None
+        self._cleaner = 0
+
+    # phases: ordering to running
+
+    def begin(self, descriptor: int) -> None:
+        """Create, or adopt, the container that the order from `descriptor` tells of."""
+        self._loop.watch_children(self._on_children)
+        self._ordering = self._welcome(descriptor)
+        trace("supervise:ordered")
+        try:
+            if self.order.adopt:
+                self._adopt()
+            else:
+                self._create()
+        except KnarrError as error:
+            self._fail(error)
+        except OSError as error:
+            self._fail(Failed(str(error)))
+
+    def _create(self) -> None:
+        order = self.order
+        self._lock = places.take(order.control_dir)
+        self._run.create(order.spec)
+        self._keep_network()
+        self._listen()
+        self._save_pid(task.CREATED, restart_count=self.restarts.count)
+        trace("supervise:saved")
+        self.phase = CREATED
+        self._join_ordering()
+        self._tell_ordering({"event": "created", "pid": self._run.pid})
+
+    def _adopt(self) -> None:
+        self._lock = places.take_over(self.order.control_dir)
+        self.task.fields.update(task.read(self.order.bundle_dir) or {})
+        self._run.adopt(self._process_ended)
+        self._keep_network()
+        self._listen()
+        self.task.save(supervisor_pid=os.getpid())
+        self.phase = RUNNING
+        self._join_ordering()
+        self._tell_ordering({"event": "started", "pid": self._run.pid})
+
+    def start(self, peer: Peer) -> None:
+        """Let the container's process run: the engine says that everything is there."""
+        if peer is not self._ordering or self.phase != CREATED:
+            message = "only who ordered a container can start it, once"
+            raise Conflict(message)
+        try:
+            self._start_run()
+        except KnarrError as error:
+            self._fail(error)
+            return
+        self._tell_ordering({"event": "started", "pid": self._run.pid})
+        self._on_children()
+
+    def _start_run(self) -> None:
+        # Written first: a process that was not told to start ends with us, so that one which is
+        # found alive without us, whatever moment we were killed at, runs.
+        self._save_pid(task.RUNNING, started_ns=time.time_ns())
+        trace("supervise:starting")
+        self._run.start()
+        self.phase = RUNNING
+        trace("supervise:started")
+
+    def _save_pid(self, status: str, **changes: object) -> None:
+        pid = self._run.pid
+        self.task.save(
+            status=status,
+            pid=pid,
+            pid_started=task.start_time(pid),
+            boot_id=task.boot_id(),
+            supervisor_pid=os.getpid(),
+            manually_stopped=False,
+            next_start_ns=0,
+            **changes,
+        )
+
+    def _keep_network(self) -> None:
+        """Hold the network namespace, so that its interfaces outlive the process."""
+        if self._network < 0:
+            path = f"/proc/{self._run.pid}/ns/net"
+            self._network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _fail(self, error: KnarrError) -> None:
+        """Take back what was done, and say why."""
+        status = error.status if isinstance(error, CommandFailed) else FAILED_STATUS
+        self._run.abort()
+        if not self.order.adopt:
+            self.task.save(
+                status=task.CREATED, pid=0, exit_code=status, error=error.message, boot_id=""
+            )
+        self._tell_ordering({"event": "failed", **describe(error)})
+        self._leave(removed=False)
+
+    def ordering_ended(self, peer: Peer) -> None:
+        """Take the container back if whoever ordered it left before it was started."""
+        if peer is self._ordering and self.phase == CREATED:
+            trace("supervise:aborting")
+            self._run.abort()
+            self._leave(removed=False)
+
+    # phases: running to exited
+
+    def _on_children(self) -> None:
+        """Reap all children that have ended: the container's process, execs, adopted orphans."""
+        while self.phase != CREATED:  # the runtime waits for a process that does not start
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self._run.pid and self.phase == RUNNING:
+                self._process_ended(status, "")
+            elif pid == self._cleaner:
+                self._cleaner_ended(status)
+            else:
+                self.sessions.on_exit(pid, exit_code(status))
+
+    def _process_ended(self, status: int, remark: str) -> None:
+        self.phase = DRAINING
+        self.task.fields.update(
+            exit_code=exit_code(status), finished_ns=time.time_ns(), error=remark
+        )
+        trace("supervise:ended")
+        self.sessions.kill_all()
+        self._run.finish(self._drained)
+
+    def _drained(self) -> None:
+        """Decide what comes after the exit."""
+        fields = self.task.fields
+        fields["oom_killed"] = self._run.clean_up()
+        ran = (fields["finished_ns"] - fields["started_ns"]) / 1e9
+        delay = self.restarts.decide(
+            fields["exit_code"], ran=ran, wanted=fields["manually_stopped"]
+        )
+        if delay is None:
+            self._record_exit()
+            return
+        self.phase = RESTARTING
+        self.task.save(
+            status=task.RESTARTING,
+            pid=0,
+            restart_count=self.restarts.count,
+            next_start_ns=time.time_ns() + int(delay * 1e9),
+        )
+        for peer in self.streams.peers:
+            peer.send({"event": "restarting", "exit_code": fields["exit_code"], "delay": delay})
+        self._next_start = self._loop.later(delay, self._restart)
+
+    def _restart(self) -> None:
+        self._next_start = None
+        self._run = Run(self._loop, self.order, self.streams)
+        try:
+            self._run.create(self._spec_for_restart())
+            self._start_run()
+        except (KnarrError, OSError) as error:
+            self._run.abort()
+            status = error.status if isinstance(error, CommandFailed) else FAILED_STATUS
+            self.task.fields.update(exit_code=status, error=str(error))
+            self._record_exit()
+        else:
+            self._on_children()
+
+    def _spec_for_restart(self) -> dict[str, Any]:
+        """Return the spec with the network namespace of the first run instead of a new one."""
+        spec = dict(self.order.spec)
+        path = f"/proc/{os.getpid()}/fd/{self._network}"
+        namespaces = [
+            {**entry, "path": path} if entry["type"] == "network" else entry
+            for entry in spec["linux"]["namespaces"]
+        ]
+        spec["linux"] = {**spec["linux"], "namespaces": namespaces}
+        return spec
+
+    def _record_exit(self) -> None:
+        """Record the final exit, tell everybody, and have it cleaned up."""
+        trace("supervise:drained")
+        self.phase = EXITED
+        self.log.close()
+        self.task.save(status=task.EXITED, pid=0, next_start_ns=0)
+        trace("supervise:recorded")
+        told = {name: self.task[name] for name in ("exit_code", "oom_killed")}
+        told["error_text"] = self.task["error"]
+        for peer in {*self.streams.peers, self._ordering}:
+            if peer:
+                peer.send({"event": "exited", **told})
+        for peer, number, condition in self._waiters:
+            if condition != "removed":
+                peer.send({"n": number, "ok": True, **told})
+        self._waiters = [waiter for waiter in self._waiters if waiter[2] == "removed"]
+        if not self.order.auto_remove:
+            self.task.sync()
+        if self.order.owner and self._ordering:
+            self._loop.later(self.order.patience, self._clean_up)
+        else:
+            self._clean_up()
+
+    # phases: exited to the end
+
+    def cleaned(self, peer: Peer, *, removed: bool) -> None:
+        """End: the owner has cleaned up."""
+        if self.phase == EXITED and peer is self._ordering and not self._cleaner:
+            self._leave(removed=removed)
+
+    def _clean_up(self) -> None:
+        """Have the engine clean up in a process of its own."""
+        if self.phase != EXITED or self._cleaner:
+            return
+        order = self.order
+        arguments = ["-I", "-S", "-c", _CLEAN_UP, PACKAGES, order.root, order.run, order.id]
+        log = (os.POSIX_SPAWN_OPEN, 2, self._own_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._cleaner = os.posix_spawn(
+            sys.executable, [sys.executable, *arguments], os.environ, file_actions=[log]
+        )
+
+    @property
+    def _own_log(self) -> str:
+        return f"{self.order.bundle_dir}/supervisor.log"
+
+    def _cleaner_ended(self, status: int) -> None:
+        trace("supervise:cleaned")
+        try:
+            if not os.stat(self._own_log).st_size:
+                os.unlink(self._own_log)
+        except FileNotFoundError:
+            pass
+        self._leave(removed=not os.path.exists(self.order.bundle_dir), clean=status == 0)
+
+    def _leave(self, *, removed: bool, clean: bool = True) -> None:
+        """Give up the run directory and the lock, then wait for slow readers only.
+
+        Without `clean` the directory stays, so that recovery tries again.
+        """
+        self.phase = LEAVING
+        if self._listener:
+            self._loop.forget(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+        if self._lock >= 0:
+            if clean:
+                places.discard(self.order.control_dir)
+            os.close(self._lock)
+            self._lock = -1
+        if removed:
+            self._tell_removed()
+        for peer in list(self._peers):
+            peer.close_when_sent()
+        self._stop_if_alone()
+
+    def _tell_removed(self) -> None:
+        for peer in self.streams.peers:
+            peer.send({"event": "removed"})
+        for peer, number, _ in self._waiters:
+            peer.send({"n": number, "ok": True, "exit_code": self.task["exit_code"]})
+
+    def _stop_if_alone(self) -> None:
+        if self.phase == LEAVING and not self._peers:
+            self._loop.stop()
+
+    # clients
+
+    def _listen(self) -> None:
+        self._listener = endpoints.listen(self.order.control_dir, places.SOCKET, endpoints.STREAM)
+        self._loop.watch(self._listener.fileno(), READ, self._accept)
+
+    def _accept(self, _: int) -> None:
+        assert self._listener is not None
+        try:
+            self._welcome(endpoints.accept(self._listener))
+        except OSError:  # gone again, or out of descriptors: that client's problem alone
+            return
+
+    def _welcome(self, descriptor: int) -> Peer:
+        peer = Peer(self._loop, descriptor, self.requests)
+        self._peers.add(peer)
+        return peer
+
+    def _join_ordering(self) -> None:
+        peer, wanted = self._ordering, self.order.attach
+        if peer and wanted:
+            names = {"stdout": STDOUT, "stderr": STDERR}
+            self.streams.join(peer, tuple(names[name] for name in wanted if name in names))
+            if "stdin" in wanted:
+                self.requests.gives_input(peer)
+
+    def _tell_ordering(self, message: dict[str, Any]) -> None:
+        if self._ordering:
+            self._ordering.send(message)
+
+    def peer_gone(self, peer: Peer) -> None:
+        """Forget a client."""
+        self._peers.discard(peer)
+        self._waiters = [waiter for waiter in self._waiters if waiter[0] is not peer]
+        self.streams.leave(peer)
+        self.sessions.leave(peer)
+        self.ordering_ended(peer)
+        if peer is self._ordering:
+            self._ordering = None
+            self._clean_up()
+        self._stop_if_alone()
+
+    def attach(self, peer: Peer, streams: tuple[int, ...]) -> None:
+        """Give `peer` output and events from now on."""
+        if self.phase >= EXITED:
+            message = "You cannot attach to a stopped container, start it first"
+            raise Conflict(message)
+        self.streams.join(peer, streams)
+
+    def wait(self, peer: Peer, number: object, condition: str) -> dict[str, Any] | None:
+        """Answer at once if the condition holds, else later."""
+        if condition == "not-running" and self.phase >= EXITED:
+            told = {name: self.task[name] for name in ("exit_code", "oom_killed")}
+            return {"ok": True, **told, "error_text": self.task["error"]}
+        self._waiters.append((peer, number, condition))
+        return None
+
+    @property
+    def pid(self) -> int:
+        return self._run.pid
+
+    def require_running(self) -> None:
+        """Raise Conflict if the container's process does not run."""
+        if self.phase != RUNNING:
+            message = f"container {self.order.id} is not running"
+            raise Conflict(message)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the container's process."""
+        self.require_running()
+        self._run.signal(number)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size of the container's terminal."""
+        self._run.resize(rows, columns)
+
+    def end_input(self) -> None:
+        """End the container's input."""
+        self._run.end_input()
+
+    def stopping(self) -> None:
+        """Take the next exit as wanted; a container between two runs has then ended."""
+        self.task.save(manually_stopped=True)
+        if self.phase == RESTARTING and self._next_start:
+            self._next_start.cancel()
+            self._record_exit()
+
+
+def exit_code(status: int) -> int:
+    """Return Docker's exit code for a status of wait(2)."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else FAILED_STATUS - code
