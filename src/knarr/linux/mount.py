@@ -68,6 +68,9 @@ MOUNT_ATTR_NODIRATIME = 0x80
 MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
+# <linux/magic.h>
+PROC_SUPER_MAGIC = 0x9FA0
+
 # <fcntl.h>
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -97,6 +100,7 @@ _move_mount = libc.syscall(429, "move_mount", c_int, c_char_p, c_int, c_char_p, 
 _fsopen = libc.syscall(430, "fsopen", c_char_p, c_uint)
 _fsconfig = libc.syscall(431, "fsconfig", c_int, c_uint, c_char_p, c_char_p, c_int)
 _fsmount = libc.syscall(432, "fsmount", c_int, c_uint, c_uint)
+_fstatfs = libc.function("fstatfs", c_int, c_void_p)
 _mount_setattr = libc.syscall(442, "mount_setattr", c_int, c_char_p, c_uint, c_void_p, c_size_t)
 
 
@@ -125,6 +129,12 @@ def open_tree(directory_fd: int, path: str, flags: int) -> int:
 def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
     """Attach a detached mount, or move an attached one."""
     _move_mount(from_fd, os.fsencode(from_path), to_fd, os.fsencode(to_path), flags)
+
+
+def attach(mount_fd: int, target_fd: int) -> None:
+    """Attach the detached mount that is open as `mount_fd` to the place open as `target_fd`."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    _move_mount(mount_fd, b"", target_fd, b"", flags)
 
 
 def fsopen(fstype: str) -> int:
@@ -171,6 +181,16 @@ def mount_setattr(
     attributes = mount_attr(attr_set, attr_clr, propagation, userns_fd)
     size = ctypes.sizeof(attributes)
     _mount_setattr(directory_fd, os.fsencode(path), flags, ctypes.byref(attributes), size)
+
+
+def filesystem_type(descriptor: int) -> int:
+    """Return the magic number of the file system that an open file is on.
+
+    Man: fstatfs(2)
+    """
+    status = (c_ulong * 32)()
+    _fstatfs(descriptor, ctypes.byref(status))
+    return status[0]
 
 
 def _encode(text: str | None) -> bytes | None:

@@ -1,0 +1,57 @@
+"""Namespaces: what a process sees of the system, made, joined and named.
+
+The names are those of the runtime-spec (`mount`, `network`, …); `/proc/<pid>/ns` has its own.
+
+Man: namespaces(7), unshare(2), setns(2)
+"""
+
+from __future__ import annotations
+
+from ctypes import c_int
+
+from knarr.linux import libc
+
+# <linux/sched.h>
+CLONE_NEWTIME = 0x80
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+# The runtime-spec's name, and the file below /proc/<pid>/ns.
+FLAGS = {
+    "user": CLONE_NEWUSER,
+    "cgroup": CLONE_NEWCGROUP,
+    "ipc": CLONE_NEWIPC,
+    "uts": CLONE_NEWUTS,
+    "network": CLONE_NEWNET,
+    "pid": CLONE_NEWPID,
+    "mount": CLONE_NEWNS,
+    "time": CLONE_NEWTIME,
+}
+FILES = {
+    "user": "user",
+    "cgroup": "cgroup",
+    "ipc": "ipc",
+    "uts": "uts",
+    "network": "net",
+    "pid": "pid",
+    "mount": "mnt",
+    "time": "time",
+}
+
+_unshare = libc.function("unshare", c_int)
+_setns = libc.function("setns", c_int, c_int)
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces in `flags` (CLONE_NEW…) for new ones."""
+    _unshare(flags)
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Enter the namespace of a /proc/<pid>/ns file, or several of a process by its pidfd."""
+    _setns(descriptor, flags)

@@ -1,0 +1,275 @@
+"""Process 1 of a container, from the fork to the exec.
+
+Runs in a child of a single-threaded interpreter (see `linux.process` for what that rests on), which
+inherits every module it needs and from then on can load none: `sys.path` and its kin are emptied
+first. After the change of the root the names of the standard library lead into the container, and
+an import would run its code with our privileges.
+
+**Whose program is it?** Until exec, the process is our interpreter: `/proc/<pid>/exe` leads to a
+file of the host, and a container that gets hold of it could overwrite it and so run code as root
+the next time (CVE-2019-5736). Three things stand against that.
+
+1. The process is not dumpable from the first moment to exec, so its /proc directory belongs to the
+   host's root and cannot be opened without CAP_SYS_PTRACE over the host's user namespace.
+2. A program is not executed through a magic link, nor is one as interpreter of a script
+   (`program.refuse_magic_links`): `/proc/self/exe` never becomes the program by itself.
+3. What is left are containers with CAP_SYS_PTRACE looking at an exec into them, and races between
+   the check of a script and its execution by someone already inside. For these the interpreter
+   itself is executed from a read-only mount that hangs nowhere (`shield`): whoever opens its `exe`
+   gets a file that cannot be opened for writing, because the mount belongs to the link.
+
+**What is inherited?** All descriptors but stdio and those to be preserved are closed before the
+working directory is entered: a path such as /proc/self/fd/7 then leads nowhere (CVE-2024-21626),
+and the working directory is asked for its own path, which must exist inside the root.
+
+**Who waits?** `Gate` is how the program is held back until it is started: by the parent over the
+channel, or, when the parent has exited as `knarr-runtime create` does, by a FIFO in the state
+directory.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+
+from knarr.errors import CommandFailed, PermissionDenied
+from knarr.linux import namespaces, process, tty
+from knarr.runtime import channel as talk
+from knarr.runtime import program
+from knarr.runtime.room import Room
+from knarr.runtime.rootfs import show_console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from knarr.runtime.channel import Channel
+    from knarr.runtime.identity import Identity
+    from knarr.runtime.plan import Plan
+    from knarr.runtime.plan_process import Program
+    from knarr.runtime.room import Step
+
+    Stdio = tuple[int, ...]
+else:
+    import _signal
+
+
+class Gate:
+    """What the program waits for. This one: START over the channel, by a parent that stays."""
+
+    __slots__ = ("channel",)
+
+    def __init__(self, channel: Channel) -> None:
+        """Wait on `channel`."""
+        self.channel = channel
+
+    def wait(self, _: Room) -> None:
+        """Say that all is ready, and return when the program may run."""
+        self.channel.send(talk.READY)
+        self.channel.wait_for(talk.START)
+
+    def report(self, error: BaseException, doing: str) -> None:
+        """Tell whoever is there what went wrong."""
+        self.channel.send(talk.describe(error, doing))
+
+
+def become(plan: Plan, stdio: Stdio, gate: Gate, *, preserve: int = 0) -> NoReturn:
+    """Be the container's init: carry out the plan and run the program. Never returns.
+
+    `stdio` is what the program gets as 0, 1 and 2 if it wants no terminal; `preserve` descriptors
+    from 3 on stay open as well.
+    """
+    doing = ["preparing"]
+    try:
+        forget_the_host()
+        room = Room(gate.channel, plan.root_path)
+        _enter_namespaces(plan, room, doing)
+        _run_steps(plan.mounting, room, doing)
+        room.wait_until_placed()
+        gate.channel.send(talk.MOUNTED)
+        gate.channel.wait_for(talk.GO)
+        pivot, *entering = plan.entering
+        _run_steps([pivot], room, doing)
+        if plan.program.terminal:
+            doing[0] = "opening the terminal"
+            open_terminal(plan.program, room, console=True)
+        _run_steps(entering, room, doing)
+        _run_steps(plan.settling, room, doing)
+        person = Person(plan.identity, plan.program, stdio, preserve)
+        run_program(person, gate, room, doing)
+    except BaseException as error:  # noqa: BLE001 - the top of this process
+        give_up(gate, error, doing[0])
+
+
+def give_up(gate: Gate, error: BaseException, doing: str) -> NoReturn:
+    """Tell the parent why this process ends before it became the program, and end."""
+    try:
+        gate.report(error, doing)
+    finally:
+        os._exit(error.status if isinstance(error, CommandFailed) else 1)
+
+
+def forget_the_host() -> None:
+    """Cut off what a copy of the parent has and init must not use."""
+    sys.path[:] = []
+    sys.meta_path.clear()
+    sys.path_hooks.clear()
+    sys.path_importer_cache.clear()
+    process.prctl(process.PR_SET_DUMPABLE, 0)
+    os.setsid()
+    os.umask(0)
+    for number in (
+        _signal.SIGPIPE,
+        _signal.SIGXFSZ,
+    ):  # Python ignores them, and exec would hand that on
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _enter_namespaces(plan: Plan, room: Room, doing: list[str]) -> None:
+    """Join what is to be joined; what is new was made with this process."""
+    if plan.namespaces.has("user"):
+        doing[0] = "becoming root of the user namespace"
+        room.channel.wait_for(talk.MAPPED)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        process.prctl(process.PR_SET_DUMPABLE, 0)
+    for name, path in plan.namespaces.joined:
+        doing[0] = f"joining the {name} namespace {path}"
+        join_namespace(name, path)
+
+
+def join_namespace(name: str, path: str) -> None:
+    """Enter the namespace of the kind `name` that the file `path` is."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.setns(descriptor, namespaces.FLAGS[name])
+    finally:
+        os.close(descriptor)
+
+
+def _run_steps(steps: Sequence[Step], room: Room, doing: list[str]) -> None:
+    for step in steps:
+        doing[0] = step.doing()
+        step.run(room)
+
+
+def open_terminal(program: Program, room: Room, *, console: bool) -> None:
+    """Open a terminal of the container's own devpts, and send its master to the parent."""
+    from_fd = room.devpts_fd
+    if from_fd < 0:
+        from_fd = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    master_fd, terminal_fd = tty.open_pair(from_fd)
+    if program.rows and program.columns:
+        tty.set_size(master_fd, rows=program.rows, columns=program.columns)
+    room.channel.send(talk.TERMINAL, master_fd)
+    os.close(master_fd)
+    if console:
+        show_console(room, terminal_fd)
+    tty.make_controlling(terminal_fd)
+    room.terminal_fd = terminal_fd
+
+
+class Person:
+    """What becomes of the process in the end: who, running what, with which descriptors."""
+
+    __slots__ = ("identity", "preserve", "program", "stdio")
+
+    def __init__(self, identity: Identity, wanted: Program, stdio: Stdio, preserve: int) -> None:
+        """Put together what plan and request say."""
+        self.identity = identity
+        self.program = wanted
+        self.stdio = stdio
+        self.preserve = preserve
+
+
+def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoReturn:
+    """Put on the identity, find the program, wait, and become it."""
+    identity, wanted = person.identity, person.program
+    doing[0] = "setting up stdio"
+    take_stdio(person, room)
+    room.close_all(3 + person.preserve)
+    if identity.no_new_privileges:
+        process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
+    entered = try_to_enter(wanted.cwd)
+    doing[0] = "changing to the user and its capabilities"
+    identity.assume()
+    process.prctl(process.PR_SET_DUMPABLE, 0)
+    enter(wanted.cwd, again=not entered)
+    file = program.find(wanted.arguments[0], wanted.variable("PATH"))
+    prepared = process.Program(file, wanted.arguments, wanted.environment)
+    gate.wait(room)
+    doing[0] = "loading the seccomp filter"
+    identity.seal()
+    try:
+        prepared.execute()
+    except OSError as error:
+        raise program.explain(file, error) from None
+    raise AssertionError
+
+
+def take_stdio(person: Person, room: Room) -> None:
+    """Put the terminal, or what was given, at 0, 1 and 2, and let the user own it."""
+    given = person.stdio if room.terminal_fd < 0 else (room.terminal_fd,) * 3
+    # Out of the way first: one of them may be where another one has to go.
+    lowest = 10 + person.preserve
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest) for descriptor in given]
+    for number, descriptor in enumerate(high):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+        _own(number, person.identity.uid, room)
+    for number in range(3, 3 + person.preserve):
+        os.set_inheritable(number, True)  # noqa: FBT003 - the standard library's signature
+
+
+def _own(descriptor: int, uid: int, room: Room) -> None:
+    """Give a standard stream to the user, who may want to open it again as /dev/stdout."""
+    status = os.fstat(descriptor)
+    if status.st_uid == uid or status.st_rdev == os.fstat(room.null.mount_fd).st_rdev:
+        return
+    try:
+        os.fchown(descriptor, uid, status.st_gid)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL, errno.EROFS):
+            raise
+
+
+def try_to_enter(directory: str) -> bool:
+    """Enter the working directory while still root; False if that must be tried as the user.
+
+    Docker: root's privileges count for entering, as they did since its first versions
+    """
+    try:
+        os.chdir(directory)
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise _no_entry(directory, error) from None
+    return True
+
+
+def enter(directory: str, *, again: bool) -> None:
+    """Be in the working directory, and know that it is inside the root."""
+    try:
+        if again:
+            os.chdir(directory)
+        os.getcwd()
+    except FileNotFoundError as error:
+        if again:
+            raise _no_entry(directory, error) from None
+        message = f'the working directory "{directory}" is outside the root of the container'
+        raise PermissionDenied(message) from None
+    except OSError as error:
+        raise _no_entry(directory, error) from None
+
+
+def _no_entry(directory: str, error: OSError) -> CommandFailed:
+    reason = (error.strerror or "").lower()
+    message = f'chdir to cwd ("{directory}") set in config.json failed: {reason}'
+    missing = error.errno == errno.ENOENT
+    return CommandFailed(message, status=program.NOT_FOUND if missing else program.NOT_EXECUTABLE)

@@ -1,0 +1,206 @@
+"""From config.json to a plan: what will be done, in which order, before anything is.
+
+`make_plan` is pure: it reads a spec and the facts given with it, and either returns a `Plan` or
+raises InvalidArgument with the place in the spec that cannot be right. Nothing exists yet when it
+raises. A plan prints as one line for each deed, in the order in which they will be done; that is
+what `--debug` shows and what the golden tests compare.
+
+    namespaces   which are made and which joined
+    mounting     steps in init before the root changes
+    entering     steps in init from the change of the root on
+    settling     steps that want privileges but no files: limits, keyring, names, sysctls
+    identity     user, groups, capabilities, filter
+    program      what is run
+
+Spec: runtime-spec config.md, config-linux.md
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.linux import namespaces
+from knarr.runtime import plan_process, plan_rootfs
+from knarr.runtime.document import Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from knarr.linux.cgroup import Hierarchy
+    from knarr.runtime.identity import Identity
+    from knarr.runtime.plan_process import Program
+    from knarr.runtime.room import Step
+
+
+class Namespaces:
+    """Which namespaces are made, and which are entered through a file."""
+
+    __slots__ = ("gid_map", "joined", "made", "time_offsets", "uid_map")
+
+    def __init__(self) -> None:
+        """Start with those of the caller."""
+        self.made = 0
+        self.joined: list[tuple[str, str]] = []
+        self.uid_map: list[tuple[int, int, int]] = []
+        self.gid_map: list[tuple[int, int, int]] = []
+        self.time_offsets: list[tuple[str, int, int]] = []
+
+    def has(self, name: str) -> bool:
+        """Tell whether the container has a namespace `name` other than the caller's."""
+        return bool(self.made & namespaces.FLAGS[name]) or any(n == name for n, _ in self.joined)
+
+    def lines(self) -> list[str]:
+        """Return what is made and joined, for a plan."""
+        lines = [f"namespace {n}: new" for n, flag in namespaces.FLAGS.items() if self.made & flag]
+        lines += [f"namespace {name}: {path}" for name, path in self.joined]
+        for kind, entries in (("uid", self.uid_map), ("gid", self.gid_map)):
+            lines += [f"map {kind} {inside} to {outside}, {n}" for inside, outside, n in entries]
+        lines += [f"time offset {c} {seconds}.{nano:09d}" for c, seconds, nano in self.time_offsets]
+        return lines
+
+
+class Plan:
+    """All that will be done for one container."""
+
+    __slots__ = (
+        "entering",
+        "identity",
+        "mounting",
+        "namespaces",
+        "program",
+        "root_path",
+        "settling",
+    )
+
+    def __init__(self, names: Namespaces, identity: Identity, program: Program) -> None:
+        """Begin with nothing to do."""
+        self.namespaces = names
+        self.root_path = ""
+        self.mounting: list[Step] = []
+        self.entering: list[Step] = []
+        self.settling: list[Step] = []
+        self.identity = identity
+        self.program = program
+
+    def lines(self) -> list[str]:
+        """Return the deeds, one a line, in their order."""
+        steps = [str(step) for step in (*self.mounting, *self.entering, *self.settling)]
+        identity, program = self.identity.lines(), self.program.lines()
+        return [*self.namespaces.lines(), *steps, *identity, *program]
+
+    def __str__(self) -> str:
+        """Show the deeds, one a line."""
+        return "\n".join(self.lines())
+
+
+class Surroundings:
+    """What a plan must know that is not in the spec."""
+
+    __slots__ = ("bundle_dir", "keyring", "no_pivot", "overlay", "root_path", "views")
+
+    def __init__(
+        self,
+        bundle_dir: str,
+        *,
+        root_path: str = "",
+        overlay: Sequence[tuple[str, str]] = (),
+        views: Sequence[tuple[Hierarchy, str]] = (),
+        no_pivot: bool = False,
+        keyring: str = "",
+    ) -> None:
+        """Describe where the bundle is and what the caller adds to it.
+
+        With `overlay` options the root is that overlay, hung on the directory `root_path`; without
+        them it is the spec's `root.path`. `views` are the cgroup hierarchies with the container's
+        directory in each; `keyring` is the name of its session keyring, none when empty.
+        """
+        self.bundle_dir = bundle_dir
+        self.root_path = root_path
+        self.overlay = overlay
+        self.views = views
+        self.no_pivot = no_pivot
+        self.keyring = keyring
+
+
+def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
+    """Return the plan for `spec`.
+
+    Raises: InvalidArgument
+    """
+    node = Node(spec)
+    linux = node.node("linux")
+    process = node.node("process")
+    names = plan_namespaces(linux)
+    if not names.has("mount"):
+        linux.refuse("namespaces", "a mount namespace is required: the host's is not to be changed")
+    program = plan_process.Program(process)
+    plan = Plan(names, plan_process.plan_identity(process), program)
+    root = plan_rootfs.plan_root(node, around.root_path, around.overlay, around.bundle_dir)
+    plan.root_path = root.place
+    plan.mounting = plan_rootfs.plan_mounting(
+        node,
+        root,
+        bundle_dir=around.bundle_dir,
+        views=around.views,
+        new_cgroup_namespace=bool(names.made & namespaces.CLONE_NEWCGROUP),
+        bind_devices=names.has("user"),
+    )
+    plan.entering = plan_rootfs.plan_entering(node, no_pivot=around.no_pivot)
+    plan.settling = plan_process.plan_settling(process, keyring=around.keyring)
+    plan.settling += plan_process.plan_names(node, names)
+    return plan
+
+
+def plan_namespaces(linux: Node) -> Namespaces:
+    """Return what `linux.namespaces` and the mappings say.
+
+    Raises: InvalidArgument
+    """
+    planned = Namespaces()
+    seen = set()
+    for node in linux.nodes("namespaces"):
+        name = node.choice("type", namespaces.FLAGS)
+        if name in seen:
+            node.refuse("type", f'"{name}" is given twice')
+        seen.add(name)
+        path = node.text("path")
+        if not path:
+            planned.made |= namespaces.FLAGS[name]
+        elif not path.startswith("/"):
+            node.refuse("path", f'"{path}" is not an absolute path')
+        else:
+            planned.joined.append((name, os.path.normpath(path)))
+    planned.uid_map = _plan_mappings(linux, "uidMappings")
+    planned.gid_map = _plan_mappings(linux, "gidMappings")
+    _check_mappings(linux, planned)
+    planned.time_offsets = _plan_offsets(linux.node("timeOffsets"))
+    if planned.time_offsets and not planned.made & namespaces.CLONE_NEWTIME:
+        linux.refuse("timeOffsets", "needs a new time namespace")
+    return planned
+
+
+def _plan_mappings(linux: Node, key: str) -> list[tuple[int, int, int]]:
+    return [
+        (node.natural("containerID"), node.natural("hostID"), node.natural("size"))
+        for node in linux.nodes(key)
+    ]
+
+
+def _check_mappings(linux: Node, planned: Namespaces) -> None:
+    new_user = planned.made & namespaces.CLONE_NEWUSER
+    if new_user and not (planned.uid_map and planned.gid_map):
+        linux.refuse("uidMappings", "and gidMappings are required for a new user namespace")
+    if (planned.uid_map or planned.gid_map) and not planned.has("user"):
+        linux.refuse("uidMappings", "needs a user namespace")
+
+
+def _plan_offsets(node: Node) -> list[tuple[str, int, int]]:
+    offsets = []
+    for clock in ("monotonic", "boottime"):
+        if clock in node:
+            offset = node.node(clock)
+            nanoseconds = offset.natural("nanosecs", limit=999_999_999)
+            offsets.append((clock, offset.integer("secs") or 0, nanoseconds))
+    return offsets

@@ -1,0 +1,172 @@
+"""The part of a plan that is about the process: who it is and what it may.
+
+Spec: runtime-spec config.md "Process", "POSIX process", "Linux Process", "User"
+"""
+
+from __future__ import annotations
+
+from knarr.linux import capabilities, process
+from knarr.runtime.identity import (
+    Capabilities,
+    DomainName,
+    HostName,
+    Identity,
+    OomScore,
+    Personality,
+    ResourceLimit,
+    SessionKeyring,
+    Sysctl,
+    sysctl_path,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.runtime.document import Node
+    from knarr.runtime.plan import Namespaces
+    from knarr.runtime.room import Step
+
+# Below /proc/sys: what belongs to which namespace. Everything else is the whole machine's.
+_SYSCTL_NAMESPACES = (
+    ("net/", "network"),
+    ("fs/mqueue/", "ipc"),
+    ("kernel/msgmax", "ipc"),
+    ("kernel/msgmnb", "ipc"),
+    ("kernel/msgmni", "ipc"),
+    ("kernel/sem", "ipc"),
+    ("kernel/shmall", "ipc"),
+    ("kernel/shmmax", "ipc"),
+    ("kernel/shmmni", "ipc"),
+    ("kernel/shm_rmid_forced", "ipc"),
+    ("kernel/domainname", "uts"),
+)
+
+
+class Program:
+    """What is run, and where."""
+
+    __slots__ = ("arguments", "columns", "cwd", "environment", "rows", "terminal")
+
+    def __init__(self, node: Node) -> None:
+        """Take the fields of `process` that describe the program."""
+        self.arguments = node.texts("args")
+        if not self.arguments:
+            node.refuse("args", "is required")
+        self.environment = node.texts("env")
+        self.cwd = node.required("cwd")
+        if not self.cwd.startswith("/"):
+            node.refuse("cwd", f'"{self.cwd}" is not an absolute path')
+        self.terminal = node.boolean("terminal")
+        size = node.node("consoleSize")
+        self.rows = size.natural("height", limit=65535)
+        self.columns = size.natural("width", limit=65535)
+
+    def variable(self, name: str) -> str | None:
+        """Return the value of an environment variable, the last if it is there twice."""
+        prefix = f"{name}="
+        for entry in reversed(self.environment):
+            if entry.startswith(prefix):
+                return entry[len(prefix) :]
+        return None
+
+    def lines(self) -> list[str]:
+        """Return the program, for a plan."""
+        lines = [f"env {variable}" for variable in self.environment]
+        lines.append(f"cwd {self.cwd}")
+        if self.terminal:
+            lines.append(f"terminal {self.rows}x{self.columns}")
+        return [*lines, f"run {' '.join(map(repr, self.arguments))}"]
+
+
+def plan_settling(node: Node, *, keyring: str) -> list[Step]:
+    """Return the steps for what `process` says of limits, scores and keys."""
+    steps: list[Step] = []
+    for entry in node.nodes("rlimits"):
+        name = entry.required("type").removeprefix("RLIMIT_")
+        if name not in process.RLIMITS or not entry.text("type").startswith("RLIMIT_"):
+            entry.refuse("type", f'"{entry.text("type")}" is no resource limit')
+        most = process.RLIM_INFINITY
+        soft, hard = (entry.natural(key, limit=most) for key in ("soft", "hard"))
+        if soft > hard:
+            entry.refuse("soft", f"the soft limit {soft} is above the hard limit {hard}")
+        if any(isinstance(step, ResourceLimit) and step.name == name for step in steps):
+            entry.refuse("type", f'"RLIMIT_{name}" is given twice')
+        steps.append(ResourceLimit(name, soft, hard))
+    score = node.integer("oomScoreAdj")
+    if score is not None:
+        if not -1000 <= score <= 1000:
+            node.refuse("oomScoreAdj", f"must be from -1000 to 1000, not {score}")
+        steps.append(OomScore(score))
+    if keyring:
+        steps.append(SessionKeyring(keyring))
+    return steps
+
+
+def plan_names(spec: Node, planned: Namespaces) -> list[Step]:
+    """Return the steps for host name, domain name, sysctls and personality."""
+    steps: list[Step] = []
+    for key, step in (("hostname", HostName), ("domainname", DomainName)):
+        name = spec.text(key)
+        if name:
+            if not planned.has("uts"):
+                spec.refuse(key, "needs a uts namespace of the container's own")
+            steps.append(step(name))
+    linux = spec.node("linux")
+    for name, value in linux.items("sysctl"):
+        _check_sysctl(linux, name, planned)
+        steps.append(Sysctl(name, value))
+    if "personality" in linux:
+        node = linux.node("personality")
+        steps.append(Personality(node.choice("domain", ("LINUX", "LINUX32"))))
+        if node.texts("flags"):
+            node.refuse("flags", "none is defined")
+    return steps
+
+
+def _check_sysctl(linux: Node, name: str, planned: Namespaces) -> None:
+    """Refuse a parameter that is not of a namespace of the container's own."""
+    path = sysctl_path(name)
+    if ".." in path.split("/") or path.startswith("/"):
+        linux.refuse(f"sysctl.{name}", "is no parameter")
+    if path == "kernel/hostname":
+        linux.refuse(f"sysctl.{name}", "is set by hostname")
+    for prefix, namespace in _SYSCTL_NAMESPACES:
+        if path == prefix or (prefix.endswith("/") and path.startswith(prefix)):
+            if not planned.has(namespace):
+                why = f"needs a {namespace} namespace of the container's own"
+                linux.refuse(f"sysctl.{name}", why)
+            return
+    linux.refuse(f"sysctl.{name}", "is not of a namespace: it would change the whole machine")
+
+
+def plan_identity(node: Node) -> Identity:
+    """Return the user and the capabilities that `process` asks for; the filter comes later."""
+    identity = Identity()
+    user = node.node("user")
+    identity.uid = user.natural("uid")
+    identity.gid = user.natural("gid")
+    identity.groups = user.integers("additionalGids")
+    identity.umask = user.natural("umask", 0o022, limit=0o777)
+    identity.no_new_privileges = node.boolean("noNewPrivileges")
+    identity.capabilities = plan_capabilities(node.node("capabilities"))
+    return identity
+
+
+def plan_capabilities(node: Node) -> Capabilities:
+    """Return the five sets.
+
+    "Any value which cannot be mapped to a relevant kernel interface, or cannot be granted
+    otherwise, MUST be logged as a warning by the runtime" (config.md, capabilities): a name nobody
+    knows is left out here, `unknown_capabilities` finds it.
+    """
+    sets = {}
+    for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
+        known = (word for word in node.texts(name) if word in capabilities.NUMBERS)
+        sets[name] = capabilities.mask(known)
+    return Capabilities(sets)
+
+
+def unknown_capabilities(node: Node) -> list[str]:
+    """Return the names among a process's capabilities that mean nothing here."""
+    sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
+    words = {word for name in sets for word in node.texts(name)}
+    return sorted(words - capabilities.NUMBERS.keys())

@@ -1,0 +1,181 @@
+"""The part of a plan that is about files: the root, mounts, devices, masks.
+
+Spec: runtime-spec config.md "Root", "Mounts"; config-linux.md "Devices", "Default Devices"
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from knarr.linux import mount
+from knarr.linux.mount import MOUNT_ATTR_RDONLY
+from knarr.runtime.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
+from knarr.runtime.mounts import MountStep, Remount, plan_mount
+from knarr.runtime.options import clean, parse_options
+from knarr.runtime.rootfs import (
+    BindRoot,
+    Device,
+    Link,
+    Mask,
+    OverlayRoot,
+    Pivot,
+    Propagation,
+    ReadonlyPath,
+    ReadonlyRoot,
+    WorkingDirectory,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knarr.linux.cgroup import Hierarchy
+    from knarr.runtime.document import Node
+    from knarr.runtime.room import Step
+
+    View = tuple[Hierarchy, str]
+
+# "" is what the reference runtimes do: events of the host come in, none goes out.
+PROPAGATION = {
+    "": (mount.MS_SLAVE, True),
+    "private": (mount.MS_PRIVATE, False),
+    "rprivate": (mount.MS_PRIVATE, True),
+    "slave": (mount.MS_SLAVE, False),
+    "rslave": (mount.MS_SLAVE, True),
+    "shared": (mount.MS_SHARED, False),
+    "rshared": (mount.MS_SHARED, True),
+    "unbindable": (mount.MS_UNBINDABLE, False),
+    "runbindable": (mount.MS_UNBINDABLE, True),
+}
+
+# "In addition to any devices configured with this setting, the runtime MUST also supply: /dev/null,
+# /dev/zero, /dev/full, /dev/random, /dev/urandom, /dev/tty" (config-linux.md, "Default Devices")
+DEFAULT_DEVICES = (
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+)
+LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/proc/kcore", "/dev/core"),
+    ("pts/ptmx", "/dev/ptmx"),
+)
+
+
+def plan_mounting(
+    spec: Node,
+    root: Step,
+    *,
+    bundle_dir: str,
+    views: Sequence[View],
+    new_cgroup_namespace: bool,
+    bind_devices: bool,
+) -> list[Step]:
+    """Return the steps up to the change of the root; `root` mounts it.
+
+    `views` are the hierarchies to show, each with the container's directory in it.
+    """
+    linux = spec.node("linux")
+    kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
+    steps: list[Step] = [Propagation(kind, recursive=recursive), root]
+    for node in spec.nodes("mounts"):
+        if node.text("type") in ("cgroup", "cgroup2"):
+            if new_cgroup_namespace:
+                steps.append(CgroupNamespace())
+            steps.append(_cgroup_view(node, views, own_namespace=new_cgroup_namespace))
+            new_cgroup_namespace = False
+            continue
+        step = plan_mount(node, bundle_dir)
+        if step.target == "/dev" and step.options.set & MOUNT_ATTR_RDONLY:
+            step.options.set &= ~MOUNT_ATTR_RDONLY  # later, when it is full: plan_entering
+        steps.append(step)
+    if new_cgroup_namespace:
+        steps.append(CgroupNamespace())
+    steps += _plan_devices(linux, steps, bind=bind_devices)
+    cwd = clean(spec.node("process").text("cwd"))
+    if cwd != "/":
+        steps.append(WorkingDirectory(cwd))
+    return steps
+
+
+def _cgroup_view(node: Node, views: Sequence[View], *, own_namespace: bool) -> MountStep:
+    target = clean(node.required("destination"))
+    options = parse_options(node.texts("options"))
+    separate = [view for view in views if view[0].version == 1]
+    if separate:
+        return SeparateViews(target, options, separate, own_namespace=own_namespace)
+    return UnifiedView(target, options, views[0][1] if views else "/sys/fs/cgroup")
+
+
+def _plan_devices(linux: Node, steps: list[Step], *, bind: bool) -> list[Step]:
+    """Return the nodes and links of /dev; none where the host's /dev is shown as it is."""
+    for step in steps:
+        if isinstance(step, MountStep) and step.target == "/dev" and step.options.bind:
+            return []
+    devices = {
+        path: Device(path, "c", (major, minor), 0o666, (0, 0))
+        for path, major, minor in DEFAULT_DEVICES
+    }
+    for node in linux.nodes("devices"):
+        device = _plan_device(node)
+        devices[device.path] = device
+    for device in devices.values():
+        device.bind = bind
+    return [*devices.values(), *(Link(target, path) for target, path in LINKS)]
+
+
+def _plan_device(node: Node) -> Device:
+    kind = node.choice("type", ("c", "b", "u", "p"))
+    path = node.required("path")
+    if not path.startswith("/"):
+        node.refuse("path", f'"{path}" is not an absolute path')
+    if kind != "p" and not ("major" in node and "minor" in node):
+        node.refuse("major", "and minor are required")
+    number = (node.natural("major"), node.natural("minor"))
+    owner = (node.natural("uid"), node.natural("gid"))
+    mode = stat.S_IMODE(node.natural("fileMode", 0o666))
+    return Device(clean(path), kind, number, mode, owner)
+
+
+def plan_entering(spec: Node, *, no_pivot: bool) -> list[Step]:
+    """Return the steps from the change of the root on."""
+    linux = spec.node("linux")
+    steps: list[Step] = [Pivot(chroot=no_pivot)]
+    for node in spec.nodes("mounts"):
+        options = parse_options(node.texts("options"))
+        target = clean(node.text("destination"))
+        if target == "/dev" and options.set & MOUNT_ATTR_RDONLY and not options.bind:
+            steps.append(Remount("/dev", parse_options(["ro"])))
+    kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
+    if kind in (mount.MS_SHARED, mount.MS_UNBINDABLE):
+        steps.append(Propagation(kind, recursive=recursive))
+    if spec.node("root").boolean("readonly"):
+        steps.append(ReadonlyRoot())
+    steps += [ReadonlyPath(path) for path in _paths(linux, "readonlyPaths")]
+    steps += [Mask(path) for path in _paths(linux, "maskedPaths")]
+    return steps
+
+
+def _paths(linux: Node, key: str) -> list[str]:
+    """Return paths inside the container, which "MUST be absolute"."""
+    paths = linux.texts(key)
+    for path in paths:
+        if not path.startswith("/"):
+            linux.refuse(key, f'"{path}" is not an absolute path')
+    return paths
+
+
+def plan_root(
+    spec: Node, root_path: str, overlay: Sequence[tuple[str, str]], bundle_dir: str
+) -> OverlayRoot | BindRoot:
+    """Return the step that mounts the root."""
+    if overlay:
+        return OverlayRoot(overlay, root_path)
+    return BindRoot(root_path or os.path.join(bundle_dir, spec.node("root").required("path")))
