@@ -40,7 +40,7 @@ def make_spec(rootfs: Path, *arguments: str, terminal: bool = False, uid: int = 
             "args": list(arguments),
             "env": ["PATH=/bin", "HOME=/root"],
             "cwd": "/",
-            "capabilities": {name: CAPABILITIES for name in sets},
+            "capabilities": dict.fromkeys(sets, CAPABILITIES),
         },
         "root": {"path": str(rootfs), "readonly": True},
         "hostname": "test",
@@ -70,6 +70,7 @@ class Supervised:
         self.bundle_dir = self.root / "containers" / self.id
         self.control_dir = self.run / "containers" / self.id
         self.log_path = self.bundle_dir / f"{self.id}-json.log"
+        self._clients: list[Client] = []
         self.bundle_dir.mkdir(parents=True)
         self.control_dir.parent.mkdir(parents=True, exist_ok=True)
 
@@ -97,7 +98,12 @@ class Supervised:
         starting.wait_created()
         starting.start()
         starting.wait_started()
-        return starting.client()
+        return self.keep(starting.client())
+
+    def keep(self, client: Client) -> Client:
+        """Close `client` with the test."""
+        self._clients.append(client)
+        return client
 
     @staticmethod
     def spawn(trace: str = "") -> Starting:
@@ -110,7 +116,7 @@ class Supervised:
 
     def connect(self) -> Client:
         """Return a further connection."""
-        return control.connect(str(self.control_dir))
+        return self.keep(control.connect(str(self.control_dir)))
 
     @property
     def task(self) -> dict[str, Any]:
@@ -132,6 +138,8 @@ class Supervised:
 
     def clean_up(self) -> None:
         """End whatever a test left."""
+        for client in self._clients:
+            client.close()
         fields = task.read(str(self.bundle_dir)) or {}
         for pid in (fields.get("supervisor_pid", 0), fields.get("pid", 0)):
             if pid and task.start_time(pid):
@@ -146,7 +154,7 @@ def events(client: Client) -> Iterator[tuple[int, Any]]:
 
 
 def collect(client: Client) -> tuple[dict[int, bytes], control.Exit]:
-    """Return all output of a container until its exit, clean up as its owner, and wait for the end."""
+    """Return all output until the exit, and the exit; clean up as the owner, and wait for the end."""
     output: dict[int, bytes] = {1: b"", 2: b""}
     ended = None
     for stream, content in events(client):
@@ -155,5 +163,21 @@ def collect(client: Client) -> tuple[dict[int, bytes], control.Exit]:
         elif content.get("event") == "exited":
             ended = control.to_exit(content)
             client.cleaned()
+    client.close()
     assert ended is not None, "the connection ended before the container"
     return output, ended
+
+
+def wait_output(client: Client, wanted: bytes) -> bytes:
+    """Read output until `wanted` is in it."""
+    output = b""
+    while wanted not in output:
+        arrived = client.read()
+        assert arrived is not None, f"the connection ended after {output!r}"
+        for position, (stream, content) in enumerate(arrived):
+            if stream != CONTROL:
+                output += content
+                if wanted in output:
+                    client._waiting = arrived[position + 1 :]
+                    break
+    return output

@@ -122,7 +122,13 @@ class Starting:
         return self._client
 
     def abort(self) -> None:
-        """Give up: the supervisor takes back what it did, and ends. Harmless after the end."""
+        """Give up; return when the supervisor has taken back what it did. Harmless after the end."""
+        try:
+            self._client.connection.shutdown(_socket.SHUT_WR)
+        except OSError:  # it has ended, or this was called before
+            pass
+        else:
+            self._client.drain()
         self._client.close()
         self._reap()
 
@@ -130,9 +136,11 @@ class Starting:
         self._reap()
         message = self._client.next_event(event, "failed")
         if message is None:
+            self._client.close()
             text = f"the supervisor ended before the container was {event}"
             raise errors.Failed(text, hint="Its last words are in supervisor.log, if it had any.")
         if message["event"] == "failed":
+            self._client.drain()
             raise to_error(message)
         return message
 
@@ -175,6 +183,12 @@ class Client:
             arrived, self._waiting = self._waiting, []
             return arrived
         return self._receive()
+
+    def drain(self) -> None:
+        """Wait for the end of the connection, and close it."""
+        while self._receive() is not None:
+            pass
+        self.close()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a control message."""
@@ -288,8 +302,14 @@ class Client:
         return found
 
     def cleaned(self, *, removed: bool = False) -> None:
-        """Say, as the owner, that nothing is left to clean up; the supervisor may end."""
-        self.send({"do": "cleaned", "removed": removed})
+        """Say, as the owner, that nothing is left to clean up; the supervisor may end.
+
+        Harmless if it did not wait so long, and had somebody else clean up.
+        """
+        try:
+            self.send({"do": "cleaned", "removed": removed})
+        except BrokenPipeError:
+            pass
 
 
 def to_exit(message: dict[str, Any]) -> Exit:

@@ -68,7 +68,7 @@ class Run:
         ends = stdio.Ends()
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
-            request.stdin_fd, request.stdout_fd, request.stderr_fd = ends.inner
+            request.stdio = ends.inner
         try:
             self._init = create(request)
         except BaseException:
@@ -89,7 +89,8 @@ class Run:
         Raises: CommandFailed (126, 127)
         """
         assert self._init is not None
-        self._init.start()
+        init, self._init = self._init, None
+        init.start()
 
     def abort(self) -> None:
         """End the process before it became the program, and close everything."""

@@ -1,0 +1,44 @@
+"""What the integration tests of several packages share."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+from support.rootfs import make_rootfs
+from support.supervised import Supervised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a rootfs of busybox, to be used read-only."""
+    return make_rootfs(tmp_path_factory.mktemp("busybox"))
+
+
+@pytest.fixture
+def make(tmp_path: Path, busybox_rootfs: Path) -> Iterator[Callable[[], Supervised]]:
+    """Make supervised containers that are ended with the test."""
+    made: list[Supervised] = []
+    numbers = itertools.count(1)
+
+    def one() -> Supervised:
+        made.append(Supervised(tmp_path, busybox_rootfs, next(numbers)))
+        return made[-1]
+
+    yield one
+    for container in made:
+        container.clean_up()
+    for container in made:
+        for words in container.bundle_dir.glob("supervisor.log"):
+            pytest.fail(words.read_text())
+
+
+@pytest.fixture
+def container(make: Callable[[], Supervised]) -> Supervised:
+    """Make one supervised container."""
+    return make()
