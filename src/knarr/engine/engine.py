@@ -15,7 +15,9 @@ from knarr.engine.paths import Paths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.containers import Containers
-    from knarr.engine.settings import Settings
+    from knarr.engine.images import Images
+    from knarr.engine.networks import Networks
+    from knarr.engine.volumes import Volumes
     from knarr.snapshot.overlay import Layers
     from knarr.store.blobs import Blobs
     from knarr.store.database import Database
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 # attribute: "module:class", made with the engine
 _SERVICES = {
     "containers": "engine.containers:Containers",
-    "settings": "engine.settings:Settings",
+    "images": "engine.images:Images",
+    "networks": "engine.networks:Networks",
+    "volumes": "engine.volumes:Volumes",
 }
 
 # attribute: ("module:class", the path it is made with)
@@ -46,9 +50,11 @@ class Engine:
     blobs: Blobs
     containers: Containers
     database: Database
+    images: Images
     journal: Journal
     layers: Layers
-    settings: Settings
+    networks: Networks
+    volumes: Volumes
 
     def __init__(
         self, root: str | None = None, run: str | None = None, *, recover: bool = True

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 
+SYSTEM_ROOT = "/var/lib/knarr"
+
 
 class Paths:
     """The names below one root and one run directory. Makes nothing but `prepare`."""
@@ -57,6 +59,15 @@ class Paths:
             os.makedirs(self.run, 0o711, exist_ok=True)
             os.makedirs(self.tasks_dir, 0o711, exist_ok=True)
 
+    @property
+    def realm(self) -> str:
+        """The name that control groups of this root have in common, and no other root's."""
+        if self.root == SYSTEM_ROOT:
+            return "knarr"
+        from knarr.oci.digest import hasher  # noqa: PLC0415 - the default root has a plain name
+
+        return f"knarr-{hasher(self.root.encode()).hexdigest()[:8]}"
+
     def container(self, container_id: str) -> str:
         """Return the directory in which a container keeps what outlives a reboot."""
         return f"{self.containers_dir}/{container_id}"
@@ -69,7 +80,7 @@ class Paths:
 def default_root() -> str:
     """Return where records and files are kept when nobody says."""
     if os.geteuid() == 0:
-        return "/var/lib/knarr"
+        return SYSTEM_ROOT
     home = os.environ.get("XDG_DATA_HOME") or f"{os.path.expanduser('~')}/.local/share"
     return f"{home}/knarr"
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from knarr.engine.options.values import Options
 
 LOG_DRIVERS = ("json-file", "none")
-LOG_OPTIONS = frozenset(("max-size", "max-file", "labels", "env", "tag", "mode", "compress"))
+LOG_OPTIONS = frozenset(("max-size", "max-file", "labels", "env"))
 
 
 def check_options(options: Options, *, processors: int) -> None:

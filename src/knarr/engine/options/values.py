@@ -39,8 +39,8 @@ class Device(Value):
 class MountRequest(Value):
     """Something mounted into the container, as asked for.
 
-    `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name,
-    empty for one that gets a name of its own; `image_volume` marks those that the image declares.
+    `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name:
+    who gives none gets one that is `anonymous`. `image_volume` marks those that the image declares.
     `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`.
     """
 
@@ -60,6 +60,7 @@ class MountRequest(Value):
     tmpfs_mode: int | None = None
     tmpfs_options: str = ""
     image_volume: bool = False
+    anonymous: bool = False
     mode_text: str = ""
 
 

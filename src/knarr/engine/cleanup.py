@@ -1,0 +1,59 @@
+"""What is left to do when a container's process has ended: network, and removal with `--rm`.
+
+Done by whoever is attached as owner, or by a process of its own that the supervisor starts:
+
+    python -c "…; from knarr.engine.cleanup import main; main([root, run, id])"
+
+Either may do it, both may, and neither may have: then it is recovery's business. Whoever holds the
+container's lock is about to start or to remove it, and does the same first: then nothing is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from knarr.engine.locks import ContainerLock
+from knarr.engine.tasks import read_state
+from knarr.errors import NotFound, Unavailable
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+
+
+def clean_up(engine: Engine, container_id: str, *, auto_remove: bool) -> bool:
+    """Take down what only a running container needs; return whether it is removed."""
+    from knarr.engine import removing  # noqa: PLC0415 - loads more than it takes to find nothing
+
+    try:
+        with ContainerLock(engine.paths, container_id, wait=False):
+            if read_state(engine.paths, container_id).active:
+                return False
+            trace("cleanup:begun")
+            if auto_remove:
+                removing.take_away(engine, container_id, volumes=True)
+            else:
+                removing.release_network(engine, container_id)
+    except NotFound:
+        return True
+    except Unavailable:
+        return False
+    return auto_remove
+
+
+def main(arguments: list[str]) -> None:
+    """Clean up after one container, in a process of the supervisor's."""
+    from knarr.engine.engine import Engine  # noqa: PLC0415 - this is another process
+    from knarr.engine.options.encoding import decode  # noqa: PLC0415
+    from knarr.store.containers import ContainerRecords  # noqa: PLC0415
+
+    root, run, container_id = arguments
+    engine = Engine(root, run, recover=False)
+    row = ContainerRecords(engine.database).find(container_id)
+    if row is not None:
+        clean_up(engine, container_id, auto_remove=decode(row.options).auto_remove)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,137 @@
+"""Creating a container: a directory with its lock, its record, its file system.
+
+The record comes before the file system: from then on the name is taken, and the layers cannot go.
+Who finds the record meanwhile and wants to change the container's state waits for its lock. A
+journal entry covers all of it; recovery removes a container whose making was cut short, record and
+all: nobody had been told its ID.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from knarr.engine.locks import ContainerLock
+from knarr.engine.names import generate_name
+from knarr.engine.options.checks import check_options
+from knarr.engine.options.encoding import encode
+from knarr.engine.options.merge import merged
+from knarr.engine.options.security import capabilities
+from knarr.errors import Conflict, NotFound
+from knarr.store.containers import ContainerRecords, ContainerRow
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+    from knarr.engine.options.values import MountRequest, Options
+    from knarr.oci.digest import Digest
+
+CREATING = "create"
+NAME_ATTEMPTS = 100
+
+
+def new_id() -> str:
+    """Return an ID that nobody has."""
+    return os.urandom(32).hex()
+
+
+def create(
+    engine: Engine, options: Options, *, name: str = "", container_id: str = ""
+) -> tuple[ContainerRow, Options]:
+    """Create a container and return its record, and its options merged with the image's.
+
+    Raises: InvalidArgument, NotFound, Conflict
+    """
+    check_options(options, processors=os.cpu_count() or 1)
+    name = name.removeprefix("/")
+    if name:
+        from knarr.engine.options.names import check_name  # noqa: PLC0415 - names of our own fit
+
+        check_name(name)
+    image = engine.images.get(options.image)
+    options = _settled(merged(options, engine.images.config(image.id).config))
+    capabilities(options.security)
+    stack = engine.images.stack(image.id)
+    row = ContainerRow(
+        container_id or new_id(), name, image.id, _top(stack), time.time_ns(), encode(options)
+    )
+    with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
+        try:
+            row = _record(engine, row, options)
+            engine.layers.prepare(engine.paths.container(row.id), stack)
+            trace("create:prepared")
+        except BaseException:
+            forget(engine, row.id)
+            raise
+    return row, options
+
+
+def _settled(options: Options) -> Options:
+    """Return the options with a name for every volume that has none."""
+    if not any(mount.kind == "volume" and not mount.source for mount in options.mounts):
+        return options
+    return options.replace(mounts=tuple(_named(mount) for mount in options.mounts))
+
+
+def _named(mount: MountRequest) -> MountRequest:
+    if mount.kind == "volume" and not mount.source:
+        return mount.replace(source=os.urandom(32).hex(), anonymous=True)
+    return mount
+
+
+def _top(stack: tuple[Digest, ...]) -> Digest | None:
+    return stack[-1] if stack else None
+
+
+def _record(engine: Engine, row: ContainerRow, options: Options) -> ContainerRow:
+    """Record the container with its volumes, under a name that is free.
+
+    Raises: Conflict, NotFound
+    """
+    records = ContainerRecords(engine.database)
+    with engine.database.transaction():
+        row = row.replace(name=row.name or _free_name(records))
+        refuse_taken(records, row.name)
+        try:
+            records.add(row)
+        except Conflict as error:  # no name is taken, no ID twice: a layer is gone
+            message = f"no such image: {options.image}"
+            raise NotFound(message, hint="It was removed a moment ago.") from error
+        volumes = [mount for mount in options.mounts if mount.kind == "volume"]
+        if volumes:
+            engine.volumes.claim(row.id, volumes)
+        trace("create:recorded")
+    return row
+
+
+def _free_name(records: ContainerRecords) -> str:
+    for attempt in range(NAME_ATTEMPTS):
+        name = generate_name(attempt)
+        if records.find_by_name(name) is None:
+            return name
+    return f"container_{os.urandom(6).hex()}"
+
+
+def refuse_taken(records: ContainerRecords, name: str) -> None:
+    """Raise if a container has this name.
+
+    Raises: Conflict
+    """
+    other = records.find_by_name(name)
+    if other is not None:
+        message = (
+            f'Conflict. The container name "/{name}" is already in use by container '
+            f'"{other.id}". You have to remove (or rename) that container to be able to reuse '
+            "that name."
+        )
+        raise Conflict(message)
+
+
+def forget(engine: Engine, container_id: str) -> None:
+    """Remove a container of which nothing but a directory, and perhaps its record, exists."""
+    from knarr.engine.removing import remove_directory  # noqa: PLC0415 - only for what failed
+
+    with engine.database.transaction():
+        ContainerRecords(engine.database).remove(container_id)
+    remove_directory(engine.paths, container_id)

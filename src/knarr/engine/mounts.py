@@ -1,0 +1,111 @@
+"""What the user wants mounted becomes mounts of the runtime spec.
+
+At create, volumes get names and exist from then on (`settle_volumes`); at start, every request is
+turned into a mount, and directories of the host that `-v` names are made if they are missing.
+
+Docker: volume/mounts of moby; a bind's missing source is an error with `--mount` alone
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from knarr.engine.options.values import MountRequest, Options
+    from knarr.oci.runtime import Mount
+
+# Files that the engine writes for each container, and where they are seen in it.
+FILES = {"resolv.conf": "/etc/resolv.conf", "hostname": "/etc/hostname", "hosts": "/etc/hosts"}
+
+TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev", "rprivate")
+# Options that take each other's place.
+OPPOSITES = (
+    ("rw", "ro"), ("suid", "nosuid"), ("dev", "nodev"), ("exec", "noexec"), ("sync", "async"),
+    ("atime", "noatime"), ("relatime", "norelatime"), ("diratime", "nodiratime"),
+)  # fmt: skip
+
+
+def plan_mounts(
+    options: Options, *, bundle_dir: str, files: Iterable[str], volume_path: Callable[[str], str]
+) -> list[Mount]:
+    """Return the mounts of the user and, where the user mounts nothing, of the engine's `files`.
+
+    `volume_path` returns the directory of a volume by its name.
+    """
+    mounts = [plan_mount(request, volume_path) for request in options.mounts]
+    targets = {mount["destination"] for mount in mounts}
+    mode = "ro" if options.readonly else "rw"
+    mounts += [
+        {
+            "destination": FILES[name],
+            "type": "bind",
+            "source": f"{bundle_dir}/{name}",
+            "options": ["rbind", "rprivate", mode],
+        }
+        for name in files
+        if FILES[name] not in targets
+    ]
+    return mounts
+
+
+def plan_mount(request: MountRequest, volume_path: Callable[[str], str]) -> Mount:
+    """Return the mount that `request` asks for."""
+    if request.kind == "tmpfs":
+        return {
+            "destination": request.target,
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": _tmpfs_options(request),
+        }
+    source = request.source if request.kind == "bind" else volume_path(request.source)
+    if request.subpath:
+        source = f"{source}/{request.subpath}"
+    words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]
+    words += ["ro", "rro"] if request.readonly and request.recursive else []
+    words += ["ro"] if request.readonly and not request.recursive else []
+    return {"destination": request.target, "type": "bind", "source": source, "options": words}
+
+
+def _tmpfs_options(request: MountRequest) -> list[str]:
+    """Return Docker's defaults for a tmpfs, with what the user says in their place."""
+    given = request.tmpfs_options.split(",") if request.tmpfs_options else []
+    if request.tmpfs_mode is not None:
+        given.append(f"mode={request.tmpfs_mode:o}")
+    if request.tmpfs_size:
+        given.append(f"size={request.tmpfs_size}")
+    if request.readonly:
+        given.append("ro")
+    options = list(TMPFS_DEFAULTS)
+    for word in given:
+        for pair in OPPOSITES:
+            if word in pair:
+                options = [option for option in options if option not in pair]
+        options.append(word)
+    return options
+
+
+def make_sources(options: Options) -> None:
+    """See to it that what is bound from the host exists; `-v` makes directories.
+
+    Raises: InvalidArgument
+    """
+    for request in options.mounts:
+        if request.kind != "bind" or os.path.exists(request.source):
+            continue
+        if not request.creates_source:
+            message = (
+                'invalid mount config for type "bind": bind source path does not exist: '
+                f"{request.source}"
+            )
+            raise InvalidArgument(message)
+        try:
+            os.makedirs(request.source, 0o755, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            message = f"error while creating mount source path '{request.source}': {reason}"
+            raise InvalidArgument(message) from error

@@ -1,0 +1,100 @@
+"""Removing containers: the record, the directory, the volumes that nobody named.
+
+A journal entry covers the whole of it, and what was cut short is done again from the start: every
+step is harmless when repeated.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine import tasks
+from knarr.engine.locks import ContainerLock
+from knarr.engine.tasks import read_state
+from knarr.errors import Conflict
+from knarr.store.containers import ContainerRecords
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+    from knarr.engine.paths import Paths
+    from knarr.store.containers import ContainerRow
+
+REMOVING = "remove"
+_ASIDE = ".removed-"
+
+
+def remove(
+    engine: Engine, row: ContainerRow, *, force: bool = False, volumes: bool = False
+) -> None:
+    """Remove a container; with `force` kill it first, with `volumes` remove its anonymous volumes.
+
+    Raises: Conflict
+    """
+    state = read_state(engine.paths, row.id)
+    if state.active:
+        if not force:
+            raise _refusal(row, state.status)
+        from knarr.engine import stopping  # noqa: PLC0415 - only for what runs
+
+        stopping.end(engine, row)
+    with (
+        engine.journal.begin(REMOVING, row.id, "volumes" if volumes else ""),
+        ContainerLock(engine.paths, row.id),
+    ):
+        state = read_state(engine.paths, row.id)
+        if state.active:  # somebody started it in between
+            raise _refusal(row, state.status)
+        take_away(engine, row.id, volumes=volumes)
+
+
+def _refusal(row: ContainerRow, status: str) -> Conflict:
+    message = (
+        f'cannot remove container "/{row.name}": container is {status}: stop the container before '
+        "removing or force remove"
+    )
+    if status == tasks.PAUSED:
+        message = (
+            f'cannot remove container "/{row.name}": container is paused and must be unpaused first'
+        )
+    return Conflict(message)
+
+
+def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
+    """Remove all that there is of a container that does not run. Harmless when done before."""
+    release_network(engine, container_id)
+    with engine.database.transaction():
+        if volumes:
+            engine.volumes.release(container_id)
+        ContainerRecords(engine.database).remove(container_id)
+    trace("remove:record-gone")
+    remove_directory(engine.paths, container_id)
+    trace("remove:directory-gone")
+    if volumes:
+        engine.volumes.sweep()
+
+
+def release_network(engine: Engine, container_id: str) -> None:
+    """Give back addresses and ports, if the container had any: most that end had none left."""
+    if engine.database.row("SELECT 1 FROM endpoints WHERE container = ?", (container_id,)):
+        engine.networks.detach(container_id)
+
+
+def remove_directory(paths: Paths, container_id: str) -> None:
+    """Remove a container's directory, if it is there.
+
+    It is renamed first: who waits for the lock in it notices that the container is gone.
+    """
+    from knarr.linux.tree import remove_tree  # noqa: PLC0415 - not for who only asks
+
+    parent = os.open(paths.containers_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        aside = f"{_ASIDE}{container_id}"
+        try:
+            os.rename(container_id, aside, src_dir_fd=parent, dst_dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        remove_tree(parent, aside)
+    finally:
+        os.close(parent)

@@ -1,0 +1,334 @@
+"""Starting a container: from its record to a running program and its supervisor.
+
+    spawn ─▶ supervisor imports …
+    prepare the network: addresses, ports, hosts and resolv.conf
+    look the user up in the image
+    specify
+    order ─▶ supervisor: namespaces, mounts, init waits          "created", pid
+    attach the network to the namespace of pid
+    start ─▶ init becomes the program                             "started"
+
+Until "started" everything can be taken back, and is: the supervisor does its part when the
+connection closes, this module the network. A process that is killed in between leaves a journal
+entry, and recovery does the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine import tasks
+from knarr.engine.locks import ContainerLock
+from knarr.engine.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
+from knarr.engine.specify import Place, specify
+from knarr.engine.users import MAXIMUM_SIZE, Identity, identify
+from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
+from knarr.store.layers import LayerRecords
+from knarr.supervise import control
+from knarr.supervise.messages import LogOptions, Order, RestartPolicy
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+    from knarr.engine.sandboxes import Prepared
+    from knarr.engine.options.values import Options
+    from knarr.engine.paths import Paths
+    from knarr.network.model import SandboxOptions
+    from knarr.oci.digest import Digest
+    from knarr.store.containers import ContainerRow
+    from knarr.supervise.control import Client, Starting
+
+STARTING = "start"
+OWN_FAILURE = 125  # Docker's status when not the program but the engine failed
+
+
+class Attachment:
+    """How who starts a container is attached to it: to which streams, of which size, as owner."""
+
+    __slots__ = ("owner", "streams", "window")
+
+    def __init__(
+        self,
+        streams: tuple[str, ...] = (),
+        *,
+        owner: bool = False,
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        self.streams = streams
+        self.owner = owner
+        self.window = window
+
+
+def start(
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    *,
+    attachment: Attachment | None = None,
+    starting: Starting | None = None,
+) -> Client:
+    """Start a container and return the connection to its supervisor.
+
+    `starting` is a supervisor that was spawned before. It is given up when anything fails.
+
+    Raises: NotModified, Conflict, CommandFailed (126, 127), other KnarrErrors
+    """
+    try:
+        with ContainerLock(engine.paths, row.id):
+            return start_locked(engine, row, options, attachment=attachment, starting=starting)
+    except BaseException:
+        if starting is not None:
+            starting.abort()
+        raise
+
+
+def start_locked(
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    *,
+    attachment: Attachment | None = None,
+    starting: Starting | None = None,
+) -> Client:
+    """Do what `start` does, for who holds the container's lock."""
+    _refuse_active(engine.paths, row)
+    with engine.journal.begin(STARTING, row.id):
+        launch = _Launch(engine, row, options, attachment or Attachment())
+        return launch.run(starting or control.spawn())
+
+
+def _refuse_active(paths: Paths, row: ContainerRow) -> None:
+    state = tasks.read_state(paths, row.id)
+    if state.status == tasks.PAUSED:
+        message = "cannot start a paused container, try unpause instead"
+        raise Conflict(message)
+    if state.active:
+        message = f"container {row.name} is already started"
+        raise NotModified(message)
+
+
+class _Launch:
+    """One start."""
+
+    def __init__(
+        self, engine: Engine, row: ContainerRow, options: Options, attachment: Attachment
+    ) -> None:
+        self.engine = engine
+        self.row = row
+        self.options = options
+        self.attachment = attachment
+        self.bundle_dir = engine.paths.container(row.id)
+        self.ordered = False
+
+    def run(self, starting: Starting) -> Client:
+        try:
+            prepared = self.engine.networks.prepare(self.row.id, self._sandbox())
+        except KnarrError as error:
+            self._note(error)
+            raise
+        try:
+            self._launch(starting, prepared)
+        except BaseException as error:
+            starting.abort()
+            self.engine.networks.detach(self.row.id)
+            if isinstance(error, KnarrError) and not self.ordered:
+                self._note(error)
+            raise
+        finally:
+            prepared.close()
+        return starting.client()
+
+    def _launch(self, starting: Starting, prepared: Prepared) -> None:
+        order = self._order(prepared)
+        starting.send_order(order, prepared.sockets)
+        self.ordered = True
+        self._write("config.json", _encode(order))
+        pid = starting.wait_created()
+        trace("start:created")
+        if prepared.endpoints:
+            self.engine.networks.attach(prepared, pid)
+        trace("start:attached")
+        starting.start()
+        starting.wait_started()
+        trace("start:started")
+
+    def _note(self, error: KnarrError) -> None:
+        """Leave in the record why nothing came of it; the supervisor does so from its order on."""
+        code = error.status if isinstance(error, CommandFailed) else OWN_FAILURE
+        tasks.record_failure(self.engine.paths, self.row.id, str(error), code)
+
+    # what the supervisor is told
+
+    def _order(self, prepared: Prepared) -> Order:
+        row, options, paths = self.row, self.options, self.engine.paths
+        stack = LayerRecords(self.engine.database).stack(row.chain)
+        layers = self.engine.layers
+        overlay = layers.overlay_options(stack, self.bundle_dir, volatile=options.auto_remove)
+        files = self._write_files(prepared)
+        place = self._place(stack, files, prepared)
+        return Order(
+            row.id,
+            paths.root,
+            paths.run,
+            self.bundle_dir,
+            paths.task(row.id),
+            specify(options, place),  # type: ignore[arg-type] # a TypedDict is a dict of these
+            tuple(overlay),
+            terminal=options.streams.tty,
+            window=self.attachment.window,
+            stdin=options.streams.open_stdin,
+            stdin_once=options.streams.stdin_once,
+            attach=self.attachment.streams,
+            owner=self.attachment.owner,
+            log=self._log(),
+            restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
+            auto_remove=options.auto_remove,
+        )
+
+    def _place(self, stack: tuple[Digest, ...], files: list[str], prepared: Prepared) -> Place:
+        options = self.options
+        make_sources(options)
+        volume_path = self.engine.volumes.path if _has_volumes(options) else _no_volume
+        devices = []
+        if options.security.privileged or options.resources.devices:
+            from knarr.engine.devices import find_devices  # noqa: PLC0415 - for few containers
+
+            devices = find_devices(options)
+        return Place(
+            self.row.id,
+            f"{self.engine.paths.task(self.row.id)}/rootfs",
+            hostname=self._hostname(),
+            domainname=options.domainname,
+            identity=find_identity(self.engine, stack, self.bundle_dir, options),
+            mounts=plan_mounts(
+                options, bundle_dir=self.bundle_dir, files=files, volume_path=volume_path
+            ),
+            devices=devices,
+            cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
+            network="host" if prepared.mode == "host" else "",
+            architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+        )
+
+    def _hostname(self) -> str:
+        if self.options.hostname:
+            return self.options.hostname
+        return os.uname().nodename if self.options.networking.mode == "host" else self.row.id[:12]
+
+    def _write_files(self, prepared: Prepared) -> list[str]:
+        """Write what the container sees as /etc/hosts and the like; return which there are."""
+        contents = {
+            "hosts": prepared.hosts,
+            "hostname": f"{self._hostname()}\n",
+            "resolv.conf": prepared.resolv_conf,
+        }
+        for name, text in contents.items():
+            self._write(name, text)
+        return list(FILES)
+
+    def _write(self, name: str, text: str) -> None:
+        with open(f"{self.bundle_dir}/{name}", "wb", buffering=0) as file:
+            file.write(text.encode())
+
+    def _sandbox(self) -> SandboxOptions:
+        from knarr.network.model import PortMapping, SandboxOptions  # noqa: PLC0415 - not for ps
+
+        asked = self.options.networking
+        return SandboxOptions(
+            asked.mode,
+            hostname=self._hostname(),
+            domainname=self.options.domainname,
+            address=asked.address,
+            mac=asked.mac_address,
+            aliases=asked.aliases,
+            ports=tuple(
+                PortMapping(
+                    port.container_port,
+                    port.protocol,
+                    port.host_ip,
+                    port.host_port,
+                    port.host_port_end,
+                )
+                for port in asked.ports
+            ),
+            exposed=self.options.exposed,
+            publish_all=asked.publish_all,
+            dns=asked.dns,
+            dns_search=asked.dns_search,
+            dns_options=asked.dns_options,
+            extra_hosts=asked.extra_hosts,
+        )
+
+    def _log(self) -> LogOptions:
+        asked = self.options.log
+        log = LogOptions(asked.driver, log_path(self.engine.paths, self.row.id))
+        if not asked.options:
+            return log
+        from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
+
+        return refine_log(log, self.options)
+
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def log_path(paths: Paths, container_id: str) -> str:
+    """Return where a container's output is kept."""
+    return f"{paths.container(container_id)}/{container_id}-json.log"
+
+
+def cgroup_parent(paths: Paths, options: Options) -> str:
+    """Return the control group under which a container's is made, as a path from the root.
+
+    Roots other than the default one have groups of their own, so that none takes those of another
+    for its leftovers.
+    """
+    if options.resources.cgroup_parent:
+        return f"/{options.resources.cgroup_parent.strip('/')}"
+    return f"/{paths.realm}"
+
+
+def find_identity(
+    engine: Engine, stack: tuple[Digest, ...], bundle_dir: str, options: Options
+) -> Identity:
+    """Look the user up in the container's own files.
+
+    Raises: InvalidArgument
+    """
+    from knarr.linux.path import open_in_root  # noqa: PLC0415 - loads ctypes: the spawn comes first
+
+    root_fd = engine.layers.mount(stack, active=bundle_dir, readonly=True)
+    texts = []
+    try:
+        for path in ("etc/passwd", "etc/group"):
+            try:
+                descriptor = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+            except OSError:  # an image of one program has none
+                texts.append("")
+                continue
+            with open(descriptor, "rb", buffering=0) as file:
+                texts.append(file.read(MAXIMUM_SIZE).decode("utf-8", "surrogateescape"))
+    finally:
+        os.close(root_fd)
+    return identify(options.user, options.group_add, passwd=texts[0], group=texts[1])
+
+
+def stop_signal(options: Options) -> str:
+    """Return the signal that asks a container to end."""
+    return options.stop_signal or DEFAULT_STOP_SIGNAL
+
+
+def _has_volumes(options: Options) -> bool:
+    return any(mount.kind == "volume" for mount in options.mounts)
+
+
+def _no_volume(name: str) -> str:
+    message = f"no such volume: {name}"
+    raise Conflict(message)
+
+
+def _encode(order: Order) -> str:
+    from knarr.util.jsontext import dumps  # noqa: PLC0415 - loaded by now
+
+    return dumps(order.spec)

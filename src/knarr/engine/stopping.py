@@ -1,0 +1,240 @@
+"""Ending containers, and holding them still: stop, kill, restart, pause, wait.
+
+None of it holds the container's lock: who waits for a program to end must not keep off somebody
+who is more in a hurry (`rm -f` during the ten seconds of a `stop`). `restart` alone keeps the lock
+over its stop and start, so that the clean-up of the first run does not take the container away in
+between.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from knarr.engine import tasks
+from knarr.engine.locks import ContainerLock
+from knarr.engine.options.names import parse_signal
+from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
+from knarr.errors import Conflict, NotModified, Unavailable
+from knarr.supervise import control
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+    from knarr.engine.options.values import Options
+    from knarr.store.containers import ContainerRow
+    from knarr.supervise.control import Client, Exit
+
+SIGKILL = 9
+WAIT = -1  # the number of the one question whose answer is waited for with a limit of time
+LAST_PATIENCE = 10.0  # seconds for the kernel to end what got SIGKILL, as Docker gives it
+CONDITIONS = ("not-running", "next-exit", "removed")
+
+
+def stop(
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    *,
+    timeout: float | None = None,
+    signal: str = "",
+) -> None:
+    """Ask a container to end, and kill it when `timeout` seconds have passed.
+
+    A negative timeout waits for ever; None is the container's own, or ten seconds.
+
+    Raises: NotModified, InvalidArgument, Conflict
+    """
+    number = parse_signal(signal or options.stop_signal or DEFAULT_STOP_SIGNAL)
+    state = tasks.read_state(engine.paths, row.id)
+    if not state.active:
+        message = f"container {row.name} is not running"
+        raise NotModified(message)
+    if timeout is None:
+        own = options.stop_timeout
+        timeout = DEFAULT_STOP_TIMEOUT if own is None else own
+    with _connect(engine, row) as client:
+        client.stopping()
+        _send(client, number)
+        if state.status == tasks.PAUSED:
+            resume(engine, row)
+        if _await_exit(client, timeout) is None:
+            _kill(client)
+
+
+def end(engine: Engine, row: ContainerRow) -> None:
+    """Kill a container and wait for its end; harmless if it has ended."""
+    state = tasks.read_state(engine.paths, row.id)
+    if not state.active:
+        return
+    try:
+        with _connect(engine, row) as client:
+            client.stopping()
+            if state.status == tasks.PAUSED:
+                _send(client, SIGKILL)
+                resume(engine, row)
+            _kill(client)
+    except Unavailable:  # it ended, and its supervisor after it
+        return
+
+
+def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KILL") -> None:
+    """Send a signal to a container's first process.
+
+    Docker: the signal that stops a container, and SIGKILL, also mean that it is not to be restarted
+
+    Raises: Conflict, InvalidArgument
+    """
+    number = parse_signal(signal)
+    state = tasks.read_state(engine.paths, row.id)
+    if not state.active:
+        message = f"cannot kill container: {row.name}: container {row.id} is not running"
+        raise Conflict(message)
+    final = number in (SIGKILL, parse_signal(options.stop_signal or DEFAULT_STOP_SIGNAL))
+    with _connect(engine, row) as client:
+        if final:
+            client.stopping()
+        client.signal(number)
+        if final and state.status == tasks.PAUSED:
+            resume(engine, row)
+        if number == SIGKILL:
+            _await_exit(client, LAST_PATIENCE)
+
+
+def _send(client: Client, number: int) -> None:
+    try:
+        client.signal(number)
+    except Conflict:  # it has ended in between: as wanted
+        pass
+
+
+def _kill(client: Client) -> None:
+    _send(client, SIGKILL)
+    if _await_exit(client, LAST_PATIENCE) is None:
+        message = "tried to kill container, but did not receive an exit event"
+        hint = "Its process may hang in the kernel: look at its state with `top`."
+        raise Unavailable(message, hint=hint)
+
+
+def _await_exit(client: Client, timeout: float) -> Exit | None:
+    """Wait until the container has ended, None if `timeout` passes before; negative is for ever."""
+    client.send({"do": "wait", "n": WAIT, "condition": "not-running"})
+    deadline = time.monotonic() + timeout
+    poll = select.poll()
+    poll.register(client.fileno(), select.POLLIN)
+    while True:
+        left = max(0.0, deadline - time.monotonic()) * 1000 if timeout >= 0 else None
+        if not poll.poll(left):
+            return None
+        arrived = client.read()
+        if arrived is None:  # the supervisor has ended: so has its container
+            return control.Exit(0)
+        for _, message in arrived:
+            if isinstance(message, dict) and message.get("n") == WAIT:
+                return control.to_exit(message)
+
+
+def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> int:
+    """Wait for a container's end (or its next one, or its removal) and return the exit code."""
+    while True:
+        state = tasks.read_state(engine.paths, row.id)
+        if not state.active and condition == "not-running":
+            return state.exit_code
+        try:
+            with _connect(engine, row) as client:
+                return client.wait(condition).exit_code
+        except (Unavailable, Conflict):
+            if condition == "removed" and not os.path.isdir(engine.paths.container(row.id)):
+                return state.exit_code
+            _await_change(engine, row)
+
+
+def _await_change(engine: Engine, row: ContainerRow) -> None:
+    """Wait until a container that does not run is started or removed.
+
+    Nobody else knows of that moment: its directory is looked at a few times a second.
+    """
+    while os.path.isdir(engine.paths.container(row.id)):
+        if tasks.read_state(engine.paths, row.id).active:
+            return
+        time.sleep(0.1)
+
+
+def pause(engine: Engine, row: ContainerRow) -> None:
+    """Freeze all processes of a container.
+
+    Raises: Conflict
+    """
+    state = tasks.read_state(engine.paths, row.id)
+    if state.status == tasks.PAUSED:
+        message = f"container {row.name} is already paused"
+        raise Conflict(message)
+    if state.status != tasks.RUNNING:
+        message = f"container {row.name} is not running"
+        raise Conflict(message)
+    from knarr.runtime import lifecycle  # noqa: PLC0415 - for few commands
+
+    lifecycle.pause(state.pid)
+    mark = f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}"
+    os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def unpause(engine: Engine, row: ContainerRow) -> None:
+    """Let a container's processes go on.
+
+    Raises: Conflict
+    """
+    if tasks.read_state(engine.paths, row.id).status != tasks.PAUSED:
+        message = f"container {row.name} is not paused"
+        raise Conflict(message)
+    resume(engine, row)
+
+
+def resume(engine: Engine, row: ContainerRow) -> None:
+    """Thaw a container and forget that it was paused."""
+    from knarr.runtime import lifecycle  # noqa: PLC0415 - for few commands
+
+    state = tasks.read_state(engine.paths, row.id)
+    if state.pid:
+        lifecycle.resume(state.pid)
+    try:
+        os.unlink(f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}")
+    except FileNotFoundError:
+        pass
+
+
+def restart(
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    *,
+    timeout: float | None = None,
+    signal: str = "",
+) -> None:
+    """Stop a container if it runs, and start it.
+
+    Raises: Conflict, CommandFailed, other KnarrErrors
+    """
+    from knarr.engine import starting  # noqa: PLC0415 - not for who stops alone
+
+    with ContainerLock(engine.paths, row.id):
+        try:
+            stop(engine, row, options, timeout=timeout, signal=signal)
+        except NotModified:
+            pass
+        starting.start_locked(engine, row, options).close()
+
+
+def _connect(engine: Engine, row: ContainerRow) -> Client:
+    """Return a connection to the container's supervisor; a killed one is replaced first."""
+    control_dir = engine.paths.task(row.id)
+    try:
+        return control.connect(control_dir)
+    except Unavailable:
+        if not tasks.read_state(engine.paths, row.id).active:
+            raise
+    from knarr.engine import recovery  # noqa: PLC0415 - after somebody killed the supervisor
+
+    recovery.adopt(engine, row.id)
+    return control.connect(control_dir)
