@@ -37,6 +37,16 @@ def remove_tree(directory_fd: int, name: str) -> None:
     os.rmdir(name, dir_fd=directory_fd)
 
 
+def remove_path(path: str) -> None:
+    """Remove what is at `path`, as `remove_tree` does."""
+    parent, _, name = path.rpartition("/")
+    directory_fd = os.open(parent or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(directory_fd, name)
+    finally:
+        os.close(directory_fd)
+
+
 def _empty(top_fd: int) -> None:
     """Remove everything in the directory `top_fd`, with at most MAX_OPEN descriptors."""
     levels = [(top_fd, "", os.listdir(top_fd))]

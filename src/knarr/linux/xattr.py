@@ -21,20 +21,23 @@ def place(directory_fd: int, name: str) -> str:
     return f"/proc/self/fd/{directory_fd}/{name}"
 
 
-def read_all(target: int | str) -> dict[str, bytes]:
-    """Return all attributes of the open file or of the path `target`; of a link its own.
+def names(target: int | str) -> list[str]:
+    """Return the names of all attributes of the open file or of the path `target`.
 
-    File systems without extended attributes have none; what vanishes meanwhile is left out.
+    File systems without extended attributes have none, nor has what vanished meanwhile.
     """
-    follow = isinstance(target, int)
     try:
-        names = os.listxattr(target, follow_symlinks=follow)
+        return os.listxattr(target, follow_symlinks=isinstance(target, int))
     except OSError as error:
         if error.errno in _NONE:
-            return {}
+            return []
         raise
+
+
+def read_all(target: int | str) -> dict[str, bytes]:
+    """Return all attributes of the open file or of the path `target`; of a link its own."""
     found = {}
-    for name in names:
+    for name in names(target):
         value = read(target, name)
         if value is not None:
             found[name] = value

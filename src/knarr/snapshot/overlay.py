@@ -10,7 +10,7 @@ import errno
 import os
 
 from knarr.errors import Corrupt, Unsupported
-from knarr.linux import overlay, xattr
+from knarr.linux import overlay, tree, xattr
 from knarr.snapshot.faults import storage
 from knarr.snapshot.snapshotter import Applied, Limits, Usage
 from knarr.snapshot.trees import Trees
@@ -18,22 +18,14 @@ from knarr.snapshot.trees import Trees
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Protocol
 
-    from knarr.oci.digest import Digest, Reader
+    from knarr.oci.digest import Digest
     from knarr.snapshot.lowers import Directory
     from knarr.snapshot.snapshotter import Change, Stack
-else:
-    Protocol = object
+    from knarr.util.tarreader import Source
+    from knarr.util.tarwriter import Sink
 
 _PLAIN = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")]
-
-
-class Sink(Protocol):
-    """What a tar is written to."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take all of `data`."""
 
 
 class Layers:
@@ -64,7 +56,7 @@ class Layers:
 
     def apply(
         self,
-        tar: Reader,
+        tar: Source,
         *,
         parents: Stack = (),
         diff_id: Digest | None = None,
@@ -89,7 +81,7 @@ class Layers:
             size = apply.unpack_layer(
                 source, incoming.descriptor, parents=self.view(parents), limits=limits or Limits()
             )
-            found = source.finish()
+            found = source.digest()
             if diff_id not in (None, found):
                 message = f"layer {diff_id} is what was promised, {found} came"
                 raise Corrupt(message)
@@ -107,13 +99,14 @@ class Layers:
 
         with storage("making a layer of the changes"):
             sink = diff.HashingSink()
-            diff.write_changes(upper_dir, sink, parents=self.view(parents), tidy=True)
+            diff.tidy(upper_dir, self.view(parents))
+            diff.write_layer(upper_dir, sink)
             diff_id = sink.digest()
             result = chain(parents[-1] if parents else None, diff_id)
             size = usage.of(upper_dir).size
             kept = not self._trees.publish(upper_dir, result.hex)
             if kept:
-                diff.discard(upper_dir)
+                tree.remove_path(upper_dir)
         return Applied(diff_id, result, size, kept=kept)
 
     def write_layer(self, chain_id: Digest, out: Sink) -> Digest:
@@ -122,7 +115,7 @@ class Layers:
 
         with storage("packing the layer"):
             sink = diff.HashingSink(out)
-            diff.write_changes(self._existing(chain_id), sink)
+            diff.write_layer(self._existing(chain_id), sink)
             return sink.digest()
 
     def prepare(self, directory: str, stack: Stack = ()) -> None:

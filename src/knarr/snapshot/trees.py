@@ -170,6 +170,7 @@ class Incoming:
         # Should a sweep have come between the calls, the directory is gone and nothing is lost.
         fcntl.flock(self.descriptor, fcntl.LOCK_EX)
         os.stat(self.path)
+        os.fchmod(self.descriptor, 0o700)  # takes off a setgid bit, which files would inherit
         return self
 
     def __exit__(

@@ -1,0 +1,130 @@
+"""Packing a tree into the tar of a layer: the reverse of `apply`.
+
+Overlay's whiteout becomes `.wh.NAME`, an opaque directory gets a `.wh..wh..opq`, overlay's own
+attributes stay behind. The root directory comes first, as `./`: its attributes are part of the
+layer too.
+
+An upper directory is not yet what `apply` would have made. `tidy` makes it so, before it is packed
+and becomes a tree:
+
+* Overlay makes every new directory in a merged one opaque, as a shortcut for itself. Where no lower
+  layer has such a directory, that says nothing and goes.
+* What else overlay noted (trusted.overlay.origin, impure, nlink, uuid) is about the mount that was.
+* Sockets go: they would not be in the tar.
+
+Spec: image-spec layer.md, "Representing Changes"
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from knarr.linux import overlay, xattr
+from knarr.linux.tree import Walk
+from knarr.oci.digest import Digest, hasher
+from knarr.snapshot.apply import OPAQUE, WHITEOUT
+from knarr.snapshot.pack import Packer, entry_of, kept_xattrs, refuse_reserved
+from knarr.util import tar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.snapshot.lowers import Directory
+    from knarr.util.tarwriter import Sink
+
+
+class HashingSink:
+    """Hands on what is written to it, or drops it, and knows the digest of it."""
+
+    def __init__(self, sink: Sink | None = None) -> None:
+        """Hand on to `sink`, if there is one."""
+        self._sink = sink
+        self._hash = hasher()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> None:
+        """Take all of `data`."""
+        self._hash.update(data)
+        self.size += len(data)
+        if self._sink:
+            self._sink.write(data)
+
+    def digest(self) -> Digest:
+        """Return the digest of what was written so far."""
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+
+def write_layer(directory: str, sink: Sink) -> None:
+    """Write the tar of the tree `directory`.
+
+    Raises: Corrupt
+    """
+    root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        LayerPacker(root_fd, sink).pack()
+    finally:
+        os.close(root_fd)
+
+
+class LayerPacker(Packer):
+    """Writes a tree as a layer."""
+
+    def pack(self) -> None:
+        """Write the root directory and everything below."""
+        entry = entry_of(b"./", tar.DIRECTORY, os.fstat(self.root_fd))
+        entry.xattrs = kept_xattrs(self.root_fd)
+        self.writer.add(entry)
+        super().pack()
+
+    def place(self, path: bytes, directory_fd: int, name: str, status: os.stat_result) -> None:
+        """Write what is called `name` as `path`, whiteouts by their special names."""
+        if name.startswith(".wh."):
+            refuse_reserved(path)
+        if overlay.is_whiteout(status):
+            parent, slash, last = path.rpartition(b"/")
+            self.writer.add(tar.Entry(parent + slash + WHITEOUT + last, mode=0))
+        else:
+            super().place(path, directory_fd, name, status)
+
+    def directory(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
+        """Write a directory, and that it hides the lower one if it does."""
+        super().directory(entry, directory_fd, name)
+        if xattr.read(xattr.place(directory_fd, name), overlay.OPAQUE) == b"y":
+            self.writer.add(tar.Entry(entry.name + OPAQUE, mode=0))
+
+
+def tidy(upper_dir: str, parents: Directory) -> None:
+    """Take off `upper_dir`, which is not mounted any more, what a tree does not have."""
+    root_fd = os.open(upper_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _strip(root_fd)
+        for path, directory_fd, name, status in Walk(root_fd):
+            if stat.S_ISSOCK(status.st_mode):
+                _unlink_unseen(directory_fd, name)
+            elif not overlay.is_whiteout(status):
+                target = xattr.place(directory_fd, name)
+                hides = stat.S_ISDIR(status.st_mode) and _hides(target, path, parents)
+                _strip(target, keep=overlay.OPAQUE if hides else "")
+    finally:
+        os.close(root_fd)
+
+
+def _unlink_unseen(directory_fd: int, name: str) -> None:
+    """Remove a file, and leave the directory its times."""
+    times = os.fstat(directory_fd)
+    os.unlink(name, dir_fd=directory_fd)
+    os.utime(directory_fd, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _strip(target: int | str, *, keep: str = "") -> None:
+    for name in xattr.names(target):
+        if name.startswith(overlay.XATTRS) and name != keep:
+            xattr.remove(target, name)
+
+
+def _hides(target: str, path: str, parents: Directory) -> bool:
+    """Tell whether a directory is opaque and there is something to hide."""
+    if xattr.read(target, overlay.OPAQUE) != b"y":
+        return False
+    found = parents.find_path(path)
+    return found is not None and found.directory is not None
