@@ -31,7 +31,7 @@ test: setup lint
 	$(BIN)/pytest -n 2 --dist worksteal $(TESTS)
 
 demo: setup
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python examples/demo
 
 bench: setup
 	@$(BIN)/python -m benchmarks
