@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from knarr.store.containers import ContainerRow
 
 REMOVING = "remove"
-_ASIDE = ".removed-"
+ASIDE = ".removed-"
 
 
 def remove(
@@ -90,7 +90,7 @@ def remove_directory(paths: Paths, container_id: str) -> None:
 
     parent = os.open(paths.containers_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        aside = f"{_ASIDE}{container_id}"
+        aside = f"{ASIDE}{container_id}"
         try:
             os.rename(container_id, aside, src_dir_fd=parent, dst_dir_fd=parent)
         except FileNotFoundError:

@@ -23,7 +23,7 @@ from knarr.engine.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
 from knarr.engine.specify import Place, specify
 from knarr.engine.users import MAXIMUM_SIZE, Identity, identify
-from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
+from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
 from knarr.supervise.messages import LogOptions, Order, RestartPolicy
@@ -31,10 +31,12 @@ from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from knarr.engine.engine import Engine
-    from knarr.engine.sandboxes import Prepared
     from knarr.engine.options.values import Options
     from knarr.engine.paths import Paths
+    from knarr.engine.sandboxes import Prepared
     from knarr.network.model import SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
@@ -162,29 +164,13 @@ class _Launch:
     # what the supervisor is told
 
     def _order(self, prepared: Prepared) -> Order:
-        row, options, paths = self.row, self.options, self.engine.paths
-        stack = LayerRecords(self.engine.database).stack(row.chain)
-        layers = self.engine.layers
-        overlay = layers.overlay_options(stack, self.bundle_dir, volatile=options.auto_remove)
+        stack = LayerRecords(self.engine.database).stack(self.row.chain)
         files = self._write_files(prepared)
-        place = self._place(stack, files, prepared)
-        return Order(
-            row.id,
-            paths.root,
-            paths.run,
-            self.bundle_dir,
-            paths.task(row.id),
-            specify(options, place),  # type: ignore[arg-type] # a TypedDict is a dict of these
-            tuple(overlay),
-            terminal=options.streams.tty,
+        spec = specify(self.options, self._place(stack, files, prepared))
+        return make_order(self.engine, self.row, self.options, stack, spec).replace(
             window=self.attachment.window,
-            stdin=options.streams.open_stdin,
-            stdin_once=options.streams.stdin_once,
             attach=self.attachment.streams,
             owner=self.attachment.owner,
-            log=self._log(),
-            restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
-            auto_remove=options.auto_remove,
         )
 
     def _place(self, stack: tuple[Digest, ...], files: list[str], prepared: Prepared) -> Place:
@@ -260,14 +246,59 @@ class _Launch:
             extra_hosts=asked.extra_hosts,
         )
 
-    def _log(self) -> LogOptions:
-        asked = self.options.log
-        log = LogOptions(asked.driver, log_path(self.engine.paths, self.row.id))
-        if not asked.options:
-            return log
-        from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
 
-        return refine_log(log, self.options)
+def make_order(
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    stack: tuple[Digest, ...],
+    spec: Any,
+) -> Order:
+    """Return what a supervisor has to know, with nobody attached."""
+    paths = engine.paths
+    bundle_dir = paths.container(row.id)
+    overlay = engine.layers.overlay_options(stack, bundle_dir, volatile=options.auto_remove)
+    return Order(
+        row.id,
+        paths.root,
+        paths.run,
+        bundle_dir,
+        paths.task(row.id),
+        spec,
+        tuple(overlay),
+        terminal=options.streams.tty,
+        stdin=options.streams.open_stdin,
+        stdin_once=options.streams.stdin_once,
+        log=_log(paths, row, options),
+        restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
+        auto_remove=options.auto_remove,
+    )
+
+
+def order_again(engine: Engine, row: ContainerRow, options: Options) -> Order:
+    """Return the order of a container that was started before, from what lies in its directory.
+
+    Raises: Corrupt
+    """
+    from knarr.util.jsontext import loads  # noqa: PLC0415 - after a crash only
+
+    path = f"{engine.paths.container(row.id)}/config.json"
+    try:
+        with open(path, "rb", buffering=0) as file:
+            spec = loads(file.read())
+    except (OSError, ValueError) as error:
+        message = f"cannot read {path}: {error}"
+        raise Corrupt(message) from error
+    return make_order(engine, row, options, LayerRecords(engine.database).stack(row.chain), spec)
+
+
+def _log(paths: Paths, row: ContainerRow, options: Options) -> LogOptions:
+    log = LogOptions(options.log.driver, log_path(paths, row.id))
+    if not options.log.options:
+        return log
+    from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
+
+    return refine_log(log, options)
 
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
