@@ -1,92 +1,339 @@
-"""Networks and the sandboxes that join them.
+"""Networks, and the sandboxes that join them.
 
 What `run` does with a sandbox (a container, or a step of a build):
 
     prepared = engine.networks.prepare(container_id, SandboxOptions(network="bridge", …))
         # one transaction: addresses and host ports are ours; files and sockets are in `prepared`
-    attach(prepared, pid)      # the kernel: interface, addresses, routes, rules; a few milliseconds
-    prepared.close()           # after the sockets went to the supervisor
+    engine.networks.attach(prepared, pid)    # the kernel: interface, addresses, routes, rules
+    prepared.close()                         # after the sockets went to the supervisor
     …
-    engine.networks.detach(container_id)    # at its end, whoever comes first; twice does no harm
+    engine.networks.detach(container_id)     # at its end, whoever comes first; twice does no harm
 
 `prepare` needs no namespace yet, and may run while the supervisor starts. When anything fails
 between the two, `detach` takes everything back; so does recovery after a crash, for records are
 made before the kernel's state and go after it.
+
+Here are the records of networks; `engine.sandboxes` has those of who is in them, `engine.bridges`
+the kernel's side.
 """
 
 from __future__ import annotations
 
 import os
+import time
+
+from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unsupported
+from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Network
+from knarr.network.records import decode_network, encode_network
+from knarr.store.networks import NetworkRecords, NetworkRow
+from knarr.store.ports import Marks, PortRecords
+from knarr.util import jsontext
+from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from knarr.engine.bridges import Bridges
     from knarr.engine.engine import Engine
-    from knarr.network.model import Endpoint, Network, PortMapping, SandboxOptions
+    from knarr.engine.sandboxes import Prepared, Sandboxes
+    from knarr.network.model import AddressPool, Endpoint, PortMapping, Published, SandboxOptions
+
+    # `list` is a method below.
+    NetworkList = list[Network]
+    IdList = list[str]
+
+PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
+
+_FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_LETTERS = _FIRST_LETTERS | frozenset("_.-")
+
+# Docker's names of the options of a bridge.
+_MTU = "com.docker.network.driver.mtu"
+_ICC = "com.docker.network.bridge.enable_icc"
+_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+_NAME = "com.docker.network.bridge.name"
 
 
-class Prepared:
-    """What a sandbox will have. Owns `sockets`, descriptors that hold its host ports.
+class NetworkOptions(Value):
+    """What the user asked for of a network. Empty texts are for knarr to choose."""
 
-    `mode` is `bridge` or `none` (a network namespace of its own), `host` (the host's), or
-    `container` (that of the container `shared_with`, whose hosts, hostname and resolv.conf files
-    serve both: the texts here are empty then).
-    """
-
-    __slots__ = (
-        "endpoints", "hostname", "hosts", "mode", "ports", "resolv_conf", "sandbox_id",
-        "shared_with", "sockets",
-    )  # fmt: skip
-
-    mode: str
-    sandbox_id: str
-    shared_with: str
-    endpoints: tuple[Endpoint, ...]
-    ports: tuple[PortMapping, ...]
-    sockets: list[int]
-    hostname: str
-    hosts: str
-    resolv_conf: str
-
-    def close(self) -> None:
-        """Let go of the sockets: the supervisor holds its own copies, or nothing came of it."""
-        while self.sockets:
-            os.close(self.sockets.pop())
+    driver: str = "bridge"
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    reserved: Mapping[str, str] = {}
+    internal: bool = False
+    attachable: bool = False
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
 
 
 class Networks:
     """The networks of one engine, and who is in them."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
+        self.database = engine.database
+        self.records = NetworkRecords(engine.database)
+        self.ports = PortRecords(engine.database)
+        self.marks = Marks(engine.database)
+        self._bridges: Bridges | None = None
+        self._sandboxes: Sandboxes | None = None
+
+    # networks
 
     def ensure_default(self) -> Network:
-        """Return the network named `bridge`, recorded now if this root never had it."""
-        raise NotImplementedError
+        """Return the network named `bridge`, recorded now if this root never had it.
+
+        Its bridge is set up when the first sandbox joins.
+        """
+        row = self.records.find_by_name(DEFAULT_NETWORK)
+        if row is not None:
+            return _network(row)
+        with self.database.transaction():
+            row = self.records.find_by_name(DEFAULT_NETWORK)
+            if row is not None:
+                return _network(row)
+            for name, driver in zip(BUILT_IN, ("host", "null"), strict=True):
+                self.records.add(_row(_new(name, driver, "", ())))
+            network = self._plan(DEFAULT_NETWORK, NetworkOptions())
+            self.records.add(_row(network))
+        return network
+
+    def recorded(self) -> list[Network]:
+        """Return the networks there are, in order of their names."""
+        return [_network(row) for row in self.records.all()]
+
+    def list(self) -> NetworkList:
+        """Return all networks, the predefined ones included, in order of their names."""
+        self.ensure_default()
+        return self.recorded()
+
+    def get(self, text: str) -> Network:
+        """Return the network with this name, ID or start of an ID.
+
+        Raises: NotFound, InvalidArgument
+        """
+        default = self.ensure_default()
+        if text in (DEFAULT_NETWORK, "default"):
+            return default
+        rows = self.records.matching(text)
+        if not rows:
+            message = f"network {text} not found"
+            raise NotFound(message, hint="See knarr network ls.")
+        if len(rows) > 1:
+            message = f"network {text} is ambiguous ({len(rows)} matches found based on ID prefix)"
+            raise InvalidArgument(message)
+        return _network(rows[0])
+
+    def create(self, name: str, options: NetworkOptions | None = None) -> Network:
+        """Create a network and its bridge.
+
+        Raises: InvalidArgument, Conflict, Unavailable, Unsupported, PermissionDenied
+        """
+        options = options or NetworkOptions()
+        check_name(name)
+        if options.driver != "bridge":
+            message = f"no such network driver: {options.driver}"
+            raise Unsupported(message, hint="Networks that are created have the driver bridge.")
+        self.ensure_default()
+        with self.database.transaction():
+            if name == "default" or self.records.find_by_name(name):
+                message = f"network with name {name} already exists"
+                raise Conflict(message)
+            network = self.bridges.make(self._plan(name, options))
+            self.records.add(_row(network))
+            self.bridges.reload()
+        return network
+
+    def update(self, network: Network) -> None:
+        """Replace the record of a network."""
+        self.records.update(_row(network))
+
+    def remove(self, text: str) -> Network:
+        """Remove a network that no sandbox is in, with its bridge, and return what it was.
+
+        Raises: NotFound, Conflict, PermissionDenied
+        """
+        network = self.get(text)
+        if network.name in PREDEFINED:
+            message = f"{network.name} is a pre-defined network and cannot be removed"
+            raise PermissionDenied(message)
+        with self.database.transaction():
+            used = self.records.endpoints(network.id)
+            if used:
+                message = (
+                    f"error while removing network: network {network.name} id {network.id} "
+                    "has active endpoints"
+                )
+                names = ", ".join(row.container[:12] for row in used)
+                raise Conflict(message, hint=f"Stop or remove what is in it first: {names}.")
+            self._remove(network)
+        return network
+
+    def prune(self) -> NetworkList:
+        """Remove all networks that no sandbox is in, but for the predefined ones."""
+        removed = []
+        for network in self.recorded():
+            if network.name in PREDEFINED:
+                continue
+            with self.database.transaction():
+                if not self.records.endpoints(network.id):
+                    self._remove(network)
+                    removed.append(network)
+        return removed
+
+    def _remove(self, network: Network) -> None:
+        self.records.remove(network.id)
+        self.marks.remove(f"address {network.id}")
+        self.bridges.remove(network)
+
+    def _plan(self, name: str, options: NetworkOptions) -> Network:
+        """Return a network as asked for, with a subnet and a bridge's name that are free."""
+        from knarr.engine.bridges import refuse_overlap  # noqa: PLC0415 - not for network ls
+        from knarr.network import ipam  # noqa: PLC0415
+        from knarr.network.address import parse_subnet  # noqa: PLC0415
+
+        subnet = parse_subnet(options.subnet or self.bridges.choose())
+        refuse_overlap(subnet, self.recorded())
+        pool = ipam.plan_pool(
+            subnet,
+            gateway=options.gateway,
+            ip_range=options.ip_range,
+            reserved=dict(options.reserved),
+        )
+        first = 0 if name == DEFAULT_NETWORK else 1
+        interface = options.options.get(_NAME) or self.bridges.free_interface(first=first)
+        network = _new(name, "bridge", interface, (pool,))
+        return network.replace(
+            internal=options.internal,
+            attachable=options.attachable,
+            talkative=_flag(options.options, _ICC),
+            masquerade=_flag(options.options, _MASQUERADE),
+            mtu=_mtu(options.options),
+            chosen=not options.subnet,
+            options=options.options,
+            labels=options.labels,
+        )
+
+    # the kernel's side
+
+    @property
+    def bridges(self) -> Bridges:
+        """The bridges and rules of this root."""
+        if self._bridges is None:
+            from knarr.engine.bridges import Bridges  # noqa: PLC0415 - not for network ls
+
+            self._bridges = Bridges(self)
+        return self._bridges
+
+    def leads(self) -> Sequence[Published]:
+        """Return every published port with where it leads."""
+        from knarr.engine.sandboxes import published  # noqa: PLC0415 - not for network ls
+
+        return [published(row) for row in self.ports.all()]
+
+    def reload(self) -> None:
+        """Make the host's rules what the records say, whatever was done to them."""
+        self.bridges.reload()
+
+    def tear_down_all(self) -> None:
+        """Remove every bridge, interface and rule of this root, and what its sandboxes have.
+
+        The networks themselves stay recorded, and are set up again when they are next used.
+        """
+        with self.database.transaction():
+            self.bridges.tear_down()
+            self.sandboxes.forget_all()
+
+    # sandboxes
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        """Who is in the networks."""
+        if self._sandboxes is None:
+            from knarr.engine.sandboxes import Sandboxes  # noqa: PLC0415 - not for network ls
+
+            self._sandboxes = Sandboxes(self)
+        return self._sandboxes
 
     def prepare(self, sandbox_id: str, options: SandboxOptions) -> Prepared:
         """Give `sandbox_id` addresses and host ports, and write its files' contents.
 
         Idempotent: what an earlier start of the sandbox left is released first.
 
-        Raises: NotFound, Conflict, InvalidArgument
+        Raises: NotFound, Conflict, InvalidArgument, Unavailable, PermissionDenied
         """
-        raise NotImplementedError
+        return self.sandboxes.prepare(sandbox_id, options)
 
     def attach(self, prepared: Prepared, pid: int) -> None:
-        """Set up the network namespace of the process `pid`, and the host's side of it."""
-        raise NotImplementedError
+        """Set up the network namespace of the process `pid`, and the host's side of it.
+
+        Raises: PermissionDenied, Failed
+        """
+        self.sandboxes.attach(prepared, pid)
 
     def detach(self, sandbox_id: str) -> None:
         """Release addresses, ports and rules of a sandbox; its interfaces die with its namespace.
 
         Idempotent; nothing to do for an unknown sandbox.
         """
-        raise NotImplementedError
+        self.sandboxes.detach(sandbox_id)
+
+    def release_dead(self, is_alive: Callable[[str], bool]) -> IdList:
+        """Detach every sandbox that is not alive, and return their IDs; for recovery."""
+        return self.sandboxes.release_dead(is_alive)
 
     def endpoints(self, sandbox_id: str) -> tuple[Endpoint, ...]:
         """Return the sandbox's places in networks, the one with the default route first."""
-        raise NotImplementedError
+        return self.sandboxes.endpoints(sandbox_id)
+
+    def members(self, network: Network) -> tuple[Endpoint, ...]:
+        """Return the endpoints in a network."""
+        return self.sandboxes.members(network)
 
     def published(self, sandbox_id: str = "") -> dict[str, tuple[PortMapping, ...]]:
         """Return the published ports by sandbox, of all sandboxes or one."""
-        raise NotImplementedError
+        return self.sandboxes.published(sandbox_id)
+
+
+def check_name(name: str) -> None:
+    """Raise unless `name` can be a network's.
+
+    Raises: InvalidArgument
+    """
+    if not name or name[0] not in _FIRST_LETTERS or not _LETTERS.issuperset(name):
+        message = f"invalid network name: {name}"
+        hint = "A name begins with a letter or digit, and goes on with those, _, . and -."
+        raise InvalidArgument(message, hint=hint)
+
+
+def _new(name: str, driver: str, interface: str, pools: tuple[AddressPool, ...]) -> Network:
+    network_id = os.urandom(32).hex()
+    return Network(network_id, name, driver, interface, pools, created_ns=time.time_ns())
+
+
+def _network(row: NetworkRow) -> Network:
+    return decode_network(row.id, row.name, jsontext.loads(row.detail))
+
+
+def _row(network: Network) -> NetworkRow:
+    detail = jsontext.dumps(encode_network(network))
+    return NetworkRow(network.id, network.name, network.created_ns, detail)
+
+
+def _flag(options: Mapping[str, str], name: str) -> bool:
+    text = options.get(name, "true").lower()
+    if text not in ("true", "false", "1", "0", "t", "f"):
+        message = f"invalid value for {name}: {text}"
+        raise InvalidArgument(message, hint="It is true or false.")
+    return text in ("true", "1", "t")
+
+
+def _mtu(options: Mapping[str, str]) -> int:
+    text = options.get(_MTU, "0")
+    if not text.isascii() or not text.isdecimal() or (int(text) and not 68 <= int(text) <= 65535):
+        message = f"invalid value for {_MTU}: {text}"
+        raise InvalidArgument(message, hint="It is between 68 and 65535, or 0 for the host's own.")
+    return int(text)

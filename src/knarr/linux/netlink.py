@@ -235,6 +235,10 @@ class Socket:
         """Close the socket."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
     def __enter__(self) -> Self:
         """Return the open socket."""
         return self

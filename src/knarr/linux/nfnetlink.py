@@ -14,6 +14,7 @@ Man: netlink(7), nft(8)
 from __future__ import annotations
 
 import errno
+import os
 
 from knarr.linux import netlink, nftables, nftexpr
 from knarr.linux.netlink import Message, Request, parse, text, u32be
@@ -26,12 +27,19 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+# Above every descriptor.
+_DESCRIPTORS = 1 << 30
+
+# Children that wait for the kernel in our place.
+_waiting: list[int] = []
+
+
 class Nftables:
-    """The rules of one network namespace."""
+    """The rules of one network namespace, through `socket`, which speaks all of netfilter."""
 
     def __init__(self) -> None:
         """Open a socket in the network namespace of this thread."""
-        self._socket = netlink.Socket(netlink.NETLINK_NETFILTER)
+        self.socket = netlink.Socket(netlink.NETLINK_NETFILTER)
 
     def __enter__(self) -> Self:
         """Return the open connection."""
@@ -44,16 +52,34 @@ class Nftables:
         trace: TracebackType | None,
     ) -> None:
         """Close it."""
-        self._socket.close()
+        self.socket.close()
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Close the socket; waits until the kernel has got rid of what was just deleted."""
+        self.socket.close()
+
+    def abandon(self) -> None:
+        """Close the socket without waiting for what was just deleted.
+
+        The kernel makes whoever closes a socket of this protocol wait for pending deletions (10 to
+        40 ms), at its exit too. A child that has nothing else open can wait for us.
+        """
+        global _waiting  # noqa: PLW0603 - children are the process's, not the object's
+        _waiting = [child for child in _waiting if os.waitpid(child, os.WNOHANG) == (0, 0)]
+        if len(os.listdir("/proc/self/task")) == 1:  # a process with threads does not fork
+            descriptor = self.socket.fileno()
+            child = os.fork()
+            if child == 0:
+                os.closerange(0, descriptor)
+                os.closerange(descriptor + 1, _DESCRIPTORS)
+                os._exit(0)
+            _waiting.append(child)
+        self.socket.close()
 
     def generation(self) -> int:
         """Return the number of the last change that anybody made."""
         request = Request("get generation", nftables.NFT_MSG_GETGEN, 0, nfgenmsg.pack(0, 0, 0))
-        (answer,) = self._socket.request(request)
+        (answer,) = self.socket.request(request)
         return netlink.number_be(parse(answer.body, nfgenmsg.size).get(nftables.NFTA_GEN_ID))
 
     def find_table(self, family: int, name: str) -> Table | None:
@@ -61,7 +87,7 @@ class Nftables:
         table = Table(family, name)
         body = nftables.head(table) + text(nftables.NFTA_TABLE_NAME, name)
         try:
-            (answer,) = self._socket.request(
+            (answer,) = self.socket.request(
                 Request(f"get table {name}", nftables.NFT_MSG_GETTABLE, 0, body)
             )
         except OSError as error:
@@ -74,7 +100,7 @@ class Nftables:
     def chains(self, family: int) -> list[tuple[str, Chain]]:
         """Return every chain of the family with the name of its table."""
         body = nfgenmsg.pack(family, 0, 0)
-        found = self._socket.dump(Request("list chains", nftables.NFT_MSG_GETCHAIN, 0, body))
+        found = self.socket.dump(Request("list chains", nftables.NFT_MSG_GETCHAIN, 0, body))
         return [decode_chain(message) for message in found]
 
     def rules(self, table: Table, chain: str = "") -> list[tuple[str, str, int]]:
@@ -82,7 +108,7 @@ class Nftables:
         body = nftables.head(table) + text(nftables.NFTA_RULE_TABLE, table.name)
         if chain:
             body += text(nftables.NFTA_RULE_CHAIN, chain)
-        found = self._socket.dump(
+        found = self.socket.dump(
             Request(f"list rules of {table.name}", nftables.NFT_MSG_GETRULE, 0, body)
         )
         return [decode_rule(message) for message in found]
@@ -90,7 +116,7 @@ class Nftables:
     def sets(self, table: Table) -> list[str]:
         """Return the names of the sets and maps of a table."""
         body = nftables.head(table) + text(nftables.NFTA_SET_TABLE, table.name)
-        found = self._socket.dump(
+        found = self.socket.dump(
             Request(f"list sets of {table.name}", nftables.NFT_MSG_GETSET, 0, body)
         )
         return [
@@ -102,7 +128,7 @@ class Nftables:
         body = nftables.head(table) + text(nftables.NFTA_SET_ELEM_LIST_TABLE, table.name)
         body += text(nftables.NFTA_SET_ELEM_LIST_SET, one)
         request = Request(f"list elements of {one}", nftables.NFT_MSG_GETSETELEM, 0, body)
-        return [e for message in self._socket.dump(request) for e in decode_elements(message)]
+        return [e for message in self.socket.dump(request) for e in decode_elements(message)]
 
     def apply(self, requests: Iterable[Request], *, generation: int | None = None) -> None:
         """Do all of `requests`, or nothing; with `generation` only if that is still the last.
@@ -112,7 +138,7 @@ class Nftables:
         parts = list(requests)
         if not parts:
             return
-        first = self._socket.number()
+        first = self.socket.number()
         begin = nfgenmsg.pack(0, 0, nftables.NFNL_SUBSYS_NFTABLES)
         if generation is not None:
             begin += u32be(nftables.NFNL_BATCH_GENID, generation)
@@ -122,7 +148,7 @@ class Nftables:
         sent: dict[int, str] = {first: "begin transaction"}
         last = first
         for position, request in enumerate(parts, 1):
-            last = self._socket.number()
+            last = self.socket.number()
             sent[last] = request.what
             if position == len(parts):
                 request = request.replace(flags=request.flags | netlink.NLM_F_ACK)
@@ -133,15 +159,15 @@ class Nftables:
             0,
             nfgenmsg.pack(0, 0, nftables.NFNL_SUBSYS_NFTABLES),
         )
-        datagram.append(netlink.render(end, self._socket.number()))
-        self._socket.send(b"".join(datagram))
+        datagram.append(netlink.render(end, self.socket.number()))
+        self.socket.send(b"".join(datagram))
         self._settle(sent, first, last)
 
     def _settle(self, sent: dict[int, str], first: int, last: int) -> None:
         """Read answers until that of the last request, or one that refuses the whole."""
         failed: OSError | None = None
         while True:
-            for number, message in self._socket.receive():
+            for number, message in self.socket.receive():
                 if number not in sent or message.type != netlink.NLMSG_ERROR:
                     continue
                 error = netlink.failure(message)
@@ -156,7 +182,7 @@ class Nftables:
 
     def _drain(self) -> None:
         """Throw away what else the kernel had to say about a transaction that is over."""
-        while any(True for _ in self._socket.receive(wait=False)):
+        while any(True for _ in self.socket.receive(wait=False)):
             pass
 
 

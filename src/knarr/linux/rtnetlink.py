@@ -217,13 +217,15 @@ def without_link_local(index: int) -> Request:
     return set_link(f"no link-local address on {index}", index, nest(IFLA_AF_SPEC, mode))
 
 
-def hairpin(index: int) -> Request:
-    """Let the bridge send a frame back out of the port `index` by which it came."""
+def hairpin(name: str) -> Request:
+    """Let the bridge send a frame back out of its port `name` by which it came."""
     port = (
         text(IFLA_INFO_SLAVE_KIND, "bridge"),
         nest(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_MODE, 1)),
     )
-    return set_link(f"hairpin mode on {index}", index, nest(IFLA_LINKINFO, *port))
+    return set_link(
+        f"hairpin mode on {name}", 0, text(IFLA_IFNAME, name), nest(IFLA_LINKINFO, *port)
+    )
 
 
 def delete_link(name: str) -> Request:

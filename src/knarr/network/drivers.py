@@ -80,10 +80,17 @@ def bridge_addresses(network: Network, index: int) -> list[Request]:
     return [*requests, rtnetlink.set_link(f"set {network.interface} up", index, up=True)]
 
 
-def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> Request:
-    """Return what makes an endpoint's two interfaces, that of the sandbox in its namespace."""
+def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> list[Request]:
+    """Return what makes an endpoint's two interfaces, that of the sandbox in its namespace.
+
+    The bridge may send a frame back to where it came from: where the kernel passes bridged packets
+    through iptables, a sandbox that connects to a published port of its own needs that.
+    """
     peer = Peer(endpoint.interface, endpoint.mac, netns_fd)
-    return rtnetlink.new_veth(endpoint.host_interface, peer, mtu=mtu, master=master)
+    return [
+        rtnetlink.new_veth(endpoint.host_interface, peer, mtu=mtu, master=master),
+        rtnetlink.hairpin(endpoint.host_interface),
+    ]
 
 
 def inner_settings(endpoint: Endpoint) -> list[Sysctl]:

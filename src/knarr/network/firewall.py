@@ -57,9 +57,13 @@ if TYPE_CHECKING:
 
     from knarr.linux.netlink import Request
     from knarr.linux.nfnetlink import Nftables
-    from knarr.network.model import Network, Published
+    from knarr.network.model import Network, Published, Realm
 
     Key = tuple[str | int, ...]
+
+# Counts the changes of chains, sets and rules: a table of another version is made anew. A test
+# knows the fingerprint of each version.
+VERSION = 1
 
 CHAINS = (
     Chain("guard", "filter", "prerouting", -300),
@@ -82,6 +86,8 @@ SETS = (
     Set("ports4_on", ("ipv4_addr", "inet_proto", "inet_service"), ("ipv4_addr", "inet_service")),
     Set("ports6_on", ("ipv6_addr", "inet_proto", "inet_service"), ("ipv6_addr", "inet_service")),
 )
+
+_EVERYWHERE = ("", "0.0.0.0", "::")
 
 _BY_NAME = {one.name: one for one in SETS}
 
@@ -151,19 +157,12 @@ class Plan(Value):
         return "\n".join((*lines, "}")) + "\n"
 
 
-def table_of(realm: str) -> Table:
-    """Return the head of the table of the realm of that name; the comment tells its version."""
-    return Table(nftables.NFPROTO_INET, realm, f"networks of knarr, rules {fingerprint():08x}")
+def table_of(realm: Realm) -> Table:
+    """Return the head of the realm's table; the comment tells which rules are in it."""
+    return Table(nftables.NFPROTO_INET, realm.table, f"networks of knarr, rules {VERSION}")
 
 
-def fingerprint() -> int:
-    """Return a number that changes when chains, rules or sets are other ones than before."""
-    from zlib import crc32  # noqa: PLC0415 - only when the table is made or compared
-
-    return crc32("\n".join(str(part) for part in (*CHAINS, *SETS, *RULES)).encode())
-
-
-def plan(realm: str, networks: Iterable[Network], published: Iterable[Published]) -> Plan:
+def plan(realm: Realm, networks: Iterable[Network], published: Iterable[Published]) -> Plan:
     """Return what the table of `realm` has to be for its networks and published ports."""
     entries: dict[str, list[Entry]] = {}
     for network in networks:
@@ -196,7 +195,7 @@ def port_entry(port: Published) -> tuple[str, Entry]:
     version = 6 if ":" in port.address else 4
     key: Key = (port.protocol, port.host_port)
     target = (port.address, port.port)
-    if port.host_ip:
+    if port.host_ip not in _EVERYWHERE:
         return f"ports{version}_on", Entry((port.host_ip, *key), target)
     return f"ports{version}", Entry(key, target)
 

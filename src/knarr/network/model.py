@@ -22,6 +22,23 @@ DEFAULT_NETWORK = "bridge"
 BUILT_IN = ("host", "none")
 
 
+class Realm(Value):
+    """What the kernel's objects of one root are called: its table, and how its bridges begin."""
+
+    table: str
+    prefix: str
+
+
+def realm_of(root: str, default_root: str) -> Realm:
+    """Return the realm of the root directory `root`: short names for the one that is default."""
+    if root == default_root:
+        return Realm("knarr", "knarr")
+    from zlib import crc32  # noqa: PLC0415 - not for the default root
+
+    number = crc32(root.encode("utf-8", "surrogateescape"))
+    return Realm(f"knarr-{number:08x}", f"kn{number:08x}-")
+
+
 class AddressPool(Value):
     """One block of addresses of a network.
 

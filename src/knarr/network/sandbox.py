@@ -84,9 +84,21 @@ class Host:
             if error.errno != errno.ENODEV:
                 raise
 
-    def ports(self, bridge: Link) -> set[str]:
-        """Return the names of the interfaces that are ports of `bridge`."""
-        return {link.name for link in rtnetlink.links(self.socket, master=bridge.index)}
+    def remove_bridges(self, prefix: str) -> None:
+        """Remove the bridges named `prefix` and a number, and the interfaces that are their ports.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Translate(f"cannot remove the bridges {prefix}…"):
+            links = rtnetlink.links(self.socket)
+            for bridge in links:
+                number = bridge.name.removeprefix(prefix)
+                if bridge.kind != "bridge" or number == bridge.name or not number.isdecimal():
+                    continue
+                for port in links:
+                    if port.master == bridge.index:
+                        self.remove_link(port.name)
+                self.remove_link(bridge.name)
 
     def occupied(self, *, without: str = "") -> list[Subnet]:
         """Return the blocks that this host has addresses in or routes to, but for one interface.
@@ -134,10 +146,10 @@ class Host:
                     endpoint, master=bridge.index, mtu=bridge.mtu, netns_fd=netns_fd
                 )
                 try:
-                    self.socket.request(pair)
+                    self.socket.request(*pair)
                 except FileExistsError:  # of an earlier start that was interrupted
                     self.remove_link(endpoint.host_interface)
-                    self.socket.request(pair)
+                    self.socket.request(*pair)
             settings = [one for e in endpoints for one in drivers.inner_settings(e)]
             with open_inside(netns_fd, settings) as inside:
                 requests = [drivers.loopback()]

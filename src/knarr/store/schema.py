@@ -95,6 +95,22 @@ _FIRST = (
         UNIQUE (network, address)
     ) WITHOUT ROWID""",
     "CREATE INDEX endpoints_container ON endpoints (container)",
+    # Ports of the host, 0.0.0.0 and :: meaning all addresses, and where they lead.
+    """CREATE TABLE ports (
+        protocol TEXT NOT NULL,
+        host_port INTEGER NOT NULL,
+        host_ip TEXT NOT NULL,
+        container TEXT NOT NULL,
+        address TEXT NOT NULL,
+        container_port INTEGER NOT NULL,
+        PRIMARY KEY (protocol, host_port, host_ip)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX ports_container ON ports (container)",
+    # Where a search for something free stopped, so that the next goes on from there.
+    """CREATE TABLE marks (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID""",
     """CREATE TABLE volumes (
         name TEXT PRIMARY KEY,
         anonymous INTEGER NOT NULL,
