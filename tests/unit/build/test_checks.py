@@ -47,15 +47,15 @@ def findings(text: str, switches: Switches | None = None) -> list[str]:
         (
             "FROM a\nMAINTAINER me",
             (
-                "MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label "
-                "(line 2)"
+                "MaintainerDeprecated: Maintainer instruction is deprecated in favor of using "
+                "label (line 2)"
             ),
         ),
         (
             "FROM a\nCMD x\nCMD y",
             (
-                "MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in the "
-                "same stage because only the last one will be used (line 2)"
+                "MultipleInstructionsDisallowed: Multiple CMD instructions should not be used in "
+                "the same stage because only the last one will be used (line 2)"
             ),
         ),
         (

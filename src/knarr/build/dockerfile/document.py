@@ -35,21 +35,24 @@ class Source(Value):
                     return number, found.start() + 1
         return first, 0
 
-    def fault(self, fault: Fault, first: int, last: int) -> SyntaxFault:
+    def fault(self, fault: Fault, first: int, last: int, *, parsing: bool = True) -> SyntaxFault:
         """Return the error that says where in this file `fault` is."""
         line, column = self.column(first, last, fault.word)
         message = fault.message
-        if self.name:
+        if parsing and self.name:
             message = f"dockerfile parse error on line {first}: {message}"
         return SyntaxFault(message, source=self.name, line=line, column=column, hint=fault.hint)
 
     @contextmanager
-    def locating(self, node: Node) -> Iterator[None]:
-        """Give faults raised inside the place of `node`. Raises: SyntaxFault"""
+    def locating(self, node: Node, *, parsing: bool = True) -> Iterator[None]:
+        """Give faults raised inside the place of `node`. Raises: SyntaxFault
+
+        With `parsing` false the text itself is right, and only what it says cannot be done.
+        """
         try:
             yield
         except Fault as fault:
-            raise self.fault(fault, node.first, node.last) from None
+            raise self.fault(fault, node.first, node.last, parsing=parsing) from None
 
 
 def _patterns_for(word: str) -> list[str]:

@@ -1,0 +1,70 @@
+"""Cache keys: a digest of everything that decides what an operation results in.
+
+That is the file system it works on (named by its top chain ID, so by content), the command with its
+environment, and the contents of what is copied; never a time, a path of the host or the name of a
+stage. The ingredients are kept beside the digest: two of them, compared, say why there was no hit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from knarr.build.graph import CONTEXT, Copy, Files, Run
+from knarr.util import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from knarr.build.graph import MakeDirectory, Stack
+
+    Fingerprint = Callable[[Copy, "Stack | None"], str]
+
+VERSION = 1
+"""Raised when operations come to do something else than before with the same ingredients."""
+
+
+def ingredients(
+    operation: Run | Files, inputs: Sequence[Stack], fingerprint: Fingerprint
+) -> dict[str, object]:
+    """Return what decides the result, in the order in which people look at it."""
+    parent = str(inputs[0][-1]) if inputs[0] else ""
+    if isinstance(operation, Run):
+        return {"version": VERSION, "kind": "run", "parent": parent, **_run(operation)}
+    actions = [_action(action, inputs, fingerprint) for action in operation.actions]
+    return {"version": VERSION, "kind": "files", "parent": parent, "actions": actions}
+
+
+def key_of(about: dict[str, object]) -> str:
+    """Return the key for ingredients."""
+    text = jsontext.dumps(about, sort_keys=True)
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "arguments": list(run.arguments),
+        "environment": list(run.env),
+        "directory": run.working_dir,
+        "user": run.user,
+        "network": run.network,
+        "hosts": list(run.hosts),
+        "hostname": run.hostname,
+        "script": [run.script_path, run.script],
+    }
+
+
+def _action(
+    action: MakeDirectory | Copy, inputs: Sequence[Stack], fingerprint: Fingerprint
+) -> dict[str, object]:
+    if not isinstance(action, Copy):
+        return {"directory": action.path, "owner": action.owner, "mode": action.mode}
+    source = None if action.origin == CONTEXT else inputs[action.origin]
+    return {
+        "copy": action.content if action.content is not None else fingerprint(action, source),
+        "name": action.source if action.content is not None else "",
+        "destination": action.destination,
+        "owner": action.chown,
+        "mode": action.chmod,
+        "unpack": action.unpack,
+    }

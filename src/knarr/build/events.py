@@ -1,0 +1,64 @@
+"""What happens during a build, told as it happens.
+
+Whoever started the build gets each event once, in order; the faces show them. A vertex is known by
+its digest; an activity outside of the graph (loading the Dockerfile, storing the image) by a name
+that it chose itself.
+"""
+
+from __future__ import annotations
+
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from knarr.build.dockerfile.checks import Finding
+
+
+class Started(Value):
+    """An activity begins."""
+
+    id: str
+    name: str
+
+
+class Printed(Value):
+    """A command printed `data` to stream 1 or 2."""
+
+    id: str
+    stream: int
+    data: bytes
+
+
+class Noted(Value):
+    """An activity says what it is doing, as `writing image sha256:…`."""
+
+    id: str
+    text: str
+
+
+class Finished(Value):
+    """An activity ended: well, from the cache, or with the message of an error."""
+
+    id: str
+    cached: bool = False
+    error: str = ""
+
+
+class Warned(Value):
+    """A build check found something; `source` is the Dockerfile's name."""
+
+    finding: Finding
+    source: str
+
+
+class Located(Value):
+    """The place in the Dockerfile where the error to come arose, as text to show."""
+
+    excerpt: str
+
+
+if TYPE_CHECKING:
+    Event = Started | Printed | Noted | Finished | Warned | Located
+    Report = Callable[[Event], None]

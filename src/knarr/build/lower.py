@@ -1,0 +1,303 @@
+"""From instructions to the graph of what has to be done for one target.
+
+Stages are lowered when something needs them, so what nobody needs costs nothing and cannot fail.
+Nothing is carried out here; only images are looked up, since what an image says (its environment,
+its ONBUILD triggers) decides what the instructions mean.
+"""
+
+from __future__ import annotations
+
+from posixpath import normpath
+
+from knarr.build import metadata, steps
+from knarr.build.arguments import global_arguments, platform_arguments, unused
+from knarr.build.dockerfile import instructions as ins
+from knarr.build.dockerfile.expansion import expand
+from knarr.build.dockerfile.fault import Fault
+from knarr.build.dockerfile.linting import check_program, check_stage
+from knarr.build.dockerfile.program import parse_trigger
+from knarr.build.dockerfile.words import Lexer
+from knarr.build.froms import Froms
+from knarr.build.graph import Image, Vertex, make_vertex
+from knarr.build.stage import StageState, Written
+from knarr.build.steps import Surroundings
+from knarr.oci.document import FrozenDict
+from knarr.util.quoting import quote
+from knarr.util.suggest import did_you_mean
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from knarr.build.dockerfile.checks import Checks
+    from knarr.build.dockerfile.nodes import Node
+    from knarr.build.dockerfile.program import Program
+    from knarr.build.worker import Worker
+    from knarr.oci.config import History, RunConfig
+    from knarr.oci.descriptor import Platform
+
+_STEPS = (ins.Run, ins.Transfer, ins.Workdir)
+_QUOTES_KEPT = Lexer(ignore_quotes=True)
+
+
+class Demand(Value):
+    """What is asked of a Dockerfile, beside what it says.
+
+    `ignored` tells whether .dockerignore leaves a path out, if that can be told from the path.
+    """
+
+    build: Platform
+    platform: Platform | None = None
+    target: str = ""
+    arguments: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    around: Surroundings = Surroundings()
+    ignored: Callable[[str], bool] | None = None
+
+
+class Lowered(Value):
+    """The work for one target, and what the image says when it is done."""
+
+    vertex: Vertex
+    config: RunConfig
+    platform: Platform
+    author: str
+    inherited: tuple[History, ...]
+    history: tuple[Written, ...]
+    base_image: str
+    epoch: int | None
+    unused: tuple[str, ...]
+
+
+class Lowering:
+    """One Dockerfile being lowered. `at` is the instruction it has come to, for errors."""
+
+    def __init__(self, program: Program, demand: Demand, *, worker: Worker, checks: Checks) -> None:
+        self.at: Node | None = None
+        self._program = program
+        self._source = program.document.source
+        self._demand = demand
+        self._worker = worker
+        self._checks = checks
+        self._lexer = Lexer(escape=program.document.escape)
+        self._states: dict[int, StageState] = {}
+        self._declared: set[str] = set()
+        self._globals: dict[str, str] = {}
+
+    def lower(self) -> Lowered:
+        """Return the work for the target. Raises: SyntaxFault, NotFound, InvalidArgument"""
+        check_program(self._program, self._checks)
+        target = self._find_target()
+        platform = self._demand.platform or self._demand.build
+        name = self._demand.target or self._program.stages[-1].head.stage
+        given = self._demand.arguments
+        predefined = platform_arguments(self._demand.build, platform, name, given)
+        globals_ = (self._program.arguments, predefined)
+        self._globals = global_arguments(*globals_, given, lexer=self._lexer, source=self._source)
+        self._froms = Froms(self._program, self._lexer, self._globals, self._checks)
+        self._froms.check_defaults(predefined)
+        self._declare(self._program.arguments)
+        state = self._stage(target)
+        assert state.vertex is not None
+        config = state.config
+        if self._demand.labels:
+            labels = FrozenDict({**config.labels, **self._demand.labels})
+            config = config.replace(labels=labels)
+        return Lowered(
+            vertex=state.vertex,
+            config=config,
+            platform=state.platform,
+            author=state.author,
+            inherited=state.inherited,
+            history=tuple(state.history),
+            base_image=state.base_image,
+            epoch=self._epoch(),
+            unused=tuple(unused(given, self._declared)),
+        )
+
+    def _find_target(self) -> int:
+        wanted = self._demand.target.lower()
+        if not wanted:
+            return len(self._program.stages) - 1
+        found = self._named(wanted, len(self._program.stages))
+        if found is None:
+            names = [stage.head.stage for stage in self._program.stages if stage.head.stage]
+            suggestion = did_you_mean(self._demand.target, names)
+            message = f"target stage {quote(self._demand.target)} could not be found{suggestion}"
+            self.at = self._program.stages[-1].head.node
+            raise self._source.fault(Fault(message), 0, 0, parsing=False)
+        return found
+
+    def _named(self, name: str, before: int) -> int | None:
+        """Return the last stage called `name` among the first `before`."""
+        for stage in reversed(self._program.stages[:before]):
+            if stage.head.stage == name:
+                return stage.index
+        return None
+
+    def _stage(self, index: int) -> StageState:
+        """Return the lowered stage, doing it now unless it was."""
+        if index not in self._states:
+            outer, self.at = self.at, self._program.stages[index].head.node
+            self._states[index] = self._lower_stage(self._program.stages[index])
+            self.at = outer
+        return self._states[index]
+
+    def _lower_stage(self, stage: ins.Stage) -> StageState:
+        check_stage(stage, self._checks)
+        state = self._begin(stage)
+        triggers = [self._trigger(text, stage.head) for text in state.triggers]
+        for instruction in triggers:
+            self._apply(state, stage, instruction, triggered=True)
+        for instruction in stage.instructions:
+            self.at = instruction.node
+            self._apply(state, stage, instruction, triggered=False)
+        return state
+
+    def _begin(self, stage: ins.Stage) -> StageState:
+        """Return the state in front of the first instruction."""
+        head = stage.head
+        with self._source.locating(head.node, parsing=False):
+            base, platform = self._froms.resolve(head)
+        lone = len(self._program.stages) == 1
+        state = StageState(
+            "" if lone else head.stage or f"stage-{stage.index}",
+            sum(isinstance(each, _STEPS) for each in stage.instructions),
+            platform or self._demand.platform or self._demand.build,
+            self._lexer,
+        )
+        below = self._named(base, stage.index)
+        if base == "scratch":
+            state.begin_scratch()
+        elif below is not None:
+            state.begin_stage(self._stage(below), self._own_triggers(below))
+        else:
+            found = self._worker.resolve(base, state.platform)
+            self._froms.check_platform(head, base, found, state.platform)
+            state.begin_image(found, head.node)
+        return state
+
+    def _own_triggers(self, index: int) -> tuple[str, ...]:
+        stage = self._program.stages[index]
+        return tuple(each.trigger for each in stage.instructions if isinstance(each, ins.OnBuild))
+
+    def _trigger(self, text: str, head: ins.From) -> ins.Instruction:
+        with self._source.locating(head.node, parsing=False):
+            return parse_trigger(text, head)
+
+    def _apply(
+        self, state: StageState, stage: ins.Stage, instruction: ins.Instruction, *, triggered: bool
+    ) -> None:
+        node = instruction.node
+        with self._source.locating(node, parsing=False):
+
+            def word(text: str, lexer: Lexer = self._lexer) -> str:
+                return self._expand(state, node, text, lexer)
+
+            instruction = expand(instruction, word, lambda text: word(text, _QUOTES_KEPT))
+            around = self._demand.around
+            match instruction:
+                case ins.Arg():
+                    self._declare((instruction,))
+                    metadata.declare(
+                        state,
+                        instruction,
+                        given=self._demand.arguments,
+                        globals_=self._globals,
+                        expand=word,
+                    )
+                case ins.Run():
+                    steps.run(state, instruction, around, triggered=triggered)
+                case ins.Workdir():
+                    self._check_workdir(state, instruction)
+                    steps.workdir(state, instruction, around, triggered=triggered)
+                case ins.Transfer():
+                    origin = self._origin(stage, instruction)
+                    if origin is None:
+                        self._check_ignored(instruction)
+                    steps.transfer(state, instruction, origin, around, triggered=triggered)
+                case _:
+                    metadata.apply(state, instruction, self._checks)
+
+    def _expand(self, state: StageState, node: Node, text: str, lexer: Lexer) -> str:
+        expansion = lexer.expand(text, state.env)
+        for name in expansion.missing - state.arguments.keys():
+            suggestion = did_you_mean(name, state.env).replace("mean ", "mean $")
+            message = f"Usage of undefined variable '${name}'{suggestion}"
+            self._checks.add("UndefinedVar", message, node)
+        return expansion.text
+
+    def _origin(self, stage: ins.Stage, transfer: ins.Transfer) -> Vertex | None:
+        """Return the vertex that COPY --from names, None for the context."""
+        name = transfer.origin if isinstance(transfer, ins.Copy) else ""
+        if not name:
+            return None
+        if self._lexer.expand(name, {}).text != name:
+            message = (
+                "variable expansion is not supported for --from, define a new stage with FROM "
+                "using ARG from global scope as a workaround"
+            )
+            raise Fault(message, word=f"--from={name}")
+        index = int(name) if name.isascii() and name.isdigit() else None
+        if index is None:
+            index = self._named(name.lower(), len(self._program.stages))
+        elif index >= len(self._program.stages):
+            message = f"invalid stage index {index}"
+            raise Fault(message, word=f"--from={name}")
+        if index is None:
+            return self._image(name)
+        if index >= stage.index:
+            current = stage.head.stage or f"stage-{stage.index}"
+            message = (
+                f"cannot copy from stage {quote(name)}, "
+                f"it needs to be defined before current stage {quote(current)}"
+            )
+            if index == stage.index:
+                message = f"circular dependency detected on stage: {current}"
+            raise Fault(message, word=f"--from={name}")
+        return self._stage(index).vertex
+
+    def _image(self, name: str) -> Vertex:
+        if name == "scratch":
+            return make_vertex(Image("", ()), name="scratch")
+        base = self._worker.resolve(name, self._demand.platform or self._demand.build)
+        image = Image(base.reference, base.stack)
+        lines = (self.at.first, self.at.last) if self.at else (0, 0)
+        return make_vertex(image, name=f"FROM {base.reference}", lines=lines)
+
+    def _check_workdir(self, state: StageState, instruction: ins.Workdir) -> None:
+        if not state.workdir_given and not instruction.path.startswith("/"):
+            message = (
+                f"Relative workdir {quote(instruction.path)} can have unexpected results "
+                "if the base image changes"
+            )
+            self._checks.add("WorkdirRelativePath", message, instruction.node)
+        state.workdir_given = True
+
+    def _check_ignored(self, transfer: ins.Transfer) -> None:
+        ignored = self._demand.ignored
+        for source in transfer.sources:
+            path = normpath(source).removeprefix("/")
+            if ignored is not None and path not in ("", ".") and ignored(path):
+                keyword = transfer.keyword.capitalize()
+                message = (
+                    f"Attempting to {keyword} file {quote(path)} that is excluded by .dockerignore"
+                )
+                self._checks.add("CopyIgnoredFile", message, transfer.node)
+
+    def _declare(self, instructions: Iterable[ins.Arg]) -> None:
+        for instruction in instructions:
+            self._declared.update(argument.name for argument in instruction.arguments)
+
+    def _epoch(self) -> int | None:
+        """Return the time, in seconds, that everything is said to be made at."""
+        text = self._demand.arguments.get("SOURCE_DATE_EPOCH", "")
+        text = text or self._globals.get("SOURCE_DATE_EPOCH", "")
+        if not text:
+            return None
+        if not (text.isascii() and text.removeprefix("-").isdigit()):
+            message = f"invalid SOURCE_DATE_EPOCH: {text}"
+            hint = "It is a number of seconds since 1970."
+            raise self._source.fault(Fault(message, hint=hint), 0, 0, parsing=False)
+        return int(text)

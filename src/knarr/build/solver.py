@@ -1,0 +1,211 @@
+"""Carries a graph out: what is cached is looked up, the rest is done, what is independent at once.
+
+The solver is one loop in one thread. Operations that run commands go on by themselves (the worker
+starts processes); the loop waits for whichever has something to say. A vertex begins when all its
+inputs have results:
+
+    look its key up ──found──▶ cached
+          │
+    claim the key ──another process has it──▶ look again a moment later
+          │
+    look it up once more ──found──▶ cached
+          │
+    start ──▶ advance … ──▶ record, give the claim up
+
+So the same work asked for twice at once is done once: within a build since vertices are known by
+their digest, between builds through the claim. When something fails or the user has had enough,
+everything under way is cancelled before the error leaves.
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import nullcontext
+
+from knarr.build.cache import ingredients, key_of
+from knarr.build.events import Finished, Noted, Printed, Started
+from knarr.build.graph import Copy, Image, in_order
+from knarr.build.worker import Cached
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from knarr.build.events import Report
+    from knarr.build.graph import Files, Run, Stack, Vertex
+    from knarr.build.worker import Job, Worker
+
+PARALLEL = 8
+_AGAIN_MS = 50
+_WHILE_OTHERS_WORK = "waiting for another build that does the same"
+
+
+class _Running:
+    """An operation under way, with what is needed to record it."""
+
+    __slots__ = ("about", "claim", "job", "key", "vertex")
+
+    def __init__(
+        self,
+        vertex: Vertex,
+        key: str,
+        about: dict[str, object],
+        claim: AbstractContextManager[None],
+        job: Job,
+    ) -> None:
+        self.vertex = vertex
+        self.key = key
+        self.about = about
+        self.claim = claim
+        self.job = job
+
+
+class Solver:
+    """Solves graphs with one worker. `failed` is the vertex at which an error arose, if any.
+
+    `failed_word` is the piece of its instruction that the error is about, if that is known.
+    """
+
+    def __init__(self, worker: Worker, report: Report, *, parallel: int = PARALLEL) -> None:
+        self.failed: Vertex | None = None
+        self.failed_word = ""
+        self.results: dict[str, Cached] = {}
+        self._worker = worker
+        self._report = report
+        self._parallel = parallel
+        self._running: dict[str, _Running] = {}
+        self._started: set[str] = set()
+        self._keys: dict[str, tuple[str, dict[str, object]]] = {}
+        self._blocked: set[str] = set()
+
+    def solve(self, target: Vertex) -> Cached:
+        """Return the result of `target`; those of all it needed are in `results`.
+
+        Raises: what the worker raises
+        """
+        order = list(in_order(target))
+        try:
+            while target.digest not in self.results:
+                self._begin_ready(order)
+                if target.digest not in self.results:
+                    self._wait()
+        finally:
+            self._cancel()
+        return self.results[target.digest]
+
+    def _begin_ready(self, order: list[Vertex]) -> None:
+        """Begin what can begin. Inputs come first in `order`, so one pass sees all."""
+        for vertex in order:
+            ready = all(each.digest in self.results for each in vertex.inputs)
+            if not ready or vertex.digest in self.results or vertex.digest in self._running:
+                continue
+            if len(self._running) < self._parallel:
+                try:
+                    self._begin(vertex)
+                except BaseException as error:
+                    self._fail(vertex, error)
+                    raise
+
+    def _begin(self, vertex: Vertex) -> None:
+        if vertex.digest not in self._started:
+            self._started.add(vertex.digest)
+            if vertex.name != "scratch":
+                self._report(Started(vertex.digest, vertex.name))
+        if isinstance(vertex.operation, Image):
+            self._finish(vertex, Cached(vertex.operation.stack, 0), cached=True)
+            return
+        key, about = self._key(vertex, vertex.operation)
+        if self._look_up(vertex, key):
+            return
+        claim = nullcontext() if vertex.no_cache else self._worker.claim(key)
+        if claim is None:
+            if vertex.digest not in self._blocked:
+                self._blocked.add(vertex.digest)
+                self._report(Noted(vertex.digest, _WHILE_OTHERS_WORK))
+            return
+        self._blocked.discard(vertex.digest)
+        claim.__enter__()
+        try:
+            if self._look_up(vertex, key):
+                claim.__exit__(None, None, None)
+                return
+            job = self._start(vertex, vertex.operation)
+        except BaseException:
+            claim.__exit__(None, None, None)
+            raise
+        running = _Running(vertex, key, about, claim, job)
+        self._running[vertex.digest] = running
+        if not job.descriptors():
+            self._advance(running)
+
+    def _key(self, vertex: Vertex, operation: Run | Files) -> tuple[str, dict[str, object]]:
+        if vertex.digest not in self._keys:
+            about = ingredients(operation, self._inputs(vertex), self._fingerprint)
+            self._keys[vertex.digest] = (key_of(about), about)
+        return self._keys[vertex.digest]
+
+    def _fingerprint(self, copy: Copy, source: Stack | None) -> str:
+        self.failed_word = copy.source
+        found = self._worker.fingerprint(copy, source)
+        self.failed_word = ""
+        return found
+
+    def _look_up(self, vertex: Vertex, key: str) -> bool:
+        found = None if vertex.no_cache else self._worker.find(key)
+        if found is not None:
+            self._blocked.discard(vertex.digest)
+            self._finish(vertex, found, cached=True)
+        return found is not None
+
+    def _start(self, vertex: Vertex, operation: Run | Files) -> Job:
+        def emit(stream: int, data: bytes) -> None:
+            self._report(Printed(vertex.digest, stream, data))
+
+        return self._worker.start(operation, self._inputs(vertex), emit)
+
+    def _inputs(self, vertex: Vertex) -> list[Stack]:
+        return [self.results[each.digest].stack for each in vertex.inputs]
+
+    def _wait(self) -> None:
+        """Wait until an operation has something to say, or it is time to look again."""
+        poll = select.poll()
+        owners: dict[int, _Running] = {}
+        for running in self._running.values():
+            for descriptor in running.job.descriptors():
+                owners[descriptor] = running
+                poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(_AGAIN_MS if self._blocked else None)
+        for running in {id(owners[found]): owners[found] for found, _ in ready}.values():
+            self._advance(running)
+
+    def _advance(self, running: _Running) -> None:
+        vertex = running.vertex
+        try:
+            result = running.job.advance()
+            if result is not None:
+                found = self._worker.record(running.key, result, running.about)
+                del self._running[vertex.digest]
+                running.claim.__exit__(None, None, None)
+                self._finish(vertex, found, cached=False)
+        except BaseException as error:
+            self._fail(vertex, error)
+            raise
+
+    def _finish(self, vertex: Vertex, result: Cached, *, cached: bool) -> None:
+        self.results[vertex.digest] = result
+        if vertex.name != "scratch":
+            self._report(Finished(vertex.digest, cached=cached))
+
+    def _fail(self, vertex: Vertex, error: BaseException) -> None:
+        if self.failed is None:
+            self.failed = vertex
+            self._report(Finished(vertex.digest, error=str(error) or "cancelled"))
+
+    def _cancel(self) -> None:
+        """Stop everything that is still under way."""
+        while self._running:
+            digest, running = self._running.popitem()
+            running.job.cancel()
+            running.claim.__exit__(None, None, None)
+            if self.failed is None or digest != self.failed.digest:
+                self._report(Finished(digest, error="cancelled"))

@@ -1,0 +1,216 @@
+"""The instructions that make a layer, as vertices: RUN, COPY, ADD and WORKDIR."""
+
+from __future__ import annotations
+
+import re
+
+from knarr.build.dockerfile.fault import Fault
+from knarr.build.dockerfile.heredocs import parse_heredoc
+from knarr.build.dockerfile.instructions import Add
+from knarr.build.dockerfile.instructions import Copy as CopyInstruction
+from knarr.build.dockerfile.instructions import Run as RunInstruction
+from knarr.build.graph import CONTEXT, Copy, Files, MakeDirectory, Run, Vertex, make_vertex
+from knarr.build.modes import parse_mode
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.build.dockerfile.instructions import CommandLine, Transfer, Workdir
+    from knarr.build.stage import StageState
+
+_GIT = re.compile(r"(?:git@|git://|ssh://|https?://\S+\.git(?:[#?]|$))")
+_LATER = "Fetch it in an earlier step, or put it into the build context."
+
+
+class Surroundings(Value):
+    """What the command line says about all steps."""
+
+    network: str = "default"
+    hosts: tuple[str, ...] = ()
+    hostname: str = "buildkitsandbox"
+    hidden: tuple[str, ...] = ()
+    no_cache: bool = False
+
+
+def run(
+    state: StageState, instruction: RunInstruction, around: Surroundings, *, triggered: bool
+) -> None:
+    """Add the vertex of a RUN. Raises: Fault"""
+    _refuse_mounts(instruction)
+    words, script_path, script, summary = _arguments(instruction.command)
+    arguments = state.shell(" ".join(words)) if instruction.command.shell else words
+    if not arguments:
+        message = "RUN requires a command"
+        raise Fault(message, word=instruction.node.name)
+    title = state.step_title(instruction, suffix=summary, triggered=triggered, quotes=True)
+    operation = Run(
+        arguments=arguments,
+        env=state.environment(),
+        working_dir=state.config.working_dir or "/",
+        user=state.config.user,
+        network=around.network if instruction.network == "default" else instruction.network,
+        hosts=around.hosts,
+        hostname=around.hostname,
+        script_path=script_path,
+        script=script,
+        hidden=around.hidden,
+    )
+    vertex = _vertex(state, operation, (), title, instruction, around)
+    state.note(f"RUN {_with_arguments(state, arguments)} # buildkit", vertex)
+
+
+def _refuse_mounts(instruction: RunInstruction) -> None:
+    message = ""
+    if instruction.mounts:
+        message, word = "RUN --mount cannot be carried out", "--mount"
+    elif instruction.devices:
+        message, word = "RUN --device cannot be carried out", "--device"
+    elif instruction.security == "insecure":
+        message, word = "RUN --security=insecure is not allowed for this build", "--security"
+    if message:
+        raise Fault(message, word=word)
+
+
+def _arguments(command: CommandLine) -> tuple[tuple[str, ...], str, str, str]:
+    """Return what to execute, path and text of a script, and what to show of a heredoc."""
+    if not command.heredocs:
+        return command.words, "", "", ""
+    first = command.heredocs[0]
+    if parse_heredoc(command.words[0]) is None:
+        lines = [command.words[0], *(each.body + each.name for each in command.heredocs)]
+        return ("\n".join(lines),), "", "", ""
+    summary = f" ({_summary(first.body)})"
+    if first.content.startswith("#!"):
+        path = f"/dev/pipes/{first.name}"
+        return (path,), path, first.content, summary
+    return (first.content,), "", "", summary
+
+
+def _summary(text: str) -> str:
+    first, _, rest = text.strip().replace("\r\n", "\n").partition("\n")
+    return f"{first}..." if rest else first
+
+
+def _with_arguments(state: StageState, words: tuple[str, ...]) -> str:
+    """Return the command as the history has it: after the values of all ARGs so far."""
+    given = [f"{name}={state.env.get(name, value)}" for name, value in state.arguments.items()]
+    return " ".join(((f"|{len(given)}", *given) if given else ()) + words)
+
+
+def workdir(
+    state: StageState, instruction: Workdir, around: Surroundings, *, triggered: bool
+) -> None:
+    """Change the working directory, and make it."""
+    path = state.place(instruction.path)
+    state.config = state.config.replace(working_dir=path)
+    vertex = None
+    if path != "/":
+        title = state.step_title(instruction, triggered=triggered)
+        operation = Files((MakeDirectory(path, owner=state.config.user),))
+        vertex = _vertex(state, operation, (), title, instruction, around)
+    state.note(f"WORKDIR {path}", vertex)
+
+
+def transfer(
+    state: StageState,
+    instruction: Transfer,
+    origin: Vertex | None,
+    around: Surroundings,
+    *,
+    triggered: bool,
+) -> None:
+    """Add the vertex of a COPY or ADD, of files of `origin` or of the context. Raises: Fault"""
+    if instruction.chmod:
+        parse_mode(instruction.chmod)
+    if isinstance(instruction, Add):
+        _check_sources(instruction)
+    else:
+        _refuse_remote(instruction)
+    destination = state.place(instruction.destination, keep_slash=True)
+    title = state.step_title(instruction, triggered=triggered)
+    copies = _copies(instruction, destination, CONTEXT if origin is None else 1)
+    inputs = () if origin is None else (origin,)
+    vertex = _vertex(state, Files(copies), inputs, title, instruction, around)
+    state.note(_written(instruction), vertex)
+
+
+def _copies(instruction: Transfer, destination: str, origin: int) -> tuple[Copy, ...]:
+    several = len(instruction.sources) + len(instruction.inline) > 1
+    parents = isinstance(instruction, CopyInstruction) and instruction.parents
+    common = Copy(
+        origin=origin,
+        source="",
+        destination=destination,
+        chown=instruction.chown,
+        chmod=instruction.chmod,
+        exclude=instruction.exclude,
+        parents=parents,
+        unpack=isinstance(instruction, Add) and instruction.unpack is not False,
+        several=several,
+    )
+    files = [common.replace(source=source) for source in instruction.sources]
+    inline = [
+        common.replace(
+            source=heredoc.name,
+            content=heredoc.content,
+            parents=False,
+            unpack=False,
+        )
+        for heredoc in instruction.inline
+    ]
+    return (*files, *inline)
+
+
+def _check_sources(instruction: Add) -> None:
+    for source in instruction.sources:
+        if _is_remote(source):
+            message = f"ADD cannot fetch {source}"
+            raise Fault(message, word=source, hint=_LATER)
+    if instruction.checksum:
+        message = "checksum requires HTTP(S) or Git sources"
+        if len(instruction.sources) != 1:
+            message = "checksum can't be specified for multiple sources"
+        raise Fault(message, word="--checksum")
+
+
+def _refuse_remote(instruction: Transfer) -> None:
+    for source in instruction.sources:
+        if _is_remote(source):
+            kind = "git ref" if _GIT.match(source) else "URL"
+            message = f"source can't be a {kind} for COPY"
+            raise Fault(message, word=source, hint="ADD takes remote sources.")
+
+
+def _is_remote(source: str) -> bool:
+    return source.startswith(("http://", "https://")) or _GIT.match(source) is not None
+
+
+def _written(instruction: Transfer) -> str:
+    words = [instruction.keyword]
+    if isinstance(instruction, CopyInstruction) and instruction.parents:
+        words.append("--parents")
+    if instruction.chown:
+        words.append(f"--chown={instruction.chown}")
+    if instruction.chmod:
+        words.append(f"--chmod={instruction.chmod}")
+    words += instruction.sources
+    words += [f"<<{heredoc.name}" for heredoc in instruction.inline]
+    return " ".join((*words, instruction.destination, "# buildkit"))
+
+
+def _vertex(
+    state: StageState,
+    operation: Run | Files,
+    others: tuple[Vertex, ...],
+    title: str,
+    instruction: RunInstruction | Transfer | Workdir,
+    around: Surroundings,
+) -> Vertex:
+    assert state.vertex is not None
+    return make_vertex(
+        operation,
+        (state.vertex, *others),
+        name=title,
+        lines=(instruction.node.first, instruction.node.last),
+        no_cache=around.no_cache,
+    )
