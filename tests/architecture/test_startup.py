@@ -93,3 +93,17 @@ def test_lists_load_what_reads_the_database(tmp_path: Path, words: list[str]) ->
     assert dear(modules) == []
     assert not rooms(modules) & (PACKAGES | {"runtime", "snapshot"})
     assert "ctypes" not in modules
+
+
+def test_a_supervisor_loads_what_it_needs_for_a_life(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path[:0] = [{SOURCE!r}]\n"
+        "from knarr.supervise import boot\n"
+        "print(*sorted(sys.modules))\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", program]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    modules = set(process.stdout.split())
+    assert dear(modules) == []
+    assert rooms(modules) <= {"errors", "linux", "runtime", "supervise", "util"}
+    assert not modules & {"json", "re", "enum", "socket", "sqlite3", "collections", "functools"}
