@@ -54,11 +54,13 @@ class HashingReader:
         self._source = source
         self._progress = progress
         self._hash = hasher()
+        self.size = 0
 
     def read(self, size: int, /) -> bytes:
         """Return at most `size` bytes, none at the end."""
         data = self._source.read(size)
         self._hash.update(data)
+        self.size += len(data)
         if self._progress:
             self._progress(len(data))
         return data

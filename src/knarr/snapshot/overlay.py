@@ -87,7 +87,7 @@ class Layers:
                 raise Corrupt(message)
             result = chain(parent, found)
             kept = not incoming.publish(result.hex)
-        return Applied(found, result, size, kept=kept)
+        return Applied(found, result, size, kept=kept, tar_size=source.size)
 
     def adopt(self, upper_dir: str, *, parents: Stack = ()) -> Applied:
         """Make an upper directory a tree by moving it; it must not be mounted any more.
@@ -107,7 +107,7 @@ class Layers:
             kept = not self._trees.publish(upper_dir, result.hex)
             if kept:
                 tree.remove_path(upper_dir)
-        return Applied(diff_id, result, size, kept=kept)
+        return Applied(diff_id, result, size, kept=kept, tar_size=sink.size)
 
     def write_layer(self, chain_id: Digest, out: Sink) -> Digest:
         """Write the tar of a tree and return its diff ID. Equal trees give equal bytes."""

@@ -81,13 +81,15 @@ if TYPE_CHECKING:
 class Applied(Value):
     """A layer that is now a tree. `size` is that of its regular files in bytes, as Docker counts.
 
-    `kept` says that the tree was there before, made by this or another process.
+    `kept` says that the tree was there before, made by this or another process. `tar_size` is the
+    number of bytes of the uncompressed tar, -1 if it was not read.
     """
 
     diff_id: Digest
     chain_id: Digest
     size: int
     kept: bool = False
+    tar_size: int = -1
 
 
 class Usage(Value):

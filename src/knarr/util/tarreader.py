@@ -89,6 +89,11 @@ class Reader:
             self._left -= len(piece)
             yield piece
 
+    @property
+    def unread(self) -> int:
+        """How many bytes were taken from the stream and not used yet."""
+        return len(self._buffer) - self._at
+
     def drain(self) -> None:
         """Read the stream to its end."""
         self._buffer = b""
