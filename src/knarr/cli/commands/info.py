@@ -7,7 +7,6 @@ import sys
 
 from knarr import __version__
 from knarr.cli.command import Command, Option
-from knarr.cli.commands.version import architecture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _facts(context: Context) -> dict[str, Any]:
         "KernelVersion": host.release,
         "OperatingSystem": _operating_system(),
         "OSType": "linux",
-        "Architecture": architecture(host.machine),
+        "Architecture": host.machine,
         "NCPU": len(os.sched_getaffinity(0)),
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "Name": host.nodename,
