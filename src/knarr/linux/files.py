@@ -42,3 +42,12 @@ def renameat2(old: str, new: str, flags: int) -> None:
 def ficlone(source_fd: int, target_fd: int) -> None:
     """Make the open file `target_fd` share all data of `source_fd`, copied when written."""
     fcntl.ioctl(target_fd, FICLONE, source_fd)
+
+
+def umask() -> int:
+    """Return the umask, without the moment in which it is another one for all threads."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o777

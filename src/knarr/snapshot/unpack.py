@@ -22,8 +22,8 @@ import os
 import stat
 
 from knarr.errors import Corrupt, InvalidArgument, KnarrError
+from knarr.linux import files, tree, xattr
 from knarr.linux import path as paths
-from knarr.linux import tree, xattr
 from knarr.snapshot import holes
 from knarr.snapshot.faults import meaning_of
 from knarr.util import tar
@@ -40,7 +40,7 @@ _OVERLAY_XATTRS = (b"trusted.overlay.", b"user.overlay.")
 # What a file system may be unable to keep without harm; Docker leaves it out too.
 _OPTIONAL_XATTRS = (b"user.", b"system.", b"security.selinux")
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _FAULTS_OF_THE_ARCHIVE = (
@@ -64,11 +64,12 @@ class Unpacker:
         self.limits = limits
         self.parents = paths.Directories(root_fd)
         self.directories: dict[bytes, tar.Entry] = {}
+        self.depth = 0  # of the place to unpack to, below the root of the file system
         self.size = 0
         self.replaced = False
         self._fresh = fresh
         self._ids = (os.geteuid(), os.getegid()) if fresh else (-1, -1)
-        self._umask = _umask() if fresh else 0o7777
+        self._umask = files.umask() if fresh else 0o7777
         self._bytes_left = limits.size
         self._types: dict[bytes, Callable[[bytes, int, bytes, tar.Entry], None]] = {
             tar.REGULAR: self.regular,
@@ -215,7 +216,7 @@ class Unpacker:
 
     def symlink(self, path: bytes, directory_fd: int, name: bytes, entry: tar.Entry) -> None:
         """Make a symbolic link."""
-        check_link(path, entry)
+        check_link(entry, path.count(b"/") + self.depth)
         try:
             os.symlink(entry.link, name, dir_fd=directory_fd)
         except FileExistsError:
@@ -294,7 +295,7 @@ class Unpacker:
         """
         for path, entry in reversed(self.directories.items()):
             try:
-                descriptor = paths.open_plain(self.root_fd, path, _DIRECTORY)
+                descriptor = self.open_directory(path)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                     continue
@@ -306,6 +307,10 @@ class Unpacker:
             finally:
                 os.close(descriptor)
 
+    def open_directory(self, path: bytes) -> int:
+        """Open a directory that an entry named, to finish it."""
+        return paths.open_plain(self.root_fd, path, DIRECTORY)
+
     def finish_directory(self, path: bytes, descriptor: int, entry: tar.Entry) -> None:  # noqa: ARG002 - for subclasses
         """Give one directory what its entry says."""
         os.fchown(descriptor, entry.uid, entry.gid)
@@ -314,8 +319,10 @@ class Unpacker:
         os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def check_link(path: bytes, entry: tar.Entry) -> None:
-    """Refuse a symbolic link that climbs out of the root. Absolute ones begin at the root.
+def check_link(entry: tar.Entry, depth: int) -> None:
+    """Refuse a symbolic link, `depth` directories below the root, that climbs out of it.
+
+    Absolute ones begin at the root.
 
     Docker: "invalid symlink"; a process in the container could not climb out by it, but others who
     follow links without care could.
@@ -325,7 +332,7 @@ def check_link(path: bytes, entry: tar.Entry) -> None:
         raise refusal(entry.name, "is a symbolic link to nothing")
     if b".." not in link:
         return
-    level = 0 if link.startswith(b"/") else path.count(b"/")
+    level = 0 if link.startswith(b"/") else depth
     for part in link.split(b"/"):
         if part == b"..":
             level -= 1
@@ -380,12 +387,3 @@ def _fault(entry: tar.Entry, error: OSError) -> Exception:
     if error.errno in _FAULTS_OF_THE_ARCHIVE:
         return Corrupt(f"archive entry {name} cannot be unpacked: {error.strerror}")
     return error
-
-
-def _umask() -> int:
-    """Return the umask, without the moment in which it is another one for all threads."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o7777

@@ -1,0 +1,195 @@
+"""Digests of what is in a tree, for the keys of a build cache.
+
+Two trees that copying would make the same have the same digest: content, type, mode, link targets,
+devices and extended attributes count, owners if asked for; times and names of one file (hard links)
+do not.
+
+Reading a build context again for every build costs seconds. A `StatCache` remembers the digest of a
+file's content by what lstat(2) says about it: device, inode, size, mtime and ctime. ctime cannot be
+set by anyone, so equal values mean the same content, but for one case: a file changed twice within
+the resolution of the clock that stamps it. A file is therefore remembered only when its ctime is
+older than that resolution at the moment it was read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import time
+
+from knarr.linux import path as paths
+from knarr.linux import xattr
+from knarr.linux.tree import Walk
+from knarr.oci.digest import Digest, hasher
+from knarr.snapshot.copy import SKIP, TAKE
+from knarr.snapshot.pack import kept_xattrs, open_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from knarr.snapshot.copy import Select
+
+    Key = tuple[int, int, int, int, int]
+
+_PIECE = 1 << 18
+_TICK = 20_000_000  # nanoseconds; twice the coarsest clock of a kernel (CONFIG_HZ=100)
+_COARSE = 2_000_000_000  # for file systems that keep whole seconds (FAT: two of them)
+_row = struct.Struct("=QQQqq32s")
+
+
+class StatCache:
+    """Digests of files by their stat. The caller keeps it between runs: `load` and `dump`."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._known: dict[Key, bytes] = {}
+        self._used: dict[Key, bytes] = {}
+
+    def load(self, data: bytes) -> None:
+        """Take over what `dump` returned; anything else is ignored."""
+        if len(data) % _row.size == 0:
+            self._known = {row[:5]: row[5] for row in _row.iter_unpack(data)}
+
+    def dump(self) -> bytes:
+        """Return what was asked for or put since it was loaded."""
+        return b"".join(_row.pack(*key, digest) for key, digest in self._used.items())
+
+    def find(self, status: os.stat_result) -> bytes | None:
+        """Return the digest of the file that has `status`."""
+        key = _key(status)
+        found = self._known.get(key)
+        if found is not None:
+            self._used[key] = found
+        return found
+
+    def put(self, status: os.stat_result, digest: bytes, read_ns: int) -> None:
+        """Remember a file that was read at `read_ns`, unless it may change unseen yet."""
+        coarse = not status.st_ctime_ns % 1_000_000_000
+        if status.st_ctime_ns < read_ns - (_COARSE if coarse else _TICK):
+            key = _key(status)
+            self._known[key] = self._used[key] = digest
+
+
+def _key(status: os.stat_result) -> Key:
+    return (
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+    )  # fmt: skip
+
+
+def tree_digest(
+    root_fd: int,
+    source_paths: Sequence[str],
+    *,
+    owners: bool = False,
+    select: Select | None = None,
+    cache: StatCache | None = None,
+    follow: bool = True,
+) -> Digest:
+    """Return the digest of what is at `source_paths` below `root_fd`, in their order.
+
+    The paths themselves do not count, only what is found there. `select` and `follow` as in
+    `copy.CopyOptions`; a directory that is only searched counts if something below it does.
+
+    FileNotFoundError if something is missing.
+    """
+    hashing = _Hashing(owners=owners, select=select, cache=cache or StatCache())
+    for path in source_paths:
+        flags = os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW
+        descriptor = paths.open_in_root(root_fd, path, flags)
+        try:
+            hashing.add(root_fd, path, descriptor, follow=follow)
+        finally:
+            os.close(descriptor)
+    return hashing.digest()
+
+
+class _Hashing:
+    def __init__(self, *, owners: bool, select: Select | None, cache: StatCache) -> None:
+        self._hash = hasher()
+        self._owners = owners
+        self._select = select
+        self._cache = cache
+        self._searched: list[tuple[str, bytes]] = []  # directories that may yet count
+
+    def digest(self) -> Digest:
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+    def add(self, root_fd: int, path: str, descriptor: int, *, follow: bool) -> None:
+        """Add a file or tree, open as `descriptor` (O_PATH)."""
+        status = os.fstat(descriptor)
+        self._hash.update(b"tree\n")
+        if stat.S_ISDIR(status.st_mode):
+            # Its own mode and owner are not copied.
+            self._tree(descriptor)
+            return
+        if follow:
+            path = paths.resolve_in_root(root_fd, path)
+        with paths.Parent(root_fd, path) as (directory_fd, name):
+            self._record("", self._describe(directory_fd, name, status))
+
+    def _tree(self, top_fd: int) -> None:
+        walk = Walk(top_fd)
+        for path, directory_fd, name, status in walk:
+            directory = stat.S_ISDIR(status.st_mode)
+            choice = self._select(path, directory) if self._select else TAKE
+            if choice == SKIP or stat.S_ISSOCK(status.st_mode):
+                walk.prune()
+            elif choice == TAKE:
+                self._count_searched(path)
+                self._record(path, self._describe(directory_fd, name, status))
+            elif directory:
+                self._searched.append((path, self._describe(directory_fd, name, status)))
+
+    def _count_searched(self, path: str) -> None:
+        """Add the directories above `path` that were only searched so far."""
+        for above, description in self._searched:
+            if path.startswith(f"{above}/"):
+                self._record(above, description)
+        self._searched.clear()
+
+    def _record(self, path: str, description: bytes) -> None:
+        name = os.fsencode(path)
+        self._hash.update(b"%d %b\n%b" % (len(name), name, description))
+
+    def _describe(self, directory_fd: int, name: str, status: os.stat_result) -> bytes:
+        """Return everything that counts about what is called `name`."""
+        kind = stat.S_IFMT(status.st_mode)
+        owner = (status.st_uid, status.st_gid) if self._owners else (0, 0)
+        if kind == stat.S_IFLNK:  # whose mode means nothing
+            link = os.fsencode(os.readlink(name, dir_fd=directory_fd))
+            return b"link %d %d %d %b\n" % (*owner, len(link), link)
+        if kind == stat.S_IFREG:
+            content = self._content(directory_fd, name, status)
+        else:
+            xattrs = _xattrs(kept_xattrs(xattr.place(directory_fd, name)))
+            content = b"%d %b" % (status.st_rdev if kind != stat.S_IFDIR else 0, xattrs)
+        return b"%o %d %d %b\n" % (status.st_mode, *owner, content)
+
+    def _content(self, directory_fd: int, name: str, status: os.stat_result) -> bytes:
+        """Return the digest of a file's data and extended attributes."""
+        found = self._cache.find(status)
+        if found is not None:
+            return found
+        read_ns = time.time_ns()
+        descriptor = open_file(directory_fd, name)
+        try:
+            status = os.fstat(descriptor)
+            hashing = hasher()
+            while piece := os.read(descriptor, _PIECE):
+                hashing.update(piece)
+            hashing.update(b"\0" + _xattrs(kept_xattrs(descriptor)))
+            digest = hashing.digest()
+            unchanged = _key(os.fstat(descriptor)) == _key(status)
+        finally:
+            os.close(descriptor)
+        if unchanged:
+            self._cache.put(status, digest, read_ns)
+        return digest
+
+
+def _xattrs(found: dict[bytes, bytes]) -> bytes:
+    return b"".join(
+        b"%d %b=%d %b" % (len(name), name, len(found[name]), found[name]) for name in sorted(found)
+    )
