@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.rootfs import make_rootfs
 from support.supervised import Supervised
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a rootfs of busybox, to be used read-only."""
-    return make_rootfs(tmp_path_factory.mktemp("busybox"))
+    return make_rootfs(tmp_path_factory.mktemp("busybox") / "rootfs")
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from support.supervised import Supervised, collect, events, until, wait_output
 
 from knarr import errors
 from knarr.supervise.messages import CONTROL, STDERR, STDOUT
+from support.supervised import Supervised, collect, events, until, wait_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 pytestmark = pytest.mark.root
 
@@ -197,9 +197,11 @@ def test_a_slow_reader_is_waited_for_and_loses_nothing(container: Supervised) ->
 
 def test_a_reader_that_never_reads_does_not_stop_the_container(container: Supervised) -> None:
     size = 8 << 20
-    client = container.start("head", "-c", str(size), "/dev/zero", patience=0.2)
+    script = f"read x; exec head -c {size} /dev/zero"
+    client = container.start("sh", "-c", script, stdin=True, patience=0.2)
     sleeper = container.connect()
-    sleeper.attach()
+    sleeper.attach(stdin=True)
+    sleeper.send_stdin(b"go\n")
     waiter = container.connect()
     assert waiter.wait().exit_code == 0
     arrived = list(events(sleeper))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.supervised import Supervised, collect, until, wait_output
 
 from knarr import errors
 from knarr.supervise import places, task
 from knarr.supervise.messages import STDOUT, Adoption
+from support.supervised import Supervised, collect, until, wait_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from knarr.supervise.control import Client
 
 pytestmark = pytest.mark.root
@@ -24,7 +22,7 @@ BOTH = ("stdout", "stderr")
 ALL = ("stdin", "stdout", "stderr")
 
 
-def adopt(container: Supervised, **fields: object) -> Client:
+def adopt(container: Supervised, **fields: Any) -> Client:
     """Start another supervisor for a container that runs."""
     known = container.task
     adoption = Adoption(known["pid"], known["pid_started"])
@@ -35,11 +33,11 @@ def adopt(container: Supervised, **fields: object) -> Client:
 
 
 def test_the_container_goes_on_and_its_exit_is_known(container: Supervised) -> None:
-    container.start("sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 0.01; done")
+    script = "trap 'exit 42' TERM; echo ready; while :; do sleep 0.01; done"
+    wait_output(container.start("sh", "-c", script, attach=BOTH), b"ready")
     container.kill_supervisor()
     assert task.alive(container.task)
-    client = adopt(container, attach=BOTH)
-    wait_output(client, b"ready")
+    client = adopt(container)
     container.connect().signal(signal.SIGTERM)
     _, ended = collect(client)
     assert ended.exit_code == 42

@@ -74,9 +74,7 @@ class Supervised:
         self.bundle_dir.mkdir(parents=True)
         self.control_dir.parent.mkdir(parents=True, exist_ok=True)
 
-    def order(
-        self, *arguments: str, uid: int = 0, log: LogOptions | None = None, **fields: Any
-    ) -> Order:
+    def order(self, *arguments: str, uid: int = 0, log: Any = None, **fields: Any) -> Order:
         """Return an order to run `arguments`."""
         spec = make_spec(self.rootfs, *arguments, terminal=fields.get("terminal", False), uid=uid)
         fields.setdefault("owner", True)
@@ -101,8 +99,9 @@ class Supervised:
         return self.keep(starting.client())
 
     def keep(self, client: Client) -> Client:
-        """Close `client` with the test."""
+        """Close `client` with the test, and let nothing wait for it for ever."""
         self._clients.append(client)
+        client.connection.settimeout(PATIENCE)
         return client
 
     @staticmethod
@@ -154,7 +153,7 @@ def events(client: Client) -> Iterator[tuple[int, Any]]:
 
 
 def collect(client: Client) -> tuple[dict[int, bytes], control.Exit]:
-    """Return all output until the exit, and the exit; clean up as the owner, and wait for the end."""
+    """Return all output until the exit, and the exit; clean up as the owner would."""
     output: dict[int, bytes] = {1: b"", 2: b""}
     ended = None
     for stream, content in events(client):

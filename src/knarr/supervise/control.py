@@ -122,7 +122,7 @@ class Starting:
         return self._client
 
     def abort(self) -> None:
-        """Give up; return when the supervisor has taken back what it did. Harmless after the end."""
+        """Give up, and return when the supervisor took back what it did. Harmless after the end."""
         try:
             self._client.connection.shutdown(_socket.SHUT_WR)
         except OSError:  # it has ended, or this was called before

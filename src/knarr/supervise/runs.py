@@ -68,7 +68,7 @@ class Run:
         ends = stdio.Ends()
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
-            request.stdio = ends.inner
+            request.stdio = tuple(ends.inner)  # a copy: the list is emptied
         try:
             self._init = create(request)
         except BaseException:

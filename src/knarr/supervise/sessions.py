@@ -108,7 +108,13 @@ class Sessions:
             raise Conflict(message)
         inner, outer = self._open_pipes(session, attached=peer is not None)
         try:
-            running = execute(target_pid, session.process, self._order.spec, stdio=inner)
+            running = execute(
+                target_pid,
+                {**session.process, "terminal": session.terminal},
+                self._order.spec,
+                stdio=inner,
+                cache_dir=f"{self._order.run}/seccomp",
+            )
         except BaseException:
             for descriptor in outer:
                 if descriptor >= 0:
