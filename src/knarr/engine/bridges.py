@@ -17,11 +17,11 @@ from knarr.engine.paths import default_root
 from knarr.errors import Failed, InvalidArgument, PermissionDenied
 from knarr.linux import conntrack, nftables
 from knarr.linux.nfnetlink import Nftables
-from knarr.network import firewall, ipam
-from knarr.network.address import parse_subnet
+from knarr.network import firewall, ipam, resolver
+from knarr.network.address import BITS, Subnet, parse_address, parse_subnet, version_of
 from knarr.network.model import Network, realm_of
 from knarr.network.sandbox import Host
-from knarr.util.files import FileLock
+from knarr.util.files import FileLock, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from knarr.engine.networks import Networks
     from knarr.linux.rtnetlink import Link
-    from knarr.network.address import Subnet
     from knarr.network.model import Published
 
 # Held while a subnet is chosen, by engines of all roots.
@@ -117,7 +116,8 @@ class Bridges:
             for pool in network.pools
             if without is None or network.id != without.id
         ]
-        return [*ours, *host.occupied(without=without.interface if without else "")]
+        theirs = host.occupied(without=without.interface if without else "")
+        return [*ours, *theirs, *_servers()]
 
     # rules
 
@@ -187,6 +187,20 @@ class Bridges:
                 kernel.apply([nftables.delete_table(self.table)])
         with Host() as host:
             host.remove_bridges(self.realm.prefix)
+
+
+def _servers() -> list[Subnet]:
+    """Return the addresses of the host's name servers, which a network must not hide."""
+    servers = resolver.parse_resolver(_text_of(resolver.HOST_FILE)).servers
+    plain = [server for server in servers if "%" not in server]
+    return [Subnet(version_of(s), parse_address(s), BITS[version_of(s)]) for s in plain]
+
+
+def _text_of(path: str) -> str:
+    try:
+        return read_file(path).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 def refuse_overlap(subnet: Subnet, networks: Iterable[Network]) -> None:

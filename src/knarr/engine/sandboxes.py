@@ -385,7 +385,7 @@ def _open_namespace(pid: int) -> int:
         if error.errno == errno.EACCES:
             error.add_note(f"opening the network namespace of process {pid}")
         raise
-    if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:
+    if os.fstat(descriptor).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
         os.close(descriptor)
         message = f"process {pid} has no network namespace of its own"
         raise Failed(message)

@@ -5,9 +5,9 @@ behind the one handed out last, and wraps around at the end of the pool. The fir
 subnet is the gateway's, the network and broadcast addresses are nobody's.
 
 Subnets come from `POOLS` unless the user names one. The pools keep out of the way of Docker's
-(172.17.0.0 to 172.31.255.255, 192.168.0.0/16), Podman's (10.88.0.0/15) and Kubernetes'
-(10.96.0.0/12, 10.244.0.0/16), and a candidate is passed over when the host has an address or a
-route in it.
+(172.17.0.0 to 172.31.255.255, 192.168.0.0 to 192.168.240.0, in this order), Podman's (10.88.0.0/15)
+and Kubernetes' (10.96.0.0/12, 10.244.0.0/16), and a candidate is passed over when the host has an
+address or a route in it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-# A block, and the prefix of the subnets that are cut from it: 256 networks of 4,093 containers,
-# then 256 of 253.
-POOLS = (("10.208.0.0/12", 20), ("10.231.0.0/16", 24))
+# A block, and the prefix of the subnets that are cut from it. The second and third are for hosts
+# that route all of 10.0.0.0/8 somewhere, as those in companies do.
+POOLS = (("10.208.0.0/12", 20), ("172.16.0.0/16", 20), ("192.168.192.0/18", 24))
 
 
 def candidates(pools: Iterable[tuple[str, int]] = POOLS) -> Iterator[Subnet]:
