@@ -1,0 +1,45 @@
+"""What `run` and its kin load when they do all of their work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.engine import Knarr, lent_engine
+from support.startup import PACKAGES, dear, loaded, rooms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def knarr(tmp_path: Path) -> Iterator[Knarr]:
+    with lent_engine(tmp_path) as lent:
+        yield lent
+
+
+QUIET = ("--network", "none", "busybox")
+
+
+def test_run(knarr: Knarr) -> None:
+    modules = loaded(knarr.directory, "run", "--rm", *QUIET, "true")
+    assert dear(modules) == []
+    assert not rooms(modules) & PACKAGES
+
+
+def test_run_with_a_network(knarr: Knarr) -> None:
+    modules = loaded(knarr.directory, "run", "--rm", "-p", "80", "busybox", "true")
+    assert dear(modules) == []
+    assert not rooms(modules) & PACKAGES
+
+
+def test_exec_and_the_end(knarr: Knarr) -> None:
+    knarr("run", "-d", "--name", "one", *QUIET, "sleep", "60")
+    for words in (["exec", "one", "true"], ["logs", "one"], ["kill", "one"], ["rm", "-f", "one"]):
+        modules = loaded(knarr.directory, *words)
+        assert dear(modules) == [], words
+        assert not rooms(modules) & PACKAGES, words
