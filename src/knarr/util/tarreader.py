@@ -103,10 +103,11 @@ class Reader:
     def _next(self) -> tar.Entry | None:
         records: tarpax.Records = []
         name = link = b""
+        announced = False
         while True:
             block = self._header()
             if block is None:
-                if records or name or link:
+                if announced:
                     message = "it ends before the file that a header announces"
                     raise Corrupt(message)
                 return None
@@ -114,6 +115,7 @@ class Reader:
             kind = entry.kind
             if kind in _KNOWN or kind == tarsparse.GNU_SPARSE:
                 break
+            announced |= kind not in (_PAX_GLOBAL, _VOLUME_LABEL)
             if kind in _PAX:
                 records = tarpax.parse(self._meta(entry))
             elif kind == _LONG_NAME:

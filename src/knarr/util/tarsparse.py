@@ -114,8 +114,14 @@ def read_map(next_block: Callable[[], bytes]) -> tuple[list[int], int]:
     return [_integer(line) for line in lines[1:-1]], tar.BLOCK * len(blocks)
 
 
-def render_map(segments: list[tuple[int, int]]) -> bytes:
-    """Return the 1.0 map, padded."""
+def render_map(segments: list[tuple[int, int]], size: int) -> bytes:
+    """Return the 1.0 map of a file of `size` bytes, padded.
+
+    GNU tar takes the end of the last segment for the end of the file: a hole there is followed by
+    a segment without data.
+    """
+    if not segments or sum(segments[-1]) < size:
+        segments = [*segments, (size, 0)]
     lines = [b"%d\n" % len(segments), *(b"%d\n%d\n" % segment for segment in segments)]
     text = b"".join(lines)
     return text + bytes(-len(text) % tar.BLOCK)

@@ -65,7 +65,7 @@ class Writer:
             self._put(render_header(entry))
             self._left = entry.stored
         else:
-            sparse_map = tarsparse.render_map(entry.segments)
+            sparse_map = tarsparse.render_map(entry.segments, entry.size)
             self._left = entry.stored
             entry.stored += len(sparse_map)
             self._put(render_header(entry) + sparse_map)
