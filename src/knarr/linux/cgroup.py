@@ -40,7 +40,7 @@ _NO_CONTROLLERS = frozenset(
 
 
 class Hierarchy:
-    """One mounted hierarchy and the calling process's place in it.
+    """One mounted hierarchy and a process's place in it.
 
     `controllers` are the names of v1 as mounted (`name=systemd` for a named one), or those that v2
     offers at its root. `own` is the process's path from the root of its cgroup namespace.
@@ -75,11 +75,11 @@ class Hierarchy:
         return f"<v{self.version} {names} at {self.mount_point} root {self.root} own {self.own}>"
 
 
-def hierarchies() -> list[Hierarchy]:
-    """Return the hierarchies that are mounted and that the calling process can name itself in."""
+def hierarchies(pid: int = 0) -> list[Hierarchy]:
+    """Return the hierarchies that are mounted, and where the process `pid` or the caller is."""
     with open("/proc/self/mountinfo", "rb", buffering=0) as file:
         mounts = file.read()
-    with open("/proc/self/cgroup", "rb", buffering=0) as file:
+    with open(f"/proc/{pid or 'self'}/cgroup", "rb", buffering=0) as file:
         memberships = file.read()
     found = parse(os.fsdecode(mounts), os.fsdecode(memberships))
     for hierarchy in found:

@@ -132,9 +132,9 @@ def prctl(option: int, first: int = 0, second: int = 0) -> int:
     return _prctl(option, first, second, 0, 0)
 
 
-def setrlimit(kind: int, soft: int, hard: int) -> None:
-    """Set a resource limit of the calling process; `kind` is an index of RLIMITS."""
-    _prlimit(0, kind, (c_uint64 * 2)(soft, hard), None)
+def setrlimit(pid: int, kind: int, soft: int, hard: int) -> None:
+    """Set a resource limit of the process `pid`, 0 for the caller; `kind` is a place in RLIMITS."""
+    _prlimit(pid, kind, (c_uint64 * 2)(soft, hard), None)
 
 
 def personality(persona: int) -> None:

@@ -21,7 +21,6 @@ as if it had happened there.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from _socket import (
@@ -45,6 +44,7 @@ from knarr.errors import (
     PermissionDenied,
     Unsupported,
 )
+from knarr.runtime.failures import from_errno
 from knarr.util import jsontext
 
 TYPE_CHECKING = False
@@ -109,14 +109,19 @@ class Channel:
 
     def move(self, lowest: int) -> None:
         """Give the socket a descriptor of at least `lowest`."""
-        descriptor = self._socket.detach()
-        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
-        os.close(descriptor)
+        moved = move_descriptor(self._socket.detach(), lowest)
         self._socket = socket(AF_UNIX, SOCK_SEQPACKET, 0, moved)
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def move_descriptor(descriptor: int, lowest: int) -> int:
+    """Return a close-on-exec copy of `descriptor` of at least `lowest`; the original is closed."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(descriptor)
+    return moved
 
 
 def open_channel() -> tuple[Channel, Channel]:
@@ -161,28 +166,3 @@ def raise_error(message: Message) -> NoReturn:
         failure.add_note(hint)
         raise failure
     raise _CLASSES.get(kind, Failed)(text, hint=hint)
-
-
-_BY_ERRNO: dict[int, type[KnarrError]] = {
-    errno.EPERM: PermissionDenied,
-    errno.EACCES: PermissionDenied,
-    errno.EROFS: PermissionDenied,
-    errno.ENOENT: NotFound,
-    errno.ENOTDIR: InvalidArgument,
-    errno.EINVAL: InvalidArgument,
-    errno.ENODEV: Unsupported,
-    errno.ENOSYS: Unsupported,
-}
-_HINTS = {
-    errno.ENOSPC: "The limits fs.mount-max and user.max_*_namespaces are reported as a full disk.",
-    errno.ENOSYS: "The kernel does not have the call, or a seccomp filter around us hides it.",
-    errno.ELOOP: "A symbolic link stands where none may be, or links go in a circle.",
-}
-
-
-def from_errno(number: int, text: str, *, call: str = "") -> KnarrError:
-    """Return the error whose meaning errno `number` has, with a note of the system call."""
-    failure = _BY_ERRNO.get(number, Failed)(text, hint=_HINTS.get(number, ""))
-    if call:
-        failure.add_note(call)
-    return failure

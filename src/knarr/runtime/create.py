@@ -1,10 +1,10 @@
 """From a bundle to a container that waits to be started.
 
-`create` forks a child into new namespaces and carries out the plan with it: the child mounts,
-pivots and takes on its identity (`init`), the parent makes the cgroups, writes user mappings and
-runs the hooks of the host's side. Both talk over one `channel`. When `create` returns, the
-container exists in every respect but one: its program does not run yet. `Init.start` lets it, and
-raises what kept it from running.
+`create` plans, then forks a child into new namespaces. From there both work at the same time: the
+child mounts (`init`), the parent makes the cgroups, moves the child into them, and maps its users;
+they meet where one needs the other (`channel`). When `create` returns, the container exists in
+every respect but one: its program does not run yet. `Init.start` lets it, and raises what kept it
+from running.
 
 The parent must be single-threaded (see `linux.process`). It stays the parent of the container's
 init, whose exit it waits for with its `pidfd`. If anything fails, the child is killed, the cgroups
@@ -17,18 +17,27 @@ from __future__ import annotations
 import os
 
 from knarr.errors import Failed
-from knarr.linux import cgroup, namespaces, process
+from knarr.linux import cgroup, namespaces
+from knarr.oci.runtime import VERSION
+from knarr.runtime import birth, cgroups, hooks, members, outside
 from knarr.runtime import channel as talk
-from knarr.runtime.init import Gate, become
+from knarr.runtime.document import Node
+from knarr.runtime.failures import failed
+from knarr.runtime.filters import compile_filter
+from knarr.runtime.gate import FifoGate, Gate, make_fifos
+from knarr.runtime.init import Person, become, give_up
 from knarr.runtime.plan import Surroundings, make_plan
+from knarr.util.trace import trace
 from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
+    from knarr.runtime.birth import Newborn
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel
     from knarr.runtime.plan import Plan
 else:
@@ -75,94 +84,204 @@ class Request:
         self.no_pivot = False
         self.no_new_keyring = False
 
+    def state(self, status: str, pid: int = 0) -> dict[str, Any]:
+        """Return the container's state as hooks are told it.
+
+        Spec: runtime-spec runtime.md, "State"
+        """
+        state = {
+            "ociVersion": VERSION,
+            "id": self.id,
+            "status": status,
+            "bundle": self.bundle_dir,
+            "annotations": dict(self.spec.get("annotations") or {}),
+        }
+        return {**state, "pid": pid} if pid else state
+
 
 class Init:
     """A created container, from its parent's side."""
 
-    __slots__ = ("_channel", "master_fd", "pid", "pidfd")
+    __slots__ = ("_channel", "_plan", "_request", "group", "master_fd", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, channel: Channel, master_fd: int) -> None:
-        """Take over the descriptors; `master_fd` is the terminal's or -1."""
-        self.pid = pid
-        self.pidfd = pidfd
-        self.master_fd = master_fd
-        self._channel = channel
+    def __init__(self, request: Request, plan: Plan, group: Cgroup, child: Newborn) -> None:
+        """Take over the child; `master_fd` is the terminal's once there is one, else -1."""
+        self.pid = child.pid
+        self.pidfd = child.pidfd
+        self.group = group
+        self.master_fd = -1
+        self._channel = child.channel
+        self._request = request
+        self._plan = plan
 
     def start(self) -> None:
         """Run the program; returns when it runs.
 
-        Raises: CommandFailed
+        Raises: CommandFailed, Failed
         """
         self._channel.send(talk.START)
         message, _ = self._channel.receive()
         self._channel.close()
         if message:
-            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
             talk.raise_error(message)
+        hooks.run_all(
+            self._plan.hooks.get("poststart", ()), self._request.state("running", self.pid)
+        )
+
+    def detach(self) -> None:
+        """Let go of an init whose start is left to another process."""
+        self._channel.close()
 
     def abort(self) -> None:
-        """Kill the container before or after its start, and wait for its end."""
-        _kill(self.pidfd)
+        """Kill all processes of the container, wait for its init, and remove its cgroups."""
         self._channel.close()
+        _kill(self.pidfd)
+        members.kill(self.group)
+        members.delete(self.group)
 
 
 def create(request: Request) -> Init:
     """Create a container that waits for `Init.start`.
 
-    Raises: InvalidArgument, CommandFailed, PermissionDenied, NotFound, Unsupported, Failed
+    Raises: InvalidArgument, CommandFailed, PermissionDenied, NotFound, Unsupported, Conflict,
+    Failed
     """
-    views = [(h, h.directory("/")) for h in cgroup.hierarchies()]
+    linux = Node(request.spec).node("linux")
+    group = cgroups.locate(linux.text("cgroupsPath"), request.id)
+    plan = plan_container(request, group)
+    if "seccomp" in linux:
+        identity, node = plan.identity, linux.node("seccomp")
+        compiled = compile_filter(node, cache_dir=request.cache_dir)
+        identity.filter, identity.filter_flags = compiled
+    made: list[str] = []
+    with Undo() as undo:
+        undo.push("removing the cgroups", _remove, made)
+        child = _fork(request, plan, group, made)
+        undo.push("ending the container's init", _kill, child.pidfd)
+        undo.push("closing the channel", child.channel.close)
+        init = Init(request, plan, group, child)
+        trace("runtime.create:forked")
+        _place(plan, group, child, made)
+        init.master_fd = _accompany(request, plan, child)
+        undo.keep()
+    return init
+
+
+def plan_container(request: Request, group: Cgroup) -> Plan:
+    """Return the plan for a request, with what is a fact of this machine.
+
+    Raises: InvalidArgument, Unsupported
+    """
+    views = [
+        (cgroup.Hierarchy(place.version, place.controllers, place.root, "/"), place.directory)
+        for place in group.places
+    ]
     around = Surroundings(
         request.bundle_dir,
         root_path=request.root_path,
         overlay=request.overlay,
         views=views,
+        versions=group.versions(),
         no_pivot=request.no_pivot,
         keyring="" if request.no_new_keyring else f"_ses.{request.id}",
     )
-    plan = make_plan(request.spec, around)
-    with Undo() as undo:
-        pid, pidfd, channel = _fork(plan, request)
-        undo.push("killing the container's init", _kill, pidfd)
-        undo.push("closing the channel", channel.close)
-        master_fd = _accompany(channel)
-        undo.keep()
-    return Init(pid, pidfd, channel, master_fd)
+    return make_plan(request.spec, around)
 
 
-def _fork(plan: Plan, request: Request) -> tuple[int, int, Channel]:
-    ours, theirs = talk.open_channel()
-    flags = plan.namespaces.made & ~namespaces.CLONE_NEWCGROUP
-    pid, pidfd = process.clone3(flags)
-    if not pid:
-        ours.close()
-        become(plan, request.stdio, Gate(theirs), preserve=request.preserve_fds)
-    theirs.close()
-    return pid, pidfd, ours
+def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newborn:
+    """Make the child, in its v2 cgroup if there is one."""
+    person = Person(plan.identity, plan.program, request.stdio, request.preserve_fds)
+    if plan.hooks:
+        person.hooks = plan.hooks
+        person.state = request.state("creating")
+    if request.state_dir:
+        make_fifos(request.state_dir)
+
+    def child(channel: Channel) -> NoReturn:
+        doing = ["preparing"]
+        gate = Gate(channel)
+        try:
+            if request.state_dir:
+                gate = FifoGate(channel, request.state_dir)
+            become(plan, person, gate, doing)
+        except BaseException as error:  # noqa: BLE001 - the top of this process
+            give_up(gate, error, doing[0])
+
+    unified = group.unified
+    if unified is None:
+        return birth.bear(plan.namespaces, child)
+    cgroups.make([unified], {write.controller for write in plan.writes}, made)
+    cgroup_fd = os.open(unified.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return birth.bear(plan.namespaces, child, cgroup_fd=cgroup_fd)
+    finally:
+        os.close(cgroup_fd)
 
 
-def _accompany(channel: Channel) -> int:
+def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
+    """Map the child's users, and put it into its cgroups with their limits."""
+    try:
+        if plan.namespaces.made & namespaces.CLONE_NEWUSER:
+            outside.map_users(plan.namespaces, child.pid)
+            child.channel.send(talk.MAPPED)
+    except OSError as error:
+        doing = "mapping the users of the container"
+        raise failed(doing, error) from error
+    needed = {write.controller for write in plan.writes}
+    cgroups.make((place for place in group.places if place.version == 1), needed, made)
+    cgroups.apply(group, plan.writes)
+    cgroups.restrict_devices(group, plan.device_rules)
+    cgroups.join(group, child.pid, born_inside=True)
+    child.channel.send(talk.PLACED)
+
+
+def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
     """Do the parent's part until the child is ready; return the terminal's master or -1."""
-    channel.send(talk.PLACED)
     master_fd = -1
     while True:
-        message, descriptor = channel.receive()
+        message, descriptor = child.channel.receive()
         if message == talk.MOUNTED:
-            channel.send(talk.GO)
+            state = request.state("creating", child.pid)
+            for moment in ("prestart", "createRuntime"):
+                hooks.run_all(plan.hooks.get(moment, ()), state)
+            child.channel.send(talk.GO)
         elif message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
+            limit(plan.limits, child.pid)
             return master_fd
-        elif not message:
-            reason = "the container's init died before it was ready"
-            raise Failed(reason)
-        else:
+        elif message:
             talk.raise_error(message)
+        else:
+            raise _died(child)
+
+
+def limit(steps: Sequence[outside.OutsideStep], pid: int) -> None:
+    """Set the limits of a process that is ready to run its program."""
+    for step in steps:
+        try:
+            step.run(pid)
+        except OSError as error:
+            raise failed(step.doing(), error) from error
+
+
+def _died(child: Newborn) -> Failed:
+    """Return the error for a child that ended without a word."""
+    ended = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT)
+    killed = ended is not None and ended.si_status == _signal.SIGKILL
+    message = "the container's init was killed before it was ready"
+    hint = "Is the memory limit too low? Init itself needs some megabytes." if killed else ""
+    return Failed(message, hint=hint)
 
 
 def _kill(pidfd: int) -> None:
     try:
         _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-    except ProcessLookupError:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
         pass
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+
+
+def _remove(directories: list[str]) -> None:
+    for directory in directories:
+        members.remove_tree(directory)

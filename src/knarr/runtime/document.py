@@ -26,16 +26,16 @@ _KINDS = {
 class Node:
     """One JSON object of a spec, and where in the document it is."""
 
-    __slots__ = ("_fields", "where")
+    __slots__ = ("fields", "where")
 
     def __init__(self, fields: Mapping[str, Any], where: str = "config.json") -> None:
         """Read from `fields`; `where` begins every complaint."""
-        self._fields = fields
+        self.fields = fields
         self.where = where
 
     def __contains__(self, key: str) -> bool:
         """Tell whether the field is there and not null."""
-        return self._fields.get(key) is not None
+        return self.fields.get(key) is not None
 
     def text(self, key: str, default: str = "") -> str:
         """Return a string without NUL."""
@@ -118,7 +118,7 @@ class Node:
 
     def raw(self, key: str) -> Any:
         """Return whatever is at `key`."""
-        return self._fields.get(key)
+        return self.fields.get(key)
 
     def refuse(self, key: str, why: str) -> NoReturn:
         """Raise InvalidArgument: the field at `key` is not right, as `why` says."""
@@ -129,7 +129,7 @@ class Node:
         return f"{self.where}{': ' if self.where == 'config.json' else '.'}{key}"
 
     def _take(self, key: str, kind: type) -> Any:
-        value = self._fields.get(key)
+        value = self.fields.get(key)
         if value is not None and not isinstance(value, kind):
             self.refuse(key, f"must be {_KINDS[kind]}")
         return value

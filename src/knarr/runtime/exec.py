@@ -12,23 +12,41 @@ has been put on; see `init` for the order, and for why the process cannot be loo
 
 from __future__ import annotations
 
+import errno
 import os
 
 from knarr.errors import Conflict, Failed
-from knarr.linux import namespaces, process
+from knarr.linux import namespaces
+from knarr.runtime import birth, cgroups, plan_process
 from knarr.runtime import channel as talk
-from knarr.runtime import plan_process
+from knarr.runtime.create import limit
 from knarr.runtime.document import Node
-from knarr.runtime.init import Gate, Person, forget_the_host, give_up, open_terminal, run_program
+from knarr.runtime.failures import failed
+from knarr.runtime.filters import compile_filter
+from knarr.runtime.gate import Gate
+from knarr.runtime.init import (
+    Person,
+    become_root,
+    forget_the_host,
+    give_up,
+    open_terminal,
+    run_program,
+)
 from knarr.runtime.room import Room
 from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import signal as _signal
+    from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
 
+    from knarr.runtime.birth import Newborn
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel
+    from knarr.runtime.outside import OutsideStep
+else:
+    import _signal
 
 
 class Running:
@@ -86,83 +104,100 @@ def _other_namespaces(pid: int) -> int:
 
 def execute(
     target_pid: int,
-    process_spec: Mapping[str, Any],
+    process: Mapping[str, Any],
     spec: Mapping[str, Any],
     *,
     stdio: tuple[int, ...] = (0, 1, 2),
     preserve_fds: int = 0,
     cache_dir: str = "",
+    group: Cgroup | None = None,
 ) -> Running:
-    """Run `process_spec` in the container of `spec`, whose init is `target_pid`.
+    """Run `process`, an object as in config.json, in the container of `spec` and `target_pid`.
 
-    `process_spec` is an object like `process` in config.json. Returns when the program runs.
+    Without `group` it becomes a member of the cgroups in which the container's init is. Returns
+    when the program runs.
 
     Raises: InvalidArgument, Conflict, CommandFailed, PermissionDenied, Failed
     """
-    node = Node(process_spec, "process")
+    node = Node(process, "process")
     wanted = plan_process.Program(node)
     identity = plan_process.plan_identity(node)
-    settling = plan_process.plan_settling(node, keyring="")
+    limits = plan_process.plan_limits(node)
+    linux = Node(spec).node("linux")
+    if "seccomp" in linux:
+        compiled = compile_filter(linux.node("seccomp"), cache_dir=cache_dir)
+        identity.filter, identity.filter_flags = compiled
     person = Person(identity, wanted, stdio, preserve_fds)
     with Undo() as undo:
         target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
-        pid, pidfd, channel = _fork(target, person, settling)
-        undo.push("killing the process", _kill, pidfd)
-        undo.push("closing the channel", channel.close)
-        master_fd = _accompany(channel)
+        child = _fork(target, person, group or cgroups.of_process(target_pid))
+        undo.push("ending the process", _kill, child.pidfd)
+        undo.push("closing the channel", child.channel.close)
+        master_fd = _accompany(child, limits)
+        child.channel.close()
         undo.keep()
         target.close()
-    return Running(pid, pidfd, master_fd)
+    return Running(child.pid, child.pidfd, master_fd)
 
 
-def _fork(target: Target, person: Person, settling: list[Any]) -> tuple[int, int, Channel]:
-    ours, theirs = talk.open_channel()
-    with _born_in(target):
-        pid, pidfd = process.clone3(0)
-        if not pid:
-            ours.close()
-            _become(target, person, settling, Gate(theirs))
-    theirs.close()
-    return pid, pidfd, ours
+def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
+    """Make the process in the container's cgroups, and tell it so."""
 
+    def child(channel: Channel) -> NoReturn:
+        doing = ["preparing"]
+        gate = Gate(channel)
+        try:
+            _become(target, person, gate, doing)
+        except BaseException as error:  # noqa: BLE001 - the top of this process
+            give_up(gate, error, doing[0])
 
-class _born_in:  # noqa: N801 - reads as words
-    """Let children of the caller be born into the process ID namespace of a container."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._own_fd = -1
-
-    def __enter__(self) -> None:
-        if self._target.flags & namespaces.CLONE_NEWPID:
-            self._own_fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            namespaces.setns(self._target.pidfd, namespaces.CLONE_NEWPID)
-
-    def __exit__(self, *_: object) -> None:
-        if self._own_fd >= 0:
-            namespaces.setns(self._own_fd, namespaces.CLONE_NEWPID)
-            os.close(self._own_fd)
-
-
-def _become(target: Target, person: Person, settling: list[Any], gate: Gate) -> NoReturn:
-    """Be the new process: enter the container and run the program. Never returns."""
-    doing = ["preparing"]
+    inside = target.flags & namespaces.CLONE_NEWPID
+    with birth.Cradle(pidfd=target.pidfd if inside else -1):
+        newborn = _bear(target, group, child)
     try:
-        forget_the_host()
-        room = Room(gate.channel, "/")
-        doing[0] = "joining the namespaces of the container"
-        _enter(target)
-        room.wait_until_placed()
-        if person.program.terminal:
-            doing[0] = "opening the terminal"
-            open_terminal(person.program, room, console=False)
-        for step in settling:
-            doing[0] = step.doing()
-            step.run(room)
-        run_program(person, gate, room, doing)
-    except BaseException as error:  # noqa: BLE001 - the top of this process
-        give_up(gate, error, doing[0])
+        cgroups.join(group, newborn.pid, born_inside=True)
+        newborn.channel.send(talk.PLACED)
+    except BaseException:
+        _kill(newborn.pidfd)
+        newborn.channel.close()
+        raise
+    return newborn
+
+
+def _bear(target: Target, group: Cgroup, child: birth.Child) -> Newborn:
+    """Make the process in the v2 cgroup, or where init went if that became a branch."""
+    unified = group.unified
+    if unified is None:
+        return birth.fork(child)
+    try:
+        return _bear_in(unified.directory, child)
+    except OSError as error:
+        own = cgroups.of_process(target.pid).unified
+        if error.errno != errno.EBUSY or own is None:
+            raise failed(f"joining the cgroup {unified.directory}", error) from error
+        return _bear_in(own.directory, child)
+
+
+def _bear_in(directory: str, child: birth.Child) -> Newborn:
+    cgroup_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return birth.fork(child, cgroup_fd=cgroup_fd)
+    finally:
+        os.close(cgroup_fd)
+
+
+def _become(target: Target, person: Person, gate: Gate, doing: list[str]) -> NoReturn:
+    """Be the new process: enter the container and run the program."""
+    forget_the_host()
+    room = Room(gate.channel, "/")
+    room.wait_until_placed()
+    doing[0] = "joining the namespaces of the container"
+    _enter(target)
+    if person.program.terminal:
+        doing[0] = "opening the terminal"
+        open_terminal(person.program, room, console=False)
+    run_program(person, gate, room, doing)
 
 
 def _enter(target: Target) -> None:
@@ -170,6 +205,8 @@ def _enter(target: Target) -> None:
     flags = target.flags & ~namespaces.CLONE_NEWPID
     if flags:
         namespaces.setns(target.pidfd, flags)
+    if flags & namespaces.CLONE_NEWUSER:
+        become_root()
     root, theirs = os.stat("/"), os.fstat(target.root_fd)
     if (root.st_dev, root.st_ino) != (theirs.st_dev, theirs.st_ino):
         os.fchdir(target.root_fd)
@@ -177,26 +214,30 @@ def _enter(target: Target) -> None:
     os.chdir("/")
 
 
-def _accompany(channel: Channel) -> int:
+def _accompany(child: Newborn, limits: Sequence[OutsideStep]) -> int:
     """Do the parent's part until the program runs; return the terminal's master or -1."""
-    channel.send(talk.PLACED)
     master_fd = -1
     while True:
-        message, descriptor = channel.receive()
+        message, descriptor = child.channel.receive()
         if message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
-            channel.send(talk.START)
-            message, _ = channel.receive()
+            limit(limits, child.pid)
+            child.channel.send(talk.START)
+            message, _ = child.channel.receive()
             if message:
                 talk.raise_error(message)
             return master_fd
-        elif not message:
-            reason = "the process died before it was ready"
-            raise Failed(reason)
-        else:
+        elif message:
             talk.raise_error(message)
+        else:
+            reason = "the process died before it was ready: is the container still running?"
+            raise Failed(reason)
 
 
 def _kill(pidfd: int) -> None:
-    os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    try:
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        pass

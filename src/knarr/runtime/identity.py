@@ -2,12 +2,13 @@
 
 Each step takes something away that a later one might need, so that their order is the design:
 
-    rlimits, OOM score, keyring, sysctls, host name     need privileges over the machine
+    keyring, sysctls, host name                         need privileges over the machine
     no_new_privs                                        takes nothing from root
     bounding set, then groups and user                  KEEPCAPS: or the change empties the sets
     effective, permitted, inheritable, ambient          with CAP_SYS_ADMIN if a filter follows
     working directory                                   as the user, if root could not enter it
     (the program is looked up; ready; start)
+    (limits are set by the parent, which may exceed what we may, or lower what we need)
     seccomp                                             without no_new_privs wants CAP_SYS_ADMIN
     capset, exec                                        the only calls under the filter
 
@@ -29,56 +30,6 @@ if TYPE_CHECKING:
     from knarr.runtime.room import Room
 
 CAP_SYS_ADMIN = 1 << 21
-
-
-class ResourceLimit(Step):
-    """A limit of setrlimit(2)."""
-
-    __slots__ = ("hard", "name", "soft")
-
-    def __init__(self, name: str, soft: int, hard: int) -> None:
-        """Limit `name`, a word of process.RLIMITS."""
-        self.name = name
-        self.soft = soft
-        self.hard = hard
-
-    def __str__(self) -> str:
-        """Show the limit as ulimit(1) would."""
-        soft, hard = (
-            "unlimited" if value == process.RLIM_INFINITY else str(value)
-            for value in (self.soft, self.hard)
-        )
-        return f"rlimit {self.name.lower()} {soft}:{hard}"
-
-    def doing(self) -> str:
-        """Say what is being done."""
-        return f"setting {self}"
-
-    def run(self, _: Room) -> None:
-        """Set it."""
-        process.setrlimit(process.RLIMITS.index(self.name), self.soft, self.hard)
-
-
-class OomScore(Step):
-    """How gladly the kernel kills the program when memory runs out."""
-
-    __slots__ = ("adjustment",)
-
-    def __init__(self, adjustment: int) -> None:
-        """Adjust the score by -1000 (never) to 1000 (first)."""
-        self.adjustment = adjustment
-
-    def __str__(self) -> str:
-        """Show the adjustment."""
-        return f"oom_score_adj {self.adjustment}"
-
-    def doing(self) -> str:
-        """Say what is being done."""
-        return f"setting {self}"
-
-    def run(self, room: Room) -> None:
-        """Set it."""
-        write_proc(room, "self/oom_score_adj", str(self.adjustment))
 
 
 class SessionKeyring(Step):

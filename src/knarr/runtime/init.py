@@ -22,9 +22,7 @@ the next time (CVE-2019-5736). Three things stand against that.
 working directory is entered: a path such as /proc/self/fd/7 then leads nowhere (CVE-2024-21626),
 and the working directory is asked for its own path, which must exist inside the root.
 
-**Who waits?** `Gate` is how the program is held back until it is started: by the parent over the
-channel, or, when the parent has exited as `knarr-runtime create` does, by a FIFO in the state
-directory.
+**Who waits?** The program, behind a `gate`, until somebody opens it.
 """
 
 from __future__ import annotations
@@ -34,10 +32,10 @@ import fcntl
 import os
 import sys
 
-from knarr.errors import CommandFailed, PermissionDenied
-from knarr.linux import namespaces, process, tty
+from knarr.errors import CommandFailed, PermissionDenied, Unsupported
+from knarr.linux import mount, namespaces, process, tty
+from knarr.runtime import birth, program
 from knarr.runtime import channel as talk
-from knarr.runtime import program
 from knarr.runtime.room import Room
 from knarr.runtime.rootfs import show_console
 
@@ -45,9 +43,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
-    from knarr.runtime.channel import Channel
+    from knarr.runtime.gate import Gate
+    from knarr.runtime.hooks import Hook
     from knarr.runtime.identity import Identity
     from knarr.runtime.plan import Plan
     from knarr.runtime.plan_process import Program
@@ -58,57 +57,59 @@ else:
     import _signal
 
 
-class Gate:
-    """What the program waits for. This one: START over the channel, by a parent that stays."""
+class Person:
+    """What becomes of the process in the end: who, running what, with which descriptors."""
 
-    __slots__ = ("channel",)
+    __slots__ = ("hooks", "identity", "preserve", "program", "state", "stdio")
 
-    def __init__(self, channel: Channel) -> None:
-        """Wait on `channel`."""
-        self.channel = channel
+    def __init__(self, identity: Identity, wanted: Program, stdio: Stdio, preserve: int) -> None:
+        """Run `wanted` as `identity`, with `stdio` as 0, 1 and 2 if it wants no terminal.
 
-    def wait(self, _: Room) -> None:
-        """Say that all is ready, and return when the program may run."""
-        self.channel.send(talk.READY)
-        self.channel.wait_for(talk.START)
+        `preserve` descriptors from 3 on stay open as well.
+        """
+        self.identity = identity
+        self.program = wanted
+        self.stdio = stdio
+        self.preserve = preserve
+        self.hooks: dict[str, list[Hook]] = {}
+        self.state: dict[str, Any] = {}  # what hooks are told
 
-    def report(self, error: BaseException, doing: str) -> None:
-        """Tell whoever is there what went wrong."""
-        self.channel.send(talk.describe(error, doing))
+    def run_hooks(self, moment: str, doing: list[str]) -> None:
+        """Run the hooks of a moment."""
+        doing[0] = f"running the {moment} hooks"
+        for hook in self.hooks.get(moment, ()):
+            hook.run(self.state)
 
 
-def become(plan: Plan, stdio: Stdio, gate: Gate, *, preserve: int = 0) -> NoReturn:
-    """Be the container's init: carry out the plan and run the program. Never returns.
+def become(plan: Plan, person: Person, gate: Gate, doing: list[str]) -> NoReturn:
+    """Be the container's init: carry out the plan and run the program.
 
-    `stdio` is what the program gets as 0, 1 and 2 if it wants no terminal; `preserve` descriptors
-    from 3 on stay open as well.
+    `doing` is kept up to date with what is being done, for the error if there is one.
     """
-    doing = ["preparing"]
-    try:
-        forget_the_host()
-        room = Room(gate.channel, plan.root_path)
-        _enter_namespaces(plan, room, doing)
-        _run_steps(plan.mounting, room, doing)
-        room.wait_until_placed()
-        gate.channel.send(talk.MOUNTED)
-        gate.channel.wait_for(talk.GO)
-        pivot, *entering = plan.entering
-        _run_steps([pivot], room, doing)
-        if plan.program.terminal:
-            doing[0] = "opening the terminal"
-            open_terminal(plan.program, room, console=True)
-        _run_steps(entering, room, doing)
-        _run_steps(plan.settling, room, doing)
-        person = Person(plan.identity, plan.program, stdio, preserve)
-        run_program(person, gate, room, doing)
-    except BaseException as error:  # noqa: BLE001 - the top of this process
-        give_up(gate, error, doing[0])
+    forget_the_host()
+    room = Room(gate.channel, plan.root_path)
+    if person.state:
+        person.state["pid"] = room.own_pid()
+    _enter_namespaces(plan, room, doing)
+    _run_steps(plan.mounting, room, doing)
+    room.wait_until_placed()
+    gate.channel.send(talk.MOUNTED)
+    gate.channel.wait_for(talk.GO)
+    person.run_hooks("createContainer", doing)
+    pivot, *entering = plan.entering
+    _run_steps([pivot], room, doing)
+    if plan.program.terminal:
+        doing[0] = "opening the terminal"
+        open_terminal(plan.program, room, console=True)
+    _run_steps(entering, room, doing)
+    _run_steps(plan.settling, room, doing)
+    run_program(person, gate, room, doing)
 
 
 def give_up(gate: Gate, error: BaseException, doing: str) -> NoReturn:
     """Tell the parent why this process ends before it became the program, and end."""
     try:
-        gate.report(error, doing)
+        gate.report(talk.describe(error, doing))
     finally:
         os._exit(error.status if isinstance(error, CommandFailed) else 1)
 
@@ -132,16 +133,21 @@ def forget_the_host() -> None:
 
 def _enter_namespaces(plan: Plan, room: Room, doing: list[str]) -> None:
     """Join what is to be joined; what is new was made with this process."""
-    if plan.namespaces.has("user"):
+    if plan.namespaces.made & namespaces.CLONE_NEWUSER:
         doing[0] = "becoming root of the user namespace"
         room.channel.wait_for(talk.MAPPED)
-        os.setgroups([])
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-        process.prctl(process.PR_SET_DUMPABLE, 0)
+        become_root()
     for name, path in plan.namespaces.joined:
-        doing[0] = f"joining the {name} namespace {path}"
-        join_namespace(name, path)
+        if name not in birth.KINDS:
+            doing[0] = f"joining the {name} namespace {path}"
+            join_namespace(name, path)
+
+
+def become_root() -> None:
+    """Be root of the user namespace that this process is in."""
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    process.prctl(process.PR_SET_DUMPABLE, 0)
 
 
 def join_namespace(name: str, path: str) -> None:
@@ -164,6 +170,9 @@ def open_terminal(program: Program, room: Room, *, console: bool) -> None:
     from_fd = room.devpts_fd
     if from_fd < 0:
         from_fd = os.open("/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if mount.filesystem_type(from_fd) != mount.DEVPTS_SUPER_MAGIC:
+            message = "/dev/pts is not mounted in the container: it can have no terminal"
+            raise Unsupported(message)
     master_fd, terminal_fd = tty.open_pair(from_fd)
     if program.rows and program.columns:
         tty.set_size(master_fd, rows=program.rows, columns=program.columns)
@@ -175,25 +184,13 @@ def open_terminal(program: Program, room: Room, *, console: bool) -> None:
     room.terminal_fd = terminal_fd
 
 
-class Person:
-    """What becomes of the process in the end: who, running what, with which descriptors."""
-
-    __slots__ = ("identity", "preserve", "program", "stdio")
-
-    def __init__(self, identity: Identity, wanted: Program, stdio: Stdio, preserve: int) -> None:
-        """Put together what plan and request say."""
-        self.identity = identity
-        self.program = wanted
-        self.stdio = stdio
-        self.preserve = preserve
-
-
 def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoReturn:
     """Put on the identity, find the program, wait, and become it."""
     identity, wanted = person.identity, person.program
     doing[0] = "setting up stdio"
     take_stdio(person, room)
-    room.close_all(3 + person.preserve)
+    gate.move(3 + person.preserve)
+    room.close_all(3 + person.preserve, gate.keep())
     if identity.no_new_privileges:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     entered = try_to_enter(wanted.cwd)
@@ -203,7 +200,9 @@ def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoR
     enter(wanted.cwd, again=not entered)
     file = program.find(wanted.arguments[0], wanted.variable("PATH"))
     prepared = process.Program(file, wanted.arguments, wanted.environment)
-    gate.wait(room)
+    doing[0] = "waiting to be started"
+    gate.wait()
+    person.run_hooks("startContainer", doing)
     doing[0] = "loading the seccomp filter"
     identity.seal()
     try:

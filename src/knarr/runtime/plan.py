@@ -8,7 +8,9 @@ what `--debug` shows and what the golden tests compare.
     namespaces   which are made and which joined
     mounting     steps in init before the root changes
     entering     steps in init from the change of the root on
-    settling     steps that want privileges but no files: limits, keyring, names, sysctls
+    settling     steps that want privileges but no files: keyring, names, sysctls
+    limits       what the parent does when init is ready
+    writes       limits of the cgroups
     identity     user, groups, capabilities, filter
     program      what is run
 
@@ -20,8 +22,11 @@ from __future__ import annotations
 import os
 
 from knarr.linux import namespaces
-from knarr.runtime import plan_process, plan_rootfs
+from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
+from knarr.runtime.hooks import plan_hooks
+from knarr.runtime.identity import SessionKeyring
+from knarr.runtime.resources import plan_resources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +34,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.linux.cgroup import Hierarchy
+    from knarr.runtime.device_rules import Rule
+    from knarr.runtime.hooks import Hook
     from knarr.runtime.identity import Identity
+    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan_process import Program
+    from knarr.runtime.resources import Write
     from knarr.runtime.room import Step
 
 
@@ -65,13 +74,17 @@ class Plan:
     """All that will be done for one container."""
 
     __slots__ = (
+        "device_rules",
         "entering",
+        "hooks",
         "identity",
+        "limits",
         "mounting",
         "namespaces",
         "program",
         "root_path",
         "settling",
+        "writes",
     )
 
     def __init__(self, names: Namespaces, identity: Identity, program: Program) -> None:
@@ -81,14 +94,24 @@ class Plan:
         self.mounting: list[Step] = []
         self.entering: list[Step] = []
         self.settling: list[Step] = []
+        self.limits: list[OutsideStep] = []
+        self.writes: list[Write] = []
+        self.device_rules: list[Rule] = []
+        self.hooks: dict[str, list[Hook]] = {}
         self.identity = identity
         self.program = program
 
     def lines(self) -> list[str]:
         """Return the deeds, one a line, in their order."""
-        steps = [str(step) for step in (*self.mounting, *self.entering, *self.settling)]
-        identity, program = self.identity.lines(), self.program.lines()
-        return [*self.namespaces.lines(), *steps, *identity, *program]
+        steps = (*self.writes, *self.mounting, *self.entering, *self.settling, *self.limits)
+        hooks = (hook for moment in self.hooks.values() for hook in moment)
+        return [
+            *self.namespaces.lines(),
+            *map(str, steps),
+            *self.identity.lines(),
+            *map(str, hooks),
+            *self.program.lines(),
+        ]
 
     def __str__(self) -> str:
         """Show the deeds, one a line."""
@@ -98,7 +121,15 @@ class Plan:
 class Surroundings:
     """What a plan must know that is not in the spec."""
 
-    __slots__ = ("bundle_dir", "keyring", "no_pivot", "overlay", "root_path", "views")
+    __slots__ = (
+        "bundle_dir",
+        "keyring",
+        "no_pivot",
+        "overlay",
+        "root_path",
+        "versions",
+        "views",
+    )
 
     def __init__(
         self,
@@ -107,6 +138,7 @@ class Surroundings:
         root_path: str = "",
         overlay: Sequence[tuple[str, str]] = (),
         views: Sequence[tuple[Hierarchy, str]] = (),
+        versions: Mapping[str, int] | None = None,
         no_pivot: bool = False,
         keyring: str = "",
     ) -> None:
@@ -114,12 +146,14 @@ class Surroundings:
 
         With `overlay` options the root is that overlay, hung on the directory `root_path`; without
         them it is the spec's `root.path`. `views` are the cgroup hierarchies with the container's
-        directory in each; `keyring` is the name of its session keyring, none when empty.
+        directory in each, `versions` that of each controller; `keyring` is the name of its session
+        keyring, none when empty.
         """
         self.bundle_dir = bundle_dir
         self.root_path = root_path
         self.overlay = overlay
         self.views = views
+        self.versions = versions or {}
         self.no_pivot = no_pivot
         self.keyring = keyring
 
@@ -148,8 +182,13 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
         bind_devices=names.has("user"),
     )
     plan.entering = plan_rootfs.plan_entering(node, no_pivot=around.no_pivot)
-    plan.settling = plan_process.plan_settling(process, keyring=around.keyring)
+    if around.keyring:
+        plan.settling.append(SessionKeyring(around.keyring))
     plan.settling += plan_process.plan_names(node, names)
+    plan.limits = plan_process.plan_limits(process)
+    plan.writes = plan_resources(linux.node("resources"), around.versions)
+    plan.device_rules = device_rules.plan_rules(linux.node("resources").nodes("devices"))
+    plan.hooks = plan_hooks(node.node("hooks")) if "hooks" in node else {}
     return plan
 
 

@@ -11,17 +11,16 @@ from knarr.runtime.identity import (
     DomainName,
     HostName,
     Identity,
-    OomScore,
     Personality,
-    ResourceLimit,
-    SessionKeyring,
     Sysctl,
     sysctl_path,
 )
+from knarr.runtime.outside import OomScore, ResourceLimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.runtime.document import Node
+    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan import Namespaces
     from knarr.runtime.room import Step
 
@@ -77,9 +76,10 @@ class Program:
         return [*lines, f"run {' '.join(map(repr, self.arguments))}"]
 
 
-def plan_settling(node: Node, *, keyring: str) -> list[Step]:
-    """Return the steps for what `process` says of limits, scores and keys."""
-    steps: list[Step] = []
+def plan_limits(node: Node) -> list[OutsideStep]:
+    """Return the steps for what `process` says of limits and of the OOM killer."""
+    steps: list[OutsideStep] = []
+    seen = set()
     for entry in node.nodes("rlimits"):
         name = entry.required("type").removeprefix("RLIMIT_")
         if name not in process.RLIMITS or not entry.text("type").startswith("RLIMIT_"):
@@ -88,16 +88,15 @@ def plan_settling(node: Node, *, keyring: str) -> list[Step]:
         soft, hard = (entry.natural(key, limit=most) for key in ("soft", "hard"))
         if soft > hard:
             entry.refuse("soft", f"the soft limit {soft} is above the hard limit {hard}")
-        if any(isinstance(step, ResourceLimit) and step.name == name for step in steps):
+        if name in seen:
             entry.refuse("type", f'"RLIMIT_{name}" is given twice')
+        seen.add(name)
         steps.append(ResourceLimit(name, soft, hard))
     score = node.integer("oomScoreAdj")
     if score is not None:
         if not -1000 <= score <= 1000:
             node.refuse("oomScoreAdj", f"must be from -1000 to 1000, not {score}")
         steps.append(OomScore(score))
-    if keyring:
-        steps.append(SessionKeyring(keyring))
     return steps
 
 

@@ -15,6 +15,8 @@ from knarr.runtime.channel import PLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from knarr.runtime.channel import Channel
 
 
@@ -91,16 +93,21 @@ class Room:
         """Return the path of an open file as the kernel shows it to this process."""
         return os.readlink(f"self/fd/{descriptor}", dir_fd=self.proc_fd)
 
+    def own_pid(self) -> int:
+        """Return the ID of this process as the parent knows it."""
+        return int(os.readlink("self", dir_fd=self.proc_fd))
+
     def wait_until_placed(self) -> None:
         """Wait, once, until the parent has moved this process into its cgroups."""
         if not self.placed:
             self.channel.wait_for(PLACED)
             self.placed = True
 
-    def close_all(self, first: int) -> None:
-        """Close every descriptor from `first` on but the channel."""
-        self.channel.move(first)
-        own = self.channel.fileno()
-        if own > first:
-            process.close_range(first, own - 1)
-        process.close_range(own + 1)
+    @staticmethod
+    def close_all(first: int, keep: Iterable[int]) -> None:
+        """Close every descriptor from `first` on but those in `keep`."""
+        for descriptor in sorted(keep):
+            if descriptor > first:
+                process.close_range(first, descriptor - 1)
+            first = descriptor + 1
+        process.close_range(first)

@@ -1,0 +1,174 @@
+"""How a process is born into namespaces: made with it, or entered for it by its parent.
+
+Most namespaces are made by the clone3(2) that makes the process, or entered by the process itself.
+Two kinds work otherwise: who enters a process ID or a time namespace stays where it is, and only
+its children are born there. So the parent enters for its children, forks, and goes back; that it
+can do so again and again is why nothing else is changed for it.
+
+A user namespace that is joined owns the namespaces made after that, so it must be entered first,
+and the parent cannot: it would not come back. There a process in between enters it, makes the
+container's init as a child of its own parent (CLONE_PARENT), tells its ID, and ends.
+
+Man: pid_namespaces(7), time_namespaces(7), user_namespaces(7)
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Failed
+from knarr.linux import namespaces, process
+from knarr.runtime import channel as talk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    from knarr.runtime.channel import Channel
+    from knarr.runtime.plan import Namespaces
+
+    Child = Callable[[Channel], NoReturn]
+
+KINDS = ("pid", "time", "user")  # not entered by the process itself
+_AT_CLONE = ~(namespaces.CLONE_NEWCGROUP | namespaces.CLONE_NEWTIME)
+
+
+class Newborn:
+    """A child: its ID, its pidfd, and the parent's end of the channel to it."""
+
+    __slots__ = ("channel", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int, channel: Channel) -> None:
+        """Take over descriptor and channel."""
+        self.pid = pid
+        self.pidfd = pidfd
+        self.channel = channel
+
+
+class Cradle:
+    """A context in which children of the caller are born into namespaces that it is not in."""
+
+    __slots__ = ("_entered", "_pidfd", "_wanted")
+
+    def __init__(self, wanted: Sequence[tuple[str, str]] = (), *, pidfd: int = -1) -> None:
+        """Enter the namespaces in `wanted`, kinds and files; or the `pid` one of a process."""
+        self._wanted = wanted
+        self._pidfd = pidfd
+        self._entered: list[tuple[int, int]] = []  # (flag, descriptor of the caller's own)
+
+    def __enter__(self) -> None:
+        """Enter them."""
+        try:
+            for name, path in self._wanted:
+                if name in ("pid", "time"):
+                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        self._enter(name, descriptor)
+                    finally:
+                        os.close(descriptor)
+            if self._pidfd >= 0:
+                self._enter("pid", self._pidfd)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _enter(self, name: str, descriptor: int) -> None:
+        self.remember(name)
+        namespaces.setns(descriptor, namespaces.FLAGS[name])
+
+    def remember(self, name: str) -> None:
+        """Prepare to go back to the caller's own namespace of the kind `name`."""
+        path = f"/proc/self/ns/{namespaces.FILES[name]}"
+        own_fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._entered.append((namespaces.FLAGS[name], own_fd))
+
+    def __exit__(self, *_: object) -> None:
+        """Go back."""
+        while self._entered:
+            flag, own_fd = self._entered.pop()
+            try:
+                namespaces.setns(own_fd, flag)
+            finally:
+                os.close(own_fd)
+
+
+def bear(names: Namespaces, child: Child, *, cgroup_fd: int = -1) -> Newborn:
+    """Make a process in the namespaces `names`, which runs `child`; return it.
+
+    With `cgroup_fd`, a directory of cgroup v2, it is born in that cgroup.
+    """
+    flags = names.made & _AT_CLONE
+    cradle = Cradle(names.joined)
+    with cradle:
+        if names.made & namespaces.CLONE_NEWTIME:
+            _make_time(cradle, names)
+        joined = [path for name, path in names.joined if name == "user"]
+        if joined:
+            return _bear_between(joined[0], flags, child, cgroup_fd)
+        return fork(child, flags, cgroup_fd=cgroup_fd)
+
+
+def fork(child: Child, flags: int = 0, *, cgroup_fd: int = -1) -> Newborn:
+    """Make a process with clone3(2) that runs `child` with its end of a channel."""
+    ours, theirs = talk.open_channel()
+    if cgroup_fd >= 0:
+        flags |= process.CLONE_INTO_CGROUP
+    pid, pidfd = process.clone3(flags, cgroup_fd=cgroup_fd)
+    if not pid:
+        try:
+            ours.close()
+            child(theirs)
+        finally:
+            os._exit(1)
+    theirs.close()
+    return Newborn(pid, pidfd, ours)
+
+
+def _make_time(cradle: Cradle, names: Namespaces) -> None:
+    """Make a time namespace for children, with the offsets of its clocks.
+
+    Man: time_namespaces(7)
+    """
+    cradle.remember("time")
+    namespaces.unshare(namespaces.CLONE_NEWTIME)
+    for clock, seconds, nanoseconds in names.time_offsets:
+        with open("/proc/self/timens_offsets", "wb", buffering=0) as file:
+            file.write(f"{clock} {seconds} {nanoseconds}\n".encode())
+
+
+def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> Newborn:
+    """Make the process by way of one that has entered the user namespace."""
+    ours, theirs = talk.open_channel()
+
+    def between(inner: Channel) -> NoReturn:
+        try:
+            descriptor = os.open(user_path, os.O_RDONLY | os.O_CLOEXEC)
+            namespaces.setns(descriptor, namespaces.CLONE_NEWUSER)
+            os.close(descriptor)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            pid, _ = process.clone3(flags | process.CLONE_PARENT)
+            if not pid:
+                inner.close()
+                child(theirs)
+            inner.send(("pid", str(pid)))
+        except OSError as error:
+            inner.send(talk.describe(error, f"joining the user namespace {user_path}"))
+        finally:
+            os._exit(0)
+
+    middle = fork(between, cgroup_fd=cgroup_fd)
+    theirs.close()
+    message, _ = middle.channel.receive()
+    middle.channel.close()
+    os.waitid(os.P_PIDFD, middle.pidfd, os.WEXITED)
+    os.close(middle.pidfd)
+    if message[:1] != ("pid",):
+        ours.close()
+        if message:
+            talk.raise_error(message)
+        reason = f"joining the user namespace {user_path}: the process for it died"
+        raise Failed(reason)
+    pid = int(message[1])
+    return Newborn(pid, os.pidfd_open(pid), ours)

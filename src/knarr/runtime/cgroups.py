@@ -1,0 +1,290 @@
+"""The cgroups of a container: one directory in each hierarchy, under one name.
+
+    located      from the spec's cgroupsPath and what is mounted (`locate`), or from a state file
+    created      directories made, controllers enabled on the way down (v2), cpusets filled (v1)
+    joined       v1: the process's ID is written into every hierarchy; v2: it was born inside
+                 (CLONE_INTO_CGROUP), or is moved in the same way
+    limited      `resources.plan_resources`, written before anything runs inside
+    deleted      from the leaves up, with those that were made inside; a cgroup stays busy for a
+                 moment after its last process has ended, so that removing is tried again
+
+In a hybrid system the container gets a cgroup in v2 too, even if v2 has no controller: freezing and
+killing all processes are one write each there, without races with processes that fork.
+
+A cgroupsPath that is absolute begins at the root of each hierarchy as the caller sees it. A
+relative one, and the default, which is the container's ID, begin at the caller's own cgroup (v1),
+or beside it in v2, where a cgroup with processes can have no children with controllers.
+
+Spec: runtime-spec config-linux.md, "Cgroups Path"
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Conflict, InvalidArgument, Unsupported
+from knarr.linux import bpf, cgroup
+from knarr.runtime import device_rules
+from knarr.runtime.failures import failed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from knarr.linux.cgroup import Hierarchy
+    from knarr.runtime.device_rules import Rule
+    from knarr.runtime.resources import Write
+
+WANTED = ("cpuset", "cpu", "io", "memory", "pids")  # enabled on v2 where they can be: for stats
+
+
+class Place:
+    """A container's directory in one hierarchy."""
+
+    __slots__ = ("controllers", "directory", "root", "version")
+
+    def __init__(
+        self, version: int, controllers: tuple[str, ...], directory: str, root: str = ""
+    ) -> None:
+        """Describe `directory`; `root` is where its hierarchy is mounted."""
+        self.version = version
+        self.controllers = controllers
+        self.directory = directory
+        self.root = root or os.path.dirname(directory)
+
+
+class Cgroup:
+    """All the directories of one container."""
+
+    __slots__ = ("places",)
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        """Put together the directories of all hierarchies."""
+        self.places = list(places)
+
+    @property
+    def unified(self) -> Place | None:
+        """The directory in the v2 hierarchy, if there is one."""
+        return next((place for place in self.places if place.version == 2), None)
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of each controller there is."""
+        return {name: place.version for place in self.places for name in place.controllers}
+
+    def directory_of(self, controller: str) -> str | None:
+        """Return the directory in which a controller's files are; `cgroup` names v2's own files."""
+        for place in self.places:
+            if controller in place.controllers or (controller == "cgroup" and place.version == 2):
+                return place.directory
+        return None
+
+    def paths(self) -> dict[str, str]:
+        """Return the directories by controller, v2's by "": the form of a state file."""
+        paths = {name: p.directory for p in self.places if p.version == 1 for name in p.controllers}
+        if self.unified:
+            paths[""] = self.unified.directory
+        return paths
+
+    def exists(self) -> bool:
+        """Tell whether any of the directories is there."""
+        return any(os.path.isdir(place.directory) for place in self.places)
+
+
+def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None = None) -> Cgroup:
+    """Return the cgroup that the spec's cgroupsPath `path` means; nothing is made yet.
+
+    Raises: InvalidArgument, Unsupported
+    """
+    if ":" in path:
+        message = f'cgroupsPath "{path}" is of the form for systemd, which does not run here'
+        raise Unsupported(message)
+    if ".." in path.split("/"):
+        message = f'cgroupsPath "{path}" leads upwards'
+        raise InvalidArgument(message)
+    places = []
+    for hierarchy in cgroup.hierarchies() if hierarchies is None else hierarchies:
+        if path.startswith("/"):
+            inside = os.path.normpath("/" + path.lstrip("/"))
+        else:
+            own = hierarchy.own if hierarchy.version == 1 else os.path.dirname(hierarchy.own)
+            inside = os.path.normpath(f"{own.rstrip('/')}/{path or container_id}")
+        if inside == "/":
+            message = f'cgroupsPath "{path}" is the root, which cannot be a container\'s'
+            raise InvalidArgument(message)
+        directory = hierarchy.directory(inside)
+        root = hierarchy.mount_point
+        places.append(Place(hierarchy.version, hierarchy.controllers, directory, root))
+    return Cgroup(places)
+
+
+def of_process(pid: int) -> Cgroup:
+    """Return the cgroup that a process is in.
+
+    Raises: Conflict
+    """
+    try:
+        found = cgroup.hierarchies(pid)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        message = "the container is not running"
+        raise Conflict(message) from error
+    return Cgroup(
+        [Place(h.version, h.controllers, h.directory(h.own), h.mount_point) for h in found]
+    )
+
+
+def from_paths(paths: dict[str, str]) -> Cgroup:
+    """Return the cgroup that `Cgroup.paths` described."""
+    by_directory: dict[str, list[str]] = {}
+    for name, directory in paths.items():
+        if name:
+            by_directory.setdefault(directory, []).append(name)
+    places = [Place(1, tuple(names), directory) for directory, names in by_directory.items()]
+    if "" in paths:
+        directory = paths[""]
+        places.append(Place(2, cgroup.offered(directory), directory))
+    return Cgroup(places)
+
+
+def make(places: Iterable[Place], needed: set[str], made: list[str]) -> None:
+    """Make directories, and append each that was not there to `made`.
+
+    `needed` are the controllers without which the container cannot be: failing to enable one of
+    them is an error.
+
+    Raises: Conflict, PermissionDenied, Failed
+    """
+    made.extend(place.directory for place in places if _make(place, needed))
+
+
+def _make(place: Place, needed: set[str]) -> bool:
+    """Make one directory; False if it was there, empty."""
+    try:
+        os.mkdir(place.directory)
+    except FileExistsError:
+        if members(place.directory):
+            message = f"the cgroup {place.directory} is in use by other processes"
+            raise Conflict(message) from None
+        return False
+    except FileNotFoundError:
+        _make_parents(place)
+        os.mkdir(place.directory)
+    except OSError as error:
+        raise failed(f"making the cgroup {place.directory}", error) from error
+    if place.version == 2:
+        _enable(place, needed)
+    elif "cpuset" in place.controllers:
+        _fill_cpuset(place.directory)
+    return True
+
+
+def _make_parents(place: Place) -> None:
+    """Make the directories between the root of the hierarchy and the container's."""
+    current = place.root
+    for name in os.path.dirname(place.directory)[len(place.root) :].strip("/").split("/"):
+        current = f"{current}/{name}"
+        try:
+            os.mkdir(current)
+        except FileExistsError:
+            continue
+        if place.version == 1 and "cpuset" in place.controllers:
+            _fill_cpuset(current)
+
+
+def _fill_cpuset(directory: str) -> None:
+    """Copy the parent's CPUs and memory nodes: without, no process can enter."""
+    parent = os.path.dirname(directory)
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        value = read(f"{parent}/{file}").strip()
+        if value and not read(f"{directory}/{file}").strip():
+            write(f"{directory}/{file}", value)
+
+
+def _enable(place: Place, needed: set[str]) -> None:
+    """Let the controllers of v2 reach the container's directory."""
+    wanted = [c for c in place.controllers if c in WANTED or c in needed]
+    present = cgroup.offered(place.directory)
+    missing = [controller for controller in wanted if controller not in present]
+    if not missing:
+        return
+    current = place.root
+    names = os.path.dirname(place.directory)[len(place.root) :].strip("/").split("/")
+    for name in ("", *names):
+        current = f"{current}/{name}" if name else current
+        for controller in missing:
+            try:
+                write(f"{current}/cgroup.subtree_control", f"+{controller}")
+            except OSError as error:
+                if controller in needed:
+                    doing = f"enabling the {controller} controller in {current}"
+                    raise failed(doing, error) from error
+
+
+def apply(group: Cgroup, writes: Iterable[Write]) -> None:
+    """Set limits.
+
+    Raises: PermissionDenied, InvalidArgument, Failed
+    """
+    for wanted in writes:
+        directory = group.directory_of(wanted.controller)
+        try:
+            write(f"{directory}/{wanted.file}", wanted.value)
+        except FileNotFoundError as error:
+            message = f"cannot set {wanted.file}: this kernel has no such limit"
+            raise Unsupported(message) from error
+        except OSError as error:
+            raise failed(f'setting {wanted.file} to "{wanted.value}"', error) from error
+
+
+def restrict_devices(group: Cgroup, rules: list[Rule]) -> None:
+    """Let v2 enforce device rules; with v1's controller, files do."""
+    place = group.unified
+    if place is None or not rules or group.versions().get("devices") == 1:
+        return
+    descriptor = os.open(place.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bpf.attach_device_program(descriptor, device_rules.compile_program(rules))
+    finally:
+        os.close(descriptor)
+
+
+def join(group: Cgroup, pid: int, *, born_inside: bool = False) -> None:
+    """Move the process `pid` into the cgroups, but for v2's if it was born there.
+
+    Raises: Failed
+    """
+    for place in group.places:
+        if place.version == 2 and born_inside:
+            continue
+        try:
+            write(f"{place.directory}/cgroup.procs", str(pid))
+        except OSError as error:
+            raise failed(f"joining the cgroup {place.directory}", error) from error
+
+
+def members(directory: str) -> list[int]:
+    """Return the IDs of the processes in one directory."""
+    try:
+        return list(map(int, read(f"{directory}/cgroup.procs").split()))
+    except OSError:  # gone, or threaded (EOPNOTSUPP): then they are told by the directory above
+        return []
+
+
+def read(path: str) -> str:
+    """Return what a control file says."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, 65536)
+        while len(data) % 4096 == 0 and (more := os.read(descriptor, 65536)):
+            data += more
+        return data.decode()
+    finally:
+        os.close(descriptor)
+
+
+def write(path: str, value: str) -> None:
+    """Write one line to a control file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
