@@ -33,11 +33,13 @@ def _line(top: str, name: str, first: dict[tuple[int, int], str], *, times: bool
     path = f"{top}/{name}"
     status = os.stat(path) if name == "." else os.lstat(path)
     kind = stat.S_IFMT(status.st_mode)
+    if _whiteout(status):
+        return f"c {name} 0:0"
     words = [LETTERS[kind], f"{status.st_mode & 0o7777:04o}", f"{status.st_uid}:{status.st_gid}"]
     if times:
         words.append(f"{status.st_mtime_ns / 10**9:.9f}")
     words.append(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
-    if kind != stat.S_IFDIR and status.st_nlink > 1 and not _whiteout(status):
+    if kind != stat.S_IFDIR and status.st_nlink > 1:
         earlier = first.setdefault((status.st_dev, status.st_ino), name)
         if earlier != name:
             return " ".join([*words, "==", earlier])

@@ -1,9 +1,9 @@
 """Files with holes: written without filling them, read without reading them.
 
-A run of zeros that is as long as a piece of WORTHWHILE bytes, at a multiple of that, is a hole
-wherever knarr writes a file, whether or not the archive calls it one. So what was sparse stays so
-through archives that do not tell, as layers should not ("Sparse files SHOULD NOT be used because
-they lack consistent support across tar implementations").
+Files of WORTHWHILE bytes and more are written in pieces of at most that, and a piece of zeros is
+left out, whether or not the archive calls it a hole. So what was sparse stays so through archives
+that do not tell, as layers should not ("Sparse files SHOULD NOT be used because they lack
+consistent support across tar implementations").
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WORTHWHILE = 1 << 16
+_BLOCK = 1 << 12
 _ZEROS = bytes(WORTHWHILE)
 
 
@@ -43,12 +44,12 @@ def write(
 
 
 def _write_part(descriptor: int, part: memoryview, offset: int) -> None:
-    """Write `part` at `offset`, leaving out aligned pieces of zeros."""
+    """Write `part` at `offset`, leaving out pieces of zeros."""
     start = at = 0
     size = len(part)
     while at < size:
         step = min(WORTHWHILE - (offset + at) % WORTHWHILE, size - at)
-        if step == WORTHWHILE and not part[at] and part[at : at + step] == _ZEROS:
+        if not part[at] and step >= _BLOCK and part[at : at + step].tobytes() == _ZEROS[:step]:
             _write_at(descriptor, part[start:at], offset + start)
             start = at + step
         at += step

@@ -53,6 +53,8 @@ class Trees:
         if not os.path.isdir(path):
             os.makedirs(self.directory, 0o700, exist_ok=True)
             _make(path, 0o755)
+            # What a layer says nothing about, it takes from here: the same on every host.
+            os.utime(path, ns=(0, 0))
         return path
 
     def incoming(self) -> Incoming:

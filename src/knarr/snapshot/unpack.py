@@ -88,7 +88,7 @@ class Unpacker:
         try:
             for entry in self.reader:
                 try:
-                    self.place(self.simplify(entry.name), entry)
+                    self.place(self.simplify(entry.name, entry), entry)
                 except OSError as error:
                     if isinstance(error, KnarrError):
                         raise
@@ -121,24 +121,27 @@ class Unpacker:
         """Open the directory `path` that something is to be put into, or make it."""
         raise NotImplementedError
 
-    def simplify(self, name: bytes) -> bytes:
-        """Return a name in the archive as a plain relative path.
+    def simplify(self, name: bytes, entry: tar.Entry) -> bytes:
+        """Return `name`, that or the hard link's target of `entry`, as a plain relative path.
 
         Raises: InvalidArgument
         """
         if name[0] in b"/." or b"/." in name or b"//" in name or name[-1] == 0x2F:
-            name = self._take_apart(name)
+            name = self._take_apart(name, entry)
         if len(name) > self.limits.name or name.count(b"/") >= self.limits.depth:
             raise refusal(name[:200], "is too long or too deep")
         return name
 
     @staticmethod
-    def _take_apart(name: bytes) -> bytes:
+    def _take_apart(name: bytes, entry: tar.Entry) -> bytes:
         parts: list[bytes] = []
         for part in name.split(b"/"):
             if part == b"..":
                 if not parts:
-                    raise refusal(name, "leads out of the root directory")
+                    link = (
+                        "" if name == entry.name else f"is a hard link to {tar.shown(name)}, which "
+                    )
+                    raise refusal(entry.name, f"{link}leads out of the root directory")
                 parts.pop()
             elif part not in (b"", b"."):
                 parts.append(part)
@@ -259,7 +262,7 @@ class Unpacker:
 
     def hard_link(self, path: bytes, directory_fd: int, name: bytes, entry: tar.Entry) -> None:
         """Make a further name of a file."""
-        existing = self.simplify(entry.link or b"/")
+        existing = self.simplify(entry.link or b"/", entry)
         if existing in (path, b""):
             raise refusal(entry.name, "is a hard link to itself or to nothing")
         parent, _, target = existing.rpartition(b"/")
