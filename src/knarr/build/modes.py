@@ -30,7 +30,7 @@ class Mode(Value):
     absolute: int | None
     changes: tuple[Change, ...] = ()
 
-    def apply(self, mode: int, *, directory: bool) -> int:
+    def apply(self, mode: int, directory: bool) -> int:  # noqa: FBT001 - who copies has this form
         """Return the permissions that a file with `mode` gets."""
         if self.absolute is not None:
             return self.absolute

@@ -22,11 +22,11 @@ from knarr.build.modes import parse_mode
     ],
 )
 def test_files(text: str, mode: int, expected: int) -> None:
-    assert parse_mode(text).apply(mode, directory=False) == expected
+    assert parse_mode(text).apply(mode, False) == expected
 
 
 def test_directories_can_be_entered() -> None:
-    assert parse_mode("go+X").apply(0o700, directory=True) == 0o711
+    assert parse_mode("go+X").apply(0o700, True) == 0o711
 
 
 @pytest.mark.parametrize("text", ["888", "10000", "x", "u+q", "u=rw go=r", ""])
