@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.store.blobs import Blobs
     from knarr.store.database import Database
     from knarr.store.journal import Journal
+    from knarr.store.recipes import Recipes
 
 # attribute: "module:class", made with the engine
 _SERVICES = {
@@ -37,6 +38,7 @@ _MECHANISMS = {
     "database": ("store.database:Database", "database_path"),
     "journal": ("store.journal:Journal", "journal_dir"),
     "layers": ("snapshot.overlay:Layers", "layers_dir"),
+    "recipes": ("store.recipes:Recipes", "images_dir"),
 }
 
 
@@ -54,6 +56,7 @@ class Engine:
     journal: Journal
     layers: Layers
     networks: Networks
+    recipes: Recipes
     volumes: Volumes
 
     def __init__(

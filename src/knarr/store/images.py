@@ -78,13 +78,17 @@ class ImageRecords:
     def set_manifest(
         self, image_id: Digest, manifest: Digest, media_type: str, blobs: Iterable[Digest]
     ) -> None:
-        """Record under which manifest an image is known, if it has none, and the blobs it needs."""
+        """Record under which manifest an image is known, and the blobs it needs.
+
+        An image that has a manifest already keeps that one: it has the blobs for it.
+        """
         with self._database.transaction() as cursor:
             cursor.execute(
                 "UPDATE images SET manifest = ?, media_type = ? WHERE id = ? AND manifest IS NULL",
                 (manifest, media_type, image_id),
             )
-            self._add_blobs(image_id, blobs)
+            if cursor.rowcount:
+                self._add_blobs(image_id, blobs)
 
     def _add_blobs(self, image_id: Digest, blobs: Iterable[Digest]) -> None:
         with self._database.transaction() as cursor:

@@ -32,12 +32,16 @@ class LayerRow(Value):
 
 
 class LayerBlob(Value):
-    """A form of a layer's tar: the blob `digest` holds it, compressed as `media_type` says."""
+    """A form of a layer's tar: the blob `digest` holds it, compressed as `media_type` says.
+
+    `needed` says that the tar cannot be made from the tree, so that the blob must stay.
+    """
 
     diff_id: Digest
     digest: Digest
     media_type: str
     size: int
+    needed: bool = False
 
 
 class LayerRecords:
@@ -99,20 +103,30 @@ class LayerRecords:
             cursor.execute("DELETE FROM layer_blobs WHERE diff NOT IN (SELECT diff FROM layers)")
 
     def add_blob(self, blob: LayerBlob) -> None:
-        """Remember a form of a layer's tar."""
+        """Remember a form of a layer's tar; one that is needed stays so."""
         with self._database.transaction() as cursor:
             cursor.execute(
-                "INSERT OR IGNORE INTO layer_blobs VALUES (?,?,?,?)",
-                (blob.diff_id, blob.digest, blob.media_type, blob.size),
+                "INSERT INTO layer_blobs VALUES (?,?,?,?,?) ON CONFLICT (diff, digest)"
+                " DO UPDATE SET needed = max(needed, excluded.needed)",
+                (blob.diff_id, blob.digest, blob.media_type, blob.size, blob.needed),
             )
 
     def blobs(self, diff_id: Digest) -> list[LayerBlob]:
         """Return the known forms of a layer's tar."""
         rows = self._database.rows(
-            "SELECT diff, digest, media_type, size FROM layer_blobs WHERE diff = ? ORDER BY size",
+            "SELECT diff, digest, media_type, size, needed FROM layer_blobs WHERE diff = ?"
+            " ORDER BY size",
             (diff_id,),
         )
-        return [LayerBlob(Digest(row[0]), Digest(row[1]), row[2], row[3]) for row in rows]
+        return [
+            LayerBlob(Digest(diff), Digest(digest), media_type, size, bool(needed))
+            for diff, digest, media_type, size, needed in rows
+        ]
+
+    def needed_blobs(self) -> frozenset[str]:
+        """Return the blobs without which the tar of a layer is lost."""
+        rows = self._database.rows("SELECT digest FROM layer_blobs WHERE needed")
+        return frozenset(digest for (digest,) in rows)
 
 
 def _layer(row: Row) -> LayerRow:

@@ -25,12 +25,14 @@ _FIRST = (
         created_ns INTEGER NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX layers_parent ON layers (parent)",
-    # A layer's tar in the form in which someone sent or asked for it.
+    # A layer's tar in the form in which someone sent or asked for it. `needed`: the tar cannot be
+    # made from the tree, so this blob stays as long as the layer.
     """CREATE TABLE layer_blobs (
         diff TEXT NOT NULL,
         digest TEXT NOT NULL,
         media_type TEXT NOT NULL,
         size INTEGER NOT NULL,
+        needed INTEGER NOT NULL,
         PRIMARY KEY (diff, digest)
     ) WITHOUT ROWID""",
     """CREATE TABLE images (

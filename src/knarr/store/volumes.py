@@ -84,6 +84,13 @@ class VolumeRecords:
                 [(name, container_id) for name in names],
             )
 
+    def unuse(self, container_id: str, name: str) -> None:
+        """Forget that a container uses a volume."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "DELETE FROM volume_users WHERE container = ? AND volume = ?", (container_id, name)
+            )
+
     def users(self, name: str) -> list[str]:
         """Return the IDs of the containers that use a volume."""
         rows = self._database.rows(

@@ -1,0 +1,103 @@
+"""Collecting garbage: what no image, container, cached build or running operation needs.
+
+The gate is held while records and names go (see `knarr.store.journal`); trees that have lost their
+name are deleted afterwards, which may take its time. A crash in between leaves files without a
+record: `collect_all` finds them, and recovery calls it.
+"""
+
+from __future__ import annotations
+
+from knarr.errors import Corrupt
+from knarr.oci.digest import Digest
+from knarr.store.builds import BuildRecords
+from knarr.store.containers import ContainerRecords
+from knarr.store.garbage import leases, unneeded_blobs, unneeded_layers
+from knarr.store.images import ImageRecords
+from knarr.store.layers import LayerRecords
+from knarr.util.trace import trace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.engine.engine import Engine
+
+
+def collect(engine: Engine, *, blobs: Iterable[Digest] = ()) -> list[Digest]:
+    """Remove unneeded layers, and those of `blobs` that are unneeded; return the chain IDs."""
+    with engine.journal.gate():
+        leased = leases(engine.journal.living())
+        layers, freed = _forget_layers(engine, leased)
+        trace("collect:forgotten")
+        used = ImageRecords(engine.database).used_blobs()
+        used |= LayerRecords(engine.database).needed_blobs()
+        for digest in unneeded_blobs((*blobs, *freed), used, leased):
+            engine.blobs.delete(digest)
+        _remove_trees(engine, layers)
+        if layers:
+            _remove_recipes(engine, leased)
+    return layers
+
+
+def _forget_layers(
+    engine: Engine, leased: frozenset[str] | None
+) -> tuple[list[Digest], list[Digest]]:
+    """Remove the records of unneeded layers; return their chain IDs, and blobs they needed."""
+    database = engine.database
+    records = LayerRecords(database)
+    with database.transaction():
+        needed = records.needed_blobs()
+        used = (
+            ImageRecords(database).used_chains()
+            | ContainerRecords(database).used_chains()
+            | BuildRecords(database).used_chains()
+        )
+        layers = unneeded_layers(records.all(), used, leased)
+        records.remove(layers)
+        freed = [Digest(digest) for digest in needed - records.needed_blobs()]
+    return layers, freed
+
+
+def _remove_recipes(engine: Engine, leased: frozenset[str] | None) -> None:
+    used = {str(row.diff_id) for row in LayerRecords(engine.database).all()}
+    for diff_id in unneeded_blobs(engine.recipes.all(), used, leased):
+        engine.recipes.delete(diff_id)
+
+
+def _remove_trees(engine: Engine, layers: Iterable[Digest]) -> None:
+    for chain_id in layers:
+        engine.layers.remove(chain_id)
+
+
+def collect_all(engine: Engine) -> list[str]:
+    """Remove everything unneeded, also what a crash left without a record; say what it was."""
+    found = []
+    swept = engine.blobs.sweep() + len(engine.layers.sweep())
+    if swept:
+        found.append(f"removed {swept} unfinished layers and blobs")
+    collect(engine, blobs=engine.blobs.list())
+    with engine.journal.gate():
+        leased = leases(engine.journal.living())
+        orphans = _orphans(engine, leased)
+        _remove_trees(engine, orphans)
+        _remove_recipes(engine, leased)
+    engine.images.publish()
+    if orphans:
+        found.append(f"removed {len(orphans)} layers that nothing refers to")
+    return found
+
+
+def _orphans(engine: Engine, leased: frozenset[str] | None) -> list[Digest]:
+    """Return the trees that have no record and that no operation is about to record."""
+    if leased is None:
+        return []
+    known = {row.chain_id for row in LayerRecords(engine.database).all()}
+    found = []
+    for name in engine.layers.list():
+        try:
+            chain_id = Digest(f"sha256:{name}")
+        except Corrupt:
+            continue  # not a tree of ours
+        if chain_id not in known and chain_id not in leased:
+            found.append(chain_id)
+    return found

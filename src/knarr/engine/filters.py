@@ -1,0 +1,102 @@
+"""What `--filter name=value` means, as far as it is the same for all lists.
+
+Docker: the conditions of one name are alternatives, except labels, which all have to be there
+"""
+
+from __future__ import annotations
+
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+_TRUE = ("1", "t", "true")
+_FALSE = ("0", "f", "false")
+
+
+def parse_filters(texts: Iterable[str], known: Collection[str]) -> dict[str, list[str]]:
+    """Return the values of each filter in `texts`, in the order given.
+
+    Raises: InvalidArgument
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip().lower()
+        if not equals:
+            message = f"bad format of filter (expected name=value): {text}"
+            raise InvalidArgument(message)
+        if name not in known:
+            message = f"invalid filter '{name}'"
+            raise InvalidArgument(message, hint=f"There are: {', '.join(sorted(known))}.")
+        found.setdefault(name, []).append(value.strip())
+    return found
+
+
+def boolean(name: str, values: Iterable[str]) -> bool:
+    """Return the truth value of a filter; given more than once, it must be the same each time.
+
+    Raises: InvalidArgument
+    """
+    meant = set()
+    for value in values:
+        if value.lower() not in _TRUE + _FALSE:
+            message = f"invalid filter '{name}={value}'"
+            raise InvalidArgument(message, hint=f"It is {name}=true or {name}=false.")
+        meant.add(value.lower() in _TRUE)
+    if len(meant) != 1:
+        message = f"invalid filter '{name}': it cannot be true and false"
+        raise InvalidArgument(message)
+    return meant.pop()
+
+
+def matches_labels(wanted: Iterable[str], labels: Mapping[str, str]) -> bool:
+    """Tell whether all of `wanted`, each `key` or `key=value`, are among `labels`."""
+    for text in wanted:
+        key, equals, value = text.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    return True
+
+
+def path_match(pattern: str, text: str) -> bool:
+    """Tell whether `text` is matched by a pattern of Go's path.Match: `*` stops at a slash.
+
+    Raises: InvalidArgument
+    """
+    import re  # noqa: PLC0415 - only for who gives a pattern
+
+    try:
+        return re.fullmatch(_translate(pattern), text, re.DOTALL) is not None
+    except (re.error, IndexError) as error:
+        message = f"invalid pattern: {pattern!r}"
+        raise InvalidArgument(
+            message, hint="A bracket is not closed, or nothing follows a \\."
+        ) from error
+
+
+def _translate(pattern: str) -> str:
+    import re  # noqa: PLC0415 - only for who gives a pattern
+
+    found, position = "", 0
+    while position < len(pattern):
+        character = pattern[position]
+        position += 1
+        if character == "*":
+            found += "[^/]*"
+        elif character == "?":
+            found += "[^/]"
+        elif character == "\\":
+            found += re.escape(pattern[position])
+            position += 1
+        elif character == "[":
+            end = pattern.index("]", position + 1) if "]" in pattern[position + 1 :] else -1
+            if end < 0:
+                raise IndexError
+            inside = pattern[position:end].replace("[", r"\[").replace("&&", r"&\&")
+            found += f"[{inside}]"
+            position = end + 1
+        else:
+            found += re.escape(character)
+    return found

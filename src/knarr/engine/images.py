@@ -1,0 +1,256 @@
+"""Images: found by name, ID or digest, tagged, listed, removed.
+
+What moves images in and out (`load`, `save`, `import`) is in modules of its own, loaded when
+asked for. What removing frees is decided in `knarr.store.garbage` and carried out by `collect`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from knarr.errors import InvalidArgument, NotFound
+from knarr.oci.reference import Reference, looks_like_id, parse_reference
+from knarr.store.images import ImageRecords, ImageRow
+from knarr.store.layers import LayerRecords
+from knarr.store.tags import TagRecords, write_index
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from knarr.engine.engine import Engine
+    from knarr.engine.imagefilters import ImageFilters
+    from knarr.engine.imageremoval import Removed
+    from knarr.engine.places.storetarget import Arrival
+    from knarr.oci.config import ImageConfig
+    from knarr.oci.digest import Digest
+    from knarr.util.compression import Reader, Writer
+
+    Arrivals = list[Arrival]
+    RemovedThings = list[Removed]
+
+
+class Image(Value):
+    """An image with the references that name it: with a tag, and by the digest of its manifest."""
+
+    row: ImageRow
+    tags: tuple[Reference, ...] = ()
+    digests: tuple[Reference, ...] = ()
+
+    @property
+    def dangling(self) -> bool:
+        """Tell whether nothing names the image."""
+        return not self.tags and not self.digests
+
+
+class HistoryLine(Value):
+    """An instruction of an image's making, as `history` shows it; an ID is known for few."""
+
+    id: Digest | None
+    created: str
+    created_by: str
+    size: int
+    comment: str
+    tags: tuple[Reference, ...] = ()
+
+
+class Images:
+    """The images of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.records = ImageRecords(engine.database)
+        self.tags = TagRecords(engine.database)
+        self.layers = LayerRecords(engine.database)
+
+    def find(self, text: str) -> ImageRow | None:
+        """Return the image that `text` means, or None.
+
+        Docker: a name comes before the start of an ID; a name without a tag means `latest`
+
+        Raises: InvalidArgument
+        """
+        if looks_like_id(text):
+            return self._by_id(text)
+        if text.startswith("sha256:") and (row := self._by_id(text)):
+            return row
+        row = self._by_reference(parse_reference(text).with_default_tag())
+        return row or self._by_id(text)
+
+    def get(self, text: str) -> ImageRow:
+        """Return the image that `text` means.
+
+        Raises: InvalidArgument, NotFound
+        """
+        row = self.find(text)
+        if row is None:
+            if not looks_like_id(text):
+                text = parse_reference(text).with_default_tag().familiar()
+            raise _missing(text)
+        return row
+
+    def _by_id(self, text: str) -> ImageRow | None:
+        found = self.records.matching(text)
+        if len(found) > 1:
+            message = f"multiple IDs found with provided prefix: {text}"
+            raise InvalidArgument(message, hint="Give more digits.")
+        return found[0] if found else None
+
+    def _by_reference(self, reference: Reference) -> ImageRow | None:
+        if reference.digest is not None:
+            # A tag beside a digest says nothing: the digest names the image.
+            reference = reference.replace(tag=None)
+        tag = self.tags.find(reference)
+        return self.records.find(tag.image) if tag else None
+
+    def image(self, row: ImageRow) -> Image:
+        """Return the image of `row` with all references to it."""
+        return _image(row, [tag.reference for tag in self.tags.of(row.id)])
+
+    def list(self, filters: ImageFilters | None = None, *, every: bool = False) -> list[Image]:
+        """Return the images that pass `filters`, the youngest first.
+
+        Untagged images from which others were made are left out unless `every`.
+        """
+        references: dict[str, list[Reference]] = {}
+        for tag in self.tags.all():
+            references.setdefault(tag.image, []).append(tag.reference)
+        rows = self.records.all()
+        parents = {row.parent for row in rows}
+        images = [_image(row, references.get(row.id, [])) for row in rows]
+        if not every:
+            images = [i for i in images if not i.dangling or i.row.id not in parents]
+        return filters.apply(images, self) if filters else images
+
+    def config(self, image_id: Digest) -> ImageConfig:
+        """Return an image's config.
+
+        Raises: NotFound, Corrupt
+        """
+        from knarr.oci.config import decode_config  # noqa: PLC0415 - lists do without
+
+        try:
+            return decode_config(self._engine.blobs.read(image_id))
+        except NotFound as error:
+            if self.records.find(image_id) is None:
+                raise _missing(image_id) from error
+            raise
+
+    def stack(self, image_id: Digest) -> tuple[Digest, ...]:
+        """Return the chain IDs of an image's layers, bottom first."""
+        return self.records.stack(image_id)
+
+    def tag(self, source: str, target: str) -> Reference:
+        """Let `target` name the image that `source` means.
+
+        Raises: InvalidArgument, NotFound
+        """
+        reference = parse_tag(target)
+        row = self.get(source)
+        self.set_tag(reference, row.id)
+        return reference
+
+    def set_tag(self, reference: Reference, image_id: Digest) -> Digest | None:
+        """Let `reference` name an image; return the one it named before, if another.
+
+        Raises: Conflict
+        """
+        before = self.tags.set(reference, image_id, time.time_ns())
+        self.publish()
+        return before
+
+    def publish(self) -> None:
+        """Let the layout on disk say what the database says; after every change of images."""
+        write_index(self._engine.database, self._engine.blobs)
+
+    def remove(self, text: str, *, force: bool = False, prune: bool = True) -> RemovedThings:
+        """Untag what `text` names, and delete the image if nothing else holds it.
+
+        With `prune` untagged parents that nothing else needs go too.
+
+        Raises: InvalidArgument, NotFound, Conflict
+        """
+        from knarr.engine.imageremoval import remove  # noqa: PLC0415 - as the module says
+
+        return remove(self._engine, text, force=force, prune=prune)
+
+    def history(self, text: str) -> tuple[HistoryLine, ...]:
+        """Return how an image came to be, the last instruction first.
+
+        Raises: InvalidArgument, NotFound, Corrupt
+        """
+        row = self.get(text)
+        sizes = [self.layers.get(chain).size for chain in self.stack(row.id)]
+        lines = []
+        for entry in self.config(row.id).history:
+            size = sizes.pop(0) if sizes and not entry.empty_layer else 0
+            lines.append(HistoryLine(None, entry.created, entry.created_by, size, entry.comment))
+        # Layers of which the history says nothing are there all the same.
+        lines += [HistoryLine(None, "", "", size, "") for size in sizes]
+        lines.reverse()
+        current: ImageRow | None = row
+        for position, line in enumerate(lines):
+            if current is None:
+                break
+            tags = self.image(current).tags
+            lines[position] = line.replace(id=current.id, tags=tags)
+            current = self.records.find(current.parent) if current.parent else None
+        return tuple(lines)
+
+    def inspect(self, text: str) -> dict[str, Any]:
+        """Return everything about an image, in the form that Docker gives it.
+
+        Raises: InvalidArgument, NotFound, Corrupt
+        """
+        from knarr.engine.imagedocuments import document  # noqa: PLC0415 - as the module says
+
+        return document(self._engine, self.image(self.get(text)))
+
+    def load(self, stream: Reader) -> Arrivals:
+        """Take in every image of an archive: all of them, or none.
+
+        Raises: InvalidArgument, Corrupt
+        """
+        from knarr.engine.loading import load  # noqa: PLC0415 - as the module says
+
+        return load(self._engine, stream)
+
+    def save(self, names: Iterable[str], out: Writer, *, form: str = "docker-archive") -> None:
+        """Write images into an archive; `form` is `docker-archive` or `oci-archive`.
+
+        Raises: InvalidArgument, NotFound, Corrupt
+        """
+        from knarr.engine.saving import save  # noqa: PLC0415 - as the module says
+
+        save(self._engine, names, out, form=form)
+
+
+def _image(row: ImageRow, references: list[Reference]) -> Image:
+    return Image(
+        row,
+        tuple([r for r in references if r.digest is None]),
+        tuple([r for r in references if r.digest is not None]),
+    )
+
+
+def _missing(text: str) -> NotFound:
+    message = f"no such image: {text}"
+    return NotFound(message)
+
+
+def parse_tag(text: str) -> Reference:
+    """Return the reference under which an image can be had from now on.
+
+    Raises: InvalidArgument
+    """
+    try:
+        reference = parse_reference(text)
+    except InvalidArgument as error:
+        message = f'Error parsing reference: "{text}" is not a valid repository/tag: {error}'
+        raise InvalidArgument(message, hint=error.hint) from error
+    if reference.digest is not None:
+        message = "refusing to create a tag with a digest reference"
+        raise InvalidArgument(message, hint="Leave out what follows the @.")
+    return reference.with_default_tag()

@@ -1,0 +1,73 @@
+"""Loading archives of images, whatever wrote them: OCI layouts and those of `docker save`.
+
+What an archive holds is taken in whole or not at all; the names of files in it, the digests of all
+blobs and the layers' contents are checked before anything is recorded.
+"""
+
+from __future__ import annotations
+
+from knarr.engine.collect import collect, collect_all
+from knarr.engine.places.archive import Archive, open_archive
+from knarr.engine.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
+from knarr.engine.places.layout import LayoutSource
+from knarr.engine.places.storetarget import StoreTarget
+from knarr.engine.transfer import copy
+from knarr.errors import InvalidArgument
+from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.engine import Engine
+    from knarr.engine.places.storetarget import Arrival
+    from knarr.oci.descriptor import Platform
+    from knarr.util.compression import Reader
+
+
+def load(engine: Engine, stream: Reader, *, platform: Platform | None = None) -> list[Arrival]:
+    """Take in every image of the archive in `stream`: all of them, or none.
+
+    Raises: InvalidArgument, Corrupt, Unsupported
+    """
+    with open_archive(stream, engine.blobs.incoming_dir) as archive:
+        source = _source(archive)
+        images = source.images()
+        try:
+            with engine.journal.begin(
+                "load", ", ".join(n for _, names in images for n in names)
+            ) as operation:
+                target = StoreTarget(engine, operation)
+                for name, references in images:
+                    _take(source, target, name, references, platform)
+                arrivals = target.commit()
+        except BaseException:
+            collect_all(engine)
+            raise
+    collect(engine, blobs=target.written)
+    return arrivals
+
+
+def _take(
+    source: LayoutSource | DockerArchiveSource,
+    target: StoreTarget,
+    name: str,
+    references: list[str],
+    platform: Platform | None,
+) -> None:
+    first, *others = references or [""]
+    manifest = copy(source, target, name, as_name=first, platform=platform)
+    for other in others:
+        target.tag(other, manifest.descriptor)
+
+
+def _source(archive: Archive) -> LayoutSource | DockerArchiveSource:
+    if LAYOUT_FILE in archive and INDEX_FILE in archive:
+        return LayoutSource(archive)
+    if MANIFEST_FILE in archive:
+        return DockerArchiveSource(archive)
+    if "repositories" in archive:
+        message = "the archive was made by Docker before 1.10, whose images are not understood"
+        raise InvalidArgument(message, hint="Load and save it with a current Docker.")
+    message = f"the archive has neither {MANIFEST_FILE} nor {INDEX_FILE}: it is no image"
+    raise InvalidArgument(
+        message, hint="An archive of a root file system is taken by the command import."
+    )

@@ -1,0 +1,72 @@
+"""Saving images into an archive."""
+
+from __future__ import annotations
+
+from knarr.engine.places.archivetarget import ArchiveTarget
+from knarr.engine.places.storesource import StoreSource
+from knarr.engine.transfer import copy
+from knarr.errors import InvalidArgument
+from knarr.oci.reference import looks_like_id, parse_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.engine.engine import Engine
+    from knarr.oci.digest import Digest
+    from knarr.util.compression import Writer
+
+FORMS = ("docker-archive", "oci-archive")
+
+
+def save(engine: Engine, names: Iterable[str], out: Writer, *, form: str) -> None:
+    """Write images into an archive.
+
+    Raises: InvalidArgument, NotFound, Corrupt
+    """
+    if form not in FORMS:
+        message = f"invalid format {form!r}"
+        raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
+    chosen = _chosen(engine, names)
+    source = StoreSource(engine)
+    needs = [digest for image_id in chosen for digest in source.needs(image_id)]
+    with engine.journal.begin("save", ", ".join(chosen), needs=needs):
+        target = ArchiveTarget(out, docker=form == "docker-archive")
+        for image_id, references in chosen.items():
+            first, *others = references or [""]
+            manifest = copy(source, target, image_id, as_name=first)
+            for other in others:
+                target.tag(other, manifest.descriptor)
+        target.close()
+
+
+def _chosen(engine: Engine, names: Iterable[str]) -> dict[Digest, list[str]]:
+    """Return the images that `names` mean, with the references to save.
+
+    Docker: an ID saves no name, a reference that one, a repository without a tag all its tags
+    """
+    found: dict[Digest, list[str]] = {}
+    for name in names:
+        for image_id, reference in _meant(engine, name):
+            references = found.setdefault(image_id, [])
+            if reference and reference not in references:
+                references.append(reference)
+    return found
+
+
+def _meant(engine: Engine, name: str) -> list[tuple[Digest, str]]:
+    if not looks_like_id(name) and not name.startswith("sha256:"):
+        reference = parse_reference(name)
+        if reference.tag is None and reference.digest is None:
+            tags = [
+                (tag.image, str(tag.reference))
+                for tag in engine.images.tags.all()
+                if tag.reference.name == reference.name and tag.reference.tag
+            ]
+            if tags:
+                return tags
+        elif reference.tag is not None and reference.digest is None:
+            tag = engine.images.tags.find(reference)
+            if tag is not None:
+                return [(tag.image, str(reference))]
+    return [(engine.images.get(name).id, "")]

@@ -1,0 +1,72 @@
+"""Recipes: how a layer's tar is made again from its tree (see `knarr.snapshot.recipe`).
+
+    <images>/recipes/<hex of the diff ID>
+
+Who unpacks a layer whose tar is not kept as a blob puts its recipe here first; it goes with the
+last layer of that diff ID.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Corrupt, NotFound
+from knarr.oci.digest import Digest
+from knarr.util.files import write_atomically
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+
+class Recipes:
+    """The recipes below `images_dir`."""
+
+    def __init__(self, images_dir: str) -> None:
+        """Remember where; make nothing yet."""
+        self._directory = f"{images_dir}/recipes"
+
+    def path(self, diff_id: Digest) -> str:
+        """Return where the recipe lies, or would."""
+        return f"{self._directory}/{diff_id.hex}"
+
+    def has(self, diff_id: Digest) -> bool:
+        """Tell whether there is a recipe."""
+        return os.path.exists(self.path(diff_id))
+
+    def put(self, diff_id: Digest, recipe: bytes) -> None:
+        """Keep a recipe, in the place of another."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        write_atomically(self.path(diff_id), recipe)
+
+    def open(self, diff_id: Digest) -> BinaryIO:
+        """Return a recipe, opened for reading.
+
+        Raises: NotFound
+        """
+        try:
+            return open(self.path(diff_id), "rb", buffering=0)
+        except FileNotFoundError as error:
+            message = f"no recipe for layer {diff_id}"
+            raise NotFound(message) from error
+
+    def delete(self, diff_id: Digest) -> None:
+        """Delete a recipe, if there is one."""
+        try:
+            os.unlink(self.path(diff_id))
+        except FileNotFoundError:
+            pass
+
+    def all(self) -> list[Digest]:
+        """Return the diff IDs for which there is a recipe."""
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return []
+        found = []
+        for name in names:
+            try:
+                found.append(Digest(f"sha256:{name}"))
+            except Corrupt:
+                continue  # being written, or left by a writer that was killed
+        return found
