@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 RECEIVE_SIZE = 256 << 10
 DESCRIPTORS_PER_MESSAGE = 250  # the kernel's SCM_MAX_FD is 253
 FIRST_DESCRIPTOR = 3
+SIGKILL = 9
 _MAIN = f"{os.path.dirname(__file__)}/__main__.py"
 
 
@@ -85,12 +86,20 @@ class Starting:
     def __init__(self, connection: _socket.socket, pid: int) -> None:
         self._client = Client(connection)
         self._intermediate = pid
+        self._ordered: Order | None = None
+        self._started = False
 
     def send_order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
         """Say what to run. The supervisor keeps copies of `descriptors` while it lives."""
-        connection = self._client.connection
+        self._ordered = order
         data = order.encode()
-        data = frames.header(CONTROL, len(data)) + data
+        try:
+            self._send_bytes(frames.header(CONTROL, len(data)) + data, descriptors)
+        except ConnectionError:  # it was killed: who waits for its answer will be told
+            pass
+
+    def _send_bytes(self, data: bytes, descriptors: Sequence[int]) -> None:
+        connection = self._client.connection
         for first in range(0, len(descriptors), DESCRIPTORS_PER_MESSAGE):
             batch = descriptors[first : first + DESCRIPTORS_PER_MESSAGE]
             rights = b"".join(number.to_bytes(4, sys.byteorder) for number in batch)
@@ -108,7 +117,10 @@ class Starting:
 
     def start(self) -> None:
         """Let the container's process become the program."""
-        self._client.send({"do": "start"})
+        try:
+            self._client.send({"do": "start"})
+        except ConnectionError:  # as above
+            pass
 
     def wait_started(self) -> None:
         """Wait until the program runs.
@@ -116,18 +128,24 @@ class Starting:
         Raises: CommandFailed (126 or 127: it cannot be executed), other KnarrErrors
         """
         self._expect("started")
+        self._started = True
 
     def client(self) -> Client:
         """Return the connection as that of a client, attached as the order said."""
         return self._client
 
     def abort(self) -> None:
-        """Give up, and return when the supervisor took back what it did. Harmless after the end."""
-        try:
-            self._client.connection.shutdown(_socket.SHUT_WR)
-        except OSError:  # it has ended, or this was called before
-            pass
-        else:
+        """Give up, and return when the supervisor took back what it did.
+
+        After `wait_started` this only closes the connection; harmless more than once.
+        """
+        if self._intermediate and not self._ordered:
+            os.kill(self._intermediate, SIGKILL)  # ours until it is waited for
+        elif self._client.fileno() >= 0 and not self._started:
+            try:
+                self._client.connection.shutdown(_socket.SHUT_WR)
+            except OSError:  # it has ended
+                pass
             self._client.drain()
         self._client.close()
         self._reap()
@@ -137,12 +155,17 @@ class Starting:
         message = self._client.next_event(event, "failed")
         if message is None:
             self._client.close()
-            text = f"the supervisor ended before the container was {event}"
-            raise errors.Failed(text, hint="Its last words are in supervisor.log, if it had any.")
+            raise self._died(event)
         if message["event"] == "failed":
             self._client.drain()
             raise to_error(message)
         return message
+
+    def _died(self, event: str) -> errors.KnarrError:
+        assert self._ordered is not None
+        words = f"{self._ordered.bundle_dir}/supervisor.log"
+        hint = f"Its last words are in {words}." if os.path.exists(words) else ""
+        return errors.Failed(f"the supervisor ended before the container was {event}", hint=hint)
 
     def _reap(self) -> None:
         """Wait for the process that was started: it forked the supervisor and ended at once."""
@@ -176,6 +199,11 @@ class Client:
         self.close()
 
     # what passes
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether `read` has something that arrived during a `request`."""
+        return bool(self._waiting)
 
     def read(self) -> list[tuple[int, Any]] | None:
         """Receive once; return (stream, bytes) and (CONTROL, object) pairs, None at the end."""
