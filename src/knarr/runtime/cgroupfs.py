@@ -6,7 +6,7 @@ the reference runtimes show it. In a cgroup namespace of its own the container s
 as roots; without one its directories of the host are bound.
 
 A process becomes the root of its cgroup namespace where it is when it makes it, and so must have
-been moved before: `Room.wait_until_placed`.
+been moved before: `Room.enter_cgroups`.
 
 Spec: runtime-spec config-linux.md, "Default Filesystems"
 """
@@ -44,8 +44,8 @@ class CgroupNamespace(Step):
         return "making the cgroup namespace"
 
     def run(self, room: Room) -> None:
-        """Make it, when the parent has moved this process into its cgroups."""
-        room.wait_until_placed()
+        """Make it, when this process is in its cgroups."""
+        room.enter_cgroups()
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)
 
 
@@ -65,7 +65,7 @@ class UnifiedView(MountStep):
 
     def run(self, room: Room) -> None:
         """Mount it, or bind where a user namespace may not mount."""
-        room.wait_until_placed()
+        room.enter_cgroups()
         target_fd = self.place(room, directory=True)
         try:
             mount_fd = make_file_system("cgroup2", "cgroup", [], self.options.set)
@@ -106,7 +106,7 @@ class SeparateViews(MountStep):
 
     def run(self, room: Room) -> None:
         """Build the tmpfs while it hangs nowhere, then put it in its place and fill it."""
-        room.wait_until_placed()
+        room.enter_cgroups()
         attributes = self.options.set & ~mount.MOUNT_ATTR_RDONLY
         mount_fd = make_file_system("tmpfs", "tmpfs", [("mode", "755")], attributes)
         target_fd = self.place(room, directory=True)

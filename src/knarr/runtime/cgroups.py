@@ -2,8 +2,7 @@
 
     located      from the spec's cgroupsPath and what is mounted (`locate`), or from a state file
     created      directories made, controllers enabled on the way down (v2), cpusets filled (v1)
-    joined       v1: the process's ID is written into every hierarchy; v2: it was born inside
-                 (CLONE_INTO_CGROUP), or is moved in the same way
+    joined       v2: the process is born inside (CLONE_INTO_CGROUP); v1: it enters by itself
     limited      `resources.plan_resources`, written before anything runs inside
     deleted      from the leaves up, with those that were made inside; a cgroup stays busy for a
                  moment after its last process has ended, so that removing is tried again
@@ -247,18 +246,17 @@ def restrict_devices(group: Cgroup, rules: list[Rule]) -> None:
         os.close(descriptor)
 
 
-def join(group: Cgroup, pid: int, *, born_inside: bool = False) -> None:
-    """Move the process `pid` into the cgroups, but for v2's if it was born there.
+def enter(group: Cgroup) -> None:
+    """Move the calling process, which has one thread, into the v1 cgroups.
 
-    Raises: Failed
+    By the file `tasks` and the number 0, which means the caller. Any other way the kernel stops
+    all forks and exits on the machine meanwhile, for which it waits until every processor has
+    passed a quiet state: 7 ms when nobody else has just done the same, against 0.3 ms for nine
+    hierarchies.
     """
     for place in group.places:
-        if place.version == 2 and born_inside:
-            continue
-        try:
-            write(f"{place.directory}/cgroup.procs", str(pid))
-        except OSError as error:
-            raise failed(f"joining the cgroup {place.directory}", error) from error
+        if place.version == 1:
+            write(f"{place.directory}/tasks", "0")
 
 
 def members(directory: str) -> list[int]:

@@ -5,7 +5,7 @@ named here; the first string says of what kind. Every talk goes
 
     init                          parent
       (waits)            <- MAPPED      the user namespace has its mappings; only with new ones
-                         <- PLACED      the cgroups are joined
+                         <- PLACED      the cgroups are there to be entered
       MOUNTED            ->             nothing is pivoted yet
                          <- GO          the hooks of the host's side have run
       TERMINAL + fd      ->             the master of the container's terminal

@@ -203,7 +203,7 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
         try:
             if request.state_dir:
                 gate = FifoGate(channel, request.state_dir)
-            become(plan, person, gate, doing)
+            become(plan, person, gate, group, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
 
@@ -231,7 +231,6 @@ def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
     cgroups.make((place for place in group.places if place.version == 1), needed, made)
     cgroups.apply(group, plan.writes)
     cgroups.restrict_devices(group, plan.device_rules)
-    cgroups.join(group, child.pid, born_inside=True)
     child.channel.send(talk.PLACED)
 
 

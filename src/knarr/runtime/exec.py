@@ -142,27 +142,19 @@ def execute(
 
 
 def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
-    """Make the process in the container's cgroups, and tell it so."""
+    """Make the process in the container's v2 cgroup, if it has one."""
 
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
         gate = Gate(channel)
         try:
-            _become(target, person, gate, doing)
+            _become(target, group, person, gate, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
 
     inside = target.flags & namespaces.CLONE_NEWPID
     with birth.Cradle(pidfd=target.pidfd if inside else -1):
-        newborn = _bear(target, group, child)
-    try:
-        cgroups.join(group, newborn.pid, born_inside=True)
-        newborn.channel.send(talk.PLACED)
-    except BaseException:
-        _kill(newborn.pidfd)
-        newborn.channel.close()
-        raise
-    return newborn
+        return _bear(target, group, child)
 
 
 def _bear(target: Target, group: Cgroup, child: birth.Child) -> Newborn:
@@ -187,11 +179,14 @@ def _bear_in(directory: str, child: birth.Child) -> Newborn:
         os.close(cgroup_fd)
 
 
-def _become(target: Target, person: Person, gate: Gate, doing: list[str]) -> NoReturn:
+def _become(
+    target: Target, group: Cgroup, person: Person, gate: Gate, doing: list[str]
+) -> NoReturn:
     """Be the new process: enter the container and run the program."""
     forget_the_host()
     room = Room(gate.channel, "/")
-    room.wait_until_placed()
+    doing[0] = "joining the cgroups of the container"
+    cgroups.enter(group)
     doing[0] = "joining the namespaces of the container"
     _enter(target)
     if person.program.terminal:

@@ -1,7 +1,7 @@
 """Hooks: programs that a spec wants run at moments of a container's life.
 
     prestart, createRuntime   by the parent, when namespaces and mounts are there, before the pivot
-    createContainer           by init, in the container's namespaces, when host files are still there
+    createContainer           by init, in its namespaces, where host files are still to be seen
     startContainer            by init, just before the program
     poststart                 by the parent, when the program runs
     poststop                  by who deletes the container

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.gate import Gate
     from knarr.runtime.hooks import Hook
     from knarr.runtime.identity import Identity
@@ -81,18 +82,19 @@ class Person:
             hook.run(self.state)
 
 
-def become(plan: Plan, person: Person, gate: Gate, doing: list[str]) -> NoReturn:
+def become(plan: Plan, person: Person, gate: Gate, group: Cgroup, doing: list[str]) -> NoReturn:
     """Be the container's init: carry out the plan and run the program.
 
     `doing` is kept up to date with what is being done, for the error if there is one.
     """
     forget_the_host()
-    room = Room(gate.channel, plan.root_path)
+    room = Room(gate.channel, plan.root_path, group)
     if person.state:
         person.state["pid"] = room.own_pid()
     _enter_namespaces(plan, room, doing)
     _run_steps(plan.mounting, room, doing)
-    room.wait_until_placed()
+    doing[0] = "joining the cgroups"
+    room.enter_cgroups()
     gate.channel.send(talk.MOUNTED)
     gate.channel.wait_for(talk.GO)
     person.run_hooks("createContainer", doing)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 
 from knarr.linux import mount, process
+from knarr.runtime import cgroups
 from knarr.runtime.channel import PLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel
 
 
@@ -66,20 +68,21 @@ class Room:
     """The descriptors and facts that steps share. Lives only in init."""
 
     __slots__ = (
+        "_group",
         "channel",
         "devpts_fd",
         "empty",
         "null",
-        "placed",
         "proc_fd",
         "root_fd",
         "root_path",
         "terminal_fd",
     )
 
-    def __init__(self, channel: Channel, root_path: str) -> None:
+    def __init__(self, channel: Channel, root_path: str, group: Cgroup | None = None) -> None:
         """Open what is needed of the host while its files can still be reached by name."""
         self.channel = channel
+        self._group = group
         self.root_path = root_path
         self.root_fd = -1
         self.proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -87,7 +90,6 @@ class Room:
         self.empty = Cover(-1)
         self.devpts_fd = -1
         self.terminal_fd = -1
-        self.placed = False
 
     def path_of(self, descriptor: int) -> str:
         """Return the path of an open file as the kernel shows it to this process."""
@@ -97,11 +99,12 @@ class Room:
         """Return the ID of this process as the parent knows it."""
         return int(os.readlink("self", dir_fd=self.proc_fd))
 
-    def wait_until_placed(self) -> None:
-        """Wait, once, until the parent has moved this process into its cgroups."""
-        if not self.placed:
+    def enter_cgroups(self) -> None:
+        """Be in the container's cgroups, which the parent makes meanwhile, from here on."""
+        if self._group is not None:
             self.channel.wait_for(PLACED)
-            self.placed = True
+            cgroups.enter(self._group)
+            self._group = None
 
     @staticmethod
     def close_all(first: int, keep: Iterable[int]) -> None:
