@@ -234,6 +234,24 @@ def apply(group: Cgroup, writes: Iterable[Write]) -> None:
             raise failed(f'setting {wanted.file} to "{wanted.value}"', error) from error
 
 
+def in_possible_order(group: Cgroup, writes: Sequence[Write]) -> list[Write]:
+    """Return the writes in an order that a running container can follow.
+
+    v1 allows no moment in which memory + swap is below memory: when both are raised, the sum must
+    be raised first.
+    """
+    order = list(writes)
+    files = [wanted.file for wanted in order]
+    first, second = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+    if first in files and second in files:
+        low, high = files.index(first), files.index(second)
+        present = int(read(f"{group.directory_of('memory')}/{second}"))
+        limit = int(order[low].value)
+        if low < high and (limit < 0 or limit > present):
+            order[low], order[high] = order[high], order[low]
+    return order
+
+
 def restrict_devices(group: Cgroup, rules: list[Rule]) -> None:
     """Let v2 enforce device rules; with v1's controller, files do."""
     place = group.unified

@@ -1,0 +1,129 @@
+"""What is done to a container that exists: looked at, signalled, paused, limited, taken down.
+
+A container is named by its init's process ID (a number that the caller has checked to be still that
+process) or by its cgroup. What reaches all processes goes by the cgroup: see `members`.
+
+Nothing is remembered between calls; whoever has a container keeps its ID, spec and process ID.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import Conflict
+from knarr.runtime import cgroups, device_rules, members
+from knarr.runtime.document import Node
+from knarr.runtime.resources import plan_resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Mapping
+    from typing import Any
+
+    from knarr.runtime.cgroups import Cgroup
+
+    Container = Cgroup | int
+else:
+    import _signal
+
+
+def group_of(container: Container) -> Cgroup:
+    """Return the cgroup of a container; for a process ID, the one in which its init is.
+
+    Raises: Conflict
+    """
+    return cgroups.of_process(container) if isinstance(container, int) else container
+
+
+def locate(spec: Mapping[str, Any], container_id: str) -> Cgroup:
+    """Return the cgroup of the container `container_id` with `spec`, whether it runs or not."""
+    return cgroups.locate(Node(spec).node("linux").text("cgroupsPath"), container_id)
+
+
+def processes(container: Container) -> list[int]:
+    """Return the IDs of all processes of a container, as the caller's namespace numbers them."""
+    return members.processes(group_of(container))
+
+
+def pause(container: Container) -> None:
+    """Stop all processes of a container.
+
+    Raises: Unsupported, Conflict, Failed
+    """
+    members.freeze(group_of(container), frozen=True)
+
+
+def resume(container: Container) -> None:
+    """Let all processes of a container go on.
+
+    Raises: Unsupported, Conflict, Failed
+    """
+    members.freeze(group_of(container), frozen=False)
+
+
+def is_paused(container: Container) -> bool:
+    """Tell whether a container's processes are stopped."""
+    return members.is_frozen(group_of(container))
+
+
+def kill(pid: int, number: int, *, everyone: bool = False) -> None:
+    """Send a signal to a container's init, or to each of its processes.
+
+    Raises: Conflict
+    """
+    if not everyone:
+        signal_process(pid, number)
+        return
+    group = group_of(pid)
+    if number == _signal.SIGKILL:
+        members.kill(group)
+        return
+    for each in members.processes(group):
+        try:
+            os.kill(each, number)
+        except ProcessLookupError:
+            continue
+
+
+def signal_process(pid: int, number: int) -> None:
+    """Send a signal to a process.
+
+    Raises: Conflict
+    """
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError as error:
+        message = "the container is not running"
+        raise Conflict(message) from error
+
+
+def update(container: Container, resources: Mapping[str, Any]) -> None:
+    """Set other limits, an object like `linux.resources`; what it does not name stays as it is.
+
+    Raises: InvalidArgument, Unsupported, Conflict, Failed
+    """
+    group = group_of(container)
+    node = Node(resources, "resources")
+    writes = plan_resources(node, group.versions())
+    cgroups.apply(group, cgroups.in_possible_order(group, writes))
+    cgroups.restrict_devices(group, device_rules.plan_rules(node.nodes("devices")))
+
+
+def oom_kills(container: Container) -> int:
+    """Return how many processes of a container were killed for want of memory."""
+    return members.oom_kills(group_of(container))
+
+
+def take_down(group: Cgroup) -> int:
+    """Remove what is left of a container whose init has ended; return how often memory ran out.
+
+    Processes that outlived init (which a container without a process ID namespace allows) are
+    killed.
+
+    Raises: Conflict
+    """
+    killed = members.oom_kills(group)
+    members.kill(group)
+    members.delete(group)
+    return killed
