@@ -59,9 +59,7 @@ GROUPED: dict[str, str] = {
     "container_prune": "Remove all stopped containers",
     "image_inspect": "Display detailed information on one or more images",
     "image_prune": "Remove unused images",
-    "network_connect": "Connect a container to a network",
     "network_create": "Create a network",
-    "network_disconnect": "Disconnect a container from a network",
     "network_inspect": "Display detailed information on one or more networks",
     "network_ls": "List networks",
     "network_prune": "Remove all unused networks",
@@ -134,9 +132,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "network": (
         "Manage networks",
         {
-            "connect": "network_connect",
             "create": "network_create",
-            "disconnect": "network_disconnect",
             "inspect": "network_inspect",
             "ls": "network_ls",
             "list": "network_ls",

@@ -60,6 +60,9 @@ def create(
         try:
             row = _record(engine, row, options)
             engine.layers.prepare(engine.paths.container(row.id), stack)
+            volumes = [mount for mount in options.mounts if mount.kind == "volume"]
+            if volumes:
+                engine.volumes.fill(stack, volumes)
             trace("create:prepared")
         except BaseException:
             forget(engine, row.id)
@@ -133,5 +136,7 @@ def forget(engine: Engine, container_id: str) -> None:
     from knarr.engine.removing import remove_directory  # noqa: PLC0415 - only for what failed
 
     with engine.database.transaction():
+        engine.volumes.release(container_id)
         ContainerRecords(engine.database).remove(container_id)
     remove_directory(engine.paths, container_id)
+    engine.volumes.sweep()

@@ -32,7 +32,8 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from knarr.engine.bridges import Bridges
     from knarr.engine.engine import Engine
@@ -147,6 +148,15 @@ class Networks:
             self.bridges.reload()
         return network
 
+    def inspect(self, text: str) -> dict[str, Any]:
+        """Return the document that `network inspect` shows.
+
+        Raises: NotFound, InvalidArgument
+        """
+        from knarr.engine.networkview import inspect  # noqa: PLC0415 - for who looks closer
+
+        return inspect(self, self.get(text))
+
     def update(self, network: Network) -> None:
         """Replace the record of a network."""
         self.records.update(_row(network))
@@ -172,14 +182,17 @@ class Networks:
             self._remove(network)
         return network
 
-    def prune(self) -> NetworkList:
-        """Remove all networks that no sandbox is in, but for the predefined ones."""
+    def prune(self, filters: Iterable[str] = ()) -> NetworkList:
+        """Remove all networks that no sandbox is in and that pass `filters`; return them.
+
+        Raises: InvalidArgument
+        """
+        from knarr.engine.networkview import prunable  # noqa: PLC0415 - rare
+
         removed = []
-        for network in self.recorded():
-            if network.name in PREDEFINED:
-                continue
+        for network in prunable(self, filters):
             with self.database.transaction():
-                if not self.records.endpoints(network.id):
+                if self.records.find(network.id) and not self.records.endpoints(network.id):
                     self._remove(network)
                     removed.append(network)
         return removed

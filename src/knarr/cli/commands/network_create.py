@@ -1,0 +1,65 @@
+"""knarr network create."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Create a network",
+    usage="[OPTIONS] NETWORK",
+    options=(
+        Option("attachable", "Enable manual container attachment"),
+        Option(
+            "aux-address", "Auxiliary IPv4 addresses that containers do not get", kind="list",
+            metavar="map",
+        ),
+        Option("driver", "Driver to manage the Network", kind="string", short="d",
+               default="bridge", shown='"bridge"'),
+        Option("gateway", "IPv4 Gateway for the master subnet", kind="string"),
+        Option("internal", "Restrict external access to the network"),
+        Option("ip-range", "Allocate container ip from a sub-range", kind="string"),
+        Option("label", "Set metadata on a network", kind="list"),
+        Option("opt", "Set driver specific options", kind="list", short="o", metavar="map"),
+        Option("subnet", "Subnet in CIDR format that represents a network segment", kind="string"),
+    ),
+    minimum=1,
+    maximum=1,
+)  # fmt: skip
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.engine.networks import NetworkOptions  # noqa: PLC0415 - not for --help
+
+    (name,) = arguments
+    asked = NetworkOptions(
+        driver=options.text("driver"),
+        subnet=options.text("subnet"),
+        gateway=options.text("gateway"),
+        ip_range=options.text("ip-range"),
+        reserved=_pairs("aux-address", options.texts("aux-address")),
+        internal=options.flag("internal"),
+        attachable=options.flag("attachable"),
+        options=_pairs("opt", options.texts("opt")),
+        labels=_pairs("", options.texts("label")),
+    )
+    context.print(context.engine.networks.create(name, asked).id)
+    return 0
+
+
+def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Return `key=value` texts as a dictionary; without an `option` to blame, values may lack."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if option and not equals:
+            message = f"invalid argument {text!r} for --{option}: it must be KEY=VALUE"
+            raise InvalidArgument(message)
+        found[key] = value
+    return found

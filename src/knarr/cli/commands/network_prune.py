@@ -1,0 +1,35 @@
+"""knarr network prune."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Remove all unused networks",
+    options=(
+        Option(
+            "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="list",
+            metavar="filter",
+        ),
+        Option("force", "Do not prompt for confirmation", short="f"),
+    ),
+)  # fmt: skip
+WARNING = "This will remove all custom networks not used by at least one container."
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
+    from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
+
+    if not options.flag("force") and not confirmed(context, WARNING):
+        return 0
+    removed = context.engine.networks.prune(options.texts("filter"))
+    if removed:
+        context.print("Deleted Networks:")
+        for network in removed:
+            context.print(network.name)
+        context.print()
+    return 0

@@ -1,0 +1,42 @@
+"""knarr volume create."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Create a volume",
+    usage="[OPTIONS] [VOLUME]",
+    options=(
+        Option("driver", "Specify volume driver name", kind="string", short="d",
+               default="local", shown='"local"'),
+        Option("label", "Set metadata for a volume", kind="list"),
+        Option("name", "Specify volume name", kind="string", hidden=True),
+    ),
+    maximum=1,
+)  # fmt: skip
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    name = options.text("name")
+    if name and arguments:
+        message = (
+            "conflicting options: cannot specify a volume-name through both --name and as a "
+            "positional arg"
+        )
+        raise InvalidArgument(message)
+    labels = {}
+    for text in options.texts("label"):
+        key, _, value = text.partition("=")
+        labels[key] = value
+    volume = context.engine.volumes.create(
+        name or "".join(arguments), driver=options.text("driver"), labels=labels
+    )
+    context.print(volume.name)
+    return 0
