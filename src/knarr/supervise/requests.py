@@ -154,7 +154,7 @@ class Requests:
 
     def _exec_create(self, peer: Peer, message: Message) -> Message:
         del peer
-        self._supervisor.require_running()
+        self._supervisor.require_going()
         process = message["process"]
         if not isinstance(process, dict):
             text = "an exec needs a process"
@@ -166,7 +166,7 @@ class Requests:
 
     def _exec_start(self, peer: Peer, message: Message) -> Message:
         supervisor = self._supervisor
-        supervisor.require_running()
+        supervisor.require_going()
         session = supervisor.sessions.get(message["exec"])
         window = message.get("window")
         size = (_size(window[0]), _size(window[1])) if window else None

@@ -17,6 +17,7 @@ import os
 from knarr.errors import Conflict
 from knarr.linux import pidfd as pidfds
 from knarr.linux import tty
+from knarr.runtime import cgroups, members
 from knarr.runtime.create import Request, create
 from knarr.supervise import keeper, places, stdio
 from knarr.supervise.loop import READ
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.create import Init
     from knarr.supervise.loop import Loop
     from knarr.supervise.messages import Order
@@ -51,6 +53,7 @@ class Run:
         self._init: Init | None = None
         self._master = -1
         self._keeper = 0
+        self._group: Cgroup | None = None
 
     # started here
 
@@ -77,6 +80,7 @@ class Run:
         finally:
             ends.close_inner()
         self.pid, self.pidfd = self._init.pid, self._init.pidfd
+        self._group = self._init.group
         trace("supervise:created")
         if order.terminal:
             self._use_master(self._init.master_fd)
@@ -89,13 +93,14 @@ class Run:
         Raises: CommandFailed (126, 127)
         """
         assert self._init is not None
-        init, self._init = self._init, None
-        init.start()
+        self._init.start()
+        self._init = None
 
     def abort(self) -> None:
         """End the process before it became the program, and close everything."""
         if self._init:
             self._init.abort()
+            self._group = None
         self.close()
 
     # adopted
@@ -113,6 +118,8 @@ class Run:
         except ProcessLookupError as error:
             message = "the container has ended meanwhile"
             raise Conflict(message) from error
+        linux = self._order.spec["linux"]
+        self._group = cgroups.locate(linux.get("cgroupsPath", ""), self._order.id)
         kept = keeper.fetch(self._order.control_dir)
         if self._order.terminal:
             if kept:
@@ -187,9 +194,30 @@ class Run:
 
         self.streams.finish(finished)
 
-    def clean_up(self) -> bool:
-        """Remove what the runtime made; return whether the kernel killed for want of memory."""
-        return False
+    @property
+    def paused(self) -> bool:
+        """Tell whether the processes are stopped."""
+        return self._group is not None and members.is_frozen(self._group)
+
+    @property
+    def oom_killed(self) -> bool:
+        """Tell whether the kernel killed any of the processes for lack of memory."""
+        return self._group is not None and members.oom_kills(self._group) > 0
+
+    def kill_others(self) -> None:
+        """End what the end of the first process did not: all the rest without a PID namespace."""
+        namespaces = self._order.spec["linux"]["namespaces"]
+        if self._group is not None and all(entry["type"] != "pid" for entry in namespaces):
+            members.kill(self._group)
+
+    def remove_groups(self) -> None:
+        """Remove the control groups.
+
+        Raises: Conflict (a process hangs in the kernel)
+        """
+        if self._group is not None:
+            members.delete(self._group)
+            self._group = None
 
     def close(self) -> None:
         """Close all descriptors."""

@@ -17,14 +17,11 @@ from knarr.supervise.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
     from typing import Any
 
     from knarr.supervise.loop import Loop
     from knarr.supervise.messages import Order
     from knarr.supervise.peers import Peer
-else:
-    import _signal
 
 REMEMBERED = 300.0  # seconds after its end
 
@@ -207,8 +204,3 @@ class Sessions:
         for session in self._by_pid.values():
             if session.streams:
                 session.streams.leave(peer)
-
-    def kill_all(self) -> None:
-        """End all processes: the container's first one has ended."""
-        for pid in self._by_pid:
-            os.kill(pid, _signal.SIGKILL)

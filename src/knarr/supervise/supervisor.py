@@ -41,6 +41,7 @@ import time
 
 from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
 from knarr.supervise import endpoints, places, task
+from knarr.supervise.jsonfile import rfc3339
 from knarr.supervise.logs import open_log
 from knarr.supervise.loop import READ
 from knarr.supervise.messages import STDERR, STDOUT
@@ -215,13 +216,13 @@ class Supervisor:
             exit_code=exit_code(status), finished_ns=time.time_ns(), error=remark
         )
         trace("supervise:ended")
-        self.sessions.kill_all()
+        self._run.kill_others()
         self._run.finish(self._drained)
 
     def _drained(self) -> None:
         """Decide what comes after the exit."""
         fields = self.task.fields
-        fields["oom_killed"] = self._run.clean_up()
+        fields["oom_killed"] = self._run.oom_killed
         ran = (fields["finished_ns"] - fields["started_ns"]) / 1e9
         delay = self.restarts.decide(
             fields["exit_code"], ran=ran, wanted=fields["manually_stopped"]
@@ -242,6 +243,7 @@ class Supervisor:
 
     def _restart(self) -> None:
         self._next_start = None
+        self._remove_groups()
         self._run = Run(self._loop, self.order, self.streams)
         try:
             self._run.create(self._spec_for_restart())
@@ -281,12 +283,24 @@ class Supervisor:
             if condition != "removed":
                 peer.send({"n": number, "ok": True, **told})
         self._waiters = [waiter for waiter in self._waiters if waiter[2] == "removed"]
+        self._remove_groups()  # while who was told cleans up the rest
         if not self.order.auto_remove:
             self.task.sync()
         if self.order.owner and self._ordering:
             self._loop.later(self.order.patience, self._clean_up)
         else:
             self._clean_up()
+
+    def _remove_groups(self) -> None:
+        try:
+            self._run.remove_groups()
+        except KnarrError as error:
+            self._remark(str(error))
+
+    def _remark(self, text: str) -> None:
+        """Note something that nobody can be told, and that stops nothing."""
+        with open(self._own_log, "ab", buffering=0) as file:
+            file.write(f"{rfc3339(time.time_ns())} {text}\n".encode())
 
     # phases: exited to the end
 
@@ -415,6 +429,16 @@ class Supervisor:
         """Raise Conflict if the container's process does not run."""
         if self.phase != RUNNING:
             message = f"container {self.order.id} is not running"
+            raise Conflict(message)
+
+    def require_going(self) -> None:
+        """Raise Conflict if the container's processes do not run, or are paused.
+
+        An exec into a paused container would be stopped before it could say a word.
+        """
+        self.require_running()
+        if self._run.paused:
+            message = f"container {self.order.id} is paused, unpause the container before exec"
             raise Conflict(message)
 
     def signal(self, number: int) -> None:
