@@ -33,9 +33,10 @@ def collect(engine: Engine, *, blobs: Iterable[Digest] = ()) -> list[Digest]:
         used |= LayerRecords(engine.database).needed_blobs()
         for digest in unneeded_blobs((*blobs, *freed), used, leased):
             engine.blobs.delete(digest)
-        _remove_trees(engine, layers)
+        detached = [engine.layers.detach(chain_id) for chain_id in layers]
         if layers:
             _remove_recipes(engine, leased)
+    _discard(engine, detached)
     return layers
 
 
@@ -64,9 +65,9 @@ def _remove_recipes(engine: Engine, leased: frozenset[str] | None) -> None:
         engine.recipes.delete(diff_id)
 
 
-def _remove_trees(engine: Engine, layers: Iterable[Digest]) -> None:
-    for chain_id in layers:
-        engine.layers.remove(chain_id)
+def _discard(engine: Engine, detached: Iterable[str]) -> None:
+    for tree in detached:
+        engine.layers.discard(tree)
 
 
 def collect_all(engine: Engine) -> list[str]:
@@ -79,8 +80,9 @@ def collect_all(engine: Engine) -> list[str]:
     with engine.journal.gate():
         leased = leases(engine.journal.living())
         orphans = _orphans(engine, leased)
-        _remove_trees(engine, orphans)
+        detached = [engine.layers.detach(chain_id) for chain_id in orphans]
         _remove_recipes(engine, leased)
+    _discard(engine, detached)
     engine.images.publish()
     if orphans:
         found.append(f"removed {len(orphans)} layers that nothing refers to")

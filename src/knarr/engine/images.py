@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
     from knarr.engine.imagefilters import ImageFilters
     from knarr.engine.imageremoval import Removed
+    from knarr.engine.importing import ImportOptions
     from knarr.engine.places.storetarget import Arrival
     from knarr.oci.config import ImageConfig
     from knarr.oci.digest import Digest
@@ -207,6 +208,15 @@ class Images:
         from knarr.engine.imagedocuments import document  # noqa: PLC0415 - as the module says
 
         return document(self._engine, self.image(self.get(text)))
+
+    def import_archive(self, stream: Reader, options: ImportOptions) -> Digest:
+        """Make an image of the archive of a root file system, and return its ID.
+
+        Raises: InvalidArgument, SyntaxFault, Corrupt
+        """
+        from knarr.engine.importing import import_archive  # noqa: PLC0415 - as the module says
+
+        return import_archive(self._engine, stream, options)
 
     def load(self, stream: Reader) -> Arrivals:
         """Take in every image of an archive: all of them, or none.

@@ -195,6 +195,14 @@ class Layers:
         """Remove a tree. Nothing may be mounted on it."""
         self._trees.remove(chain_id.hex)
 
+    def detach(self, chain_id: Digest) -> str:
+        """Take its name from a tree at once, and return what `discard` deletes in its own time."""
+        return self._trees.detach(chain_id.hex)
+
+    def discard(self, detached: str) -> None:
+        """Delete what `detach` left of a tree."""
+        self._trees.discard(detached)
+
     def sync(self) -> None:
         """Make all trees survive a power cut: to be called before the first record of them."""
         with storage("writing layers to disk"):

@@ -83,6 +83,10 @@ class Trees:
 
     def remove(self, name: str) -> None:
         """Remove the tree `name`, if there is one. Nobody may be using it."""
+        self.discard(self.detach(name))
+
+    def detach(self, name: str) -> str:
+        """Take its name from a tree, and return what to `discard`; that there was none is fine."""
         aside = f"{REMOVED}{os.urandom(8).hex()}"
         with Marks(self._marks.directory) as marks:
             try:
@@ -91,6 +95,10 @@ class Trees:
                 pass
             marks.drop(name)
         trace("trees.remove:before-delete")
+        return aside
+
+    def discard(self, aside: str) -> None:
+        """Delete what `detach` left."""
         self._delete(aside)
 
     def sync(self) -> None:

@@ -160,7 +160,7 @@ def open_archive(stream: Reader, spool_dir: str) -> Archive:
         message = "the archive is empty"
         raise InvalidArgument(message)
     kind = compression.kind_of(peeked.start)
-    descriptor = -1 if kind else _reopened(stream, len(peeked.start))
+    descriptor = -1 if kind else reopened(stream, len(peeked.start))
     if descriptor >= 0:
         return _index(descriptor, _Rest(descriptor), kept=True)
     descriptor = spool_file(spool_dir)
@@ -202,7 +202,7 @@ class _Spooling:
         return data
 
 
-def _reopened(stream: Reader, used: int) -> int:
+def reopened(stream: Reader, used: int) -> int:
     """Return a descriptor of the file that `stream` reads, -1 if it cannot be read at will.
 
     `used` bytes were read from it already, by way of a buffer or not.
