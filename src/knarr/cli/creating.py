@@ -21,7 +21,7 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
     from knarr.cli.command import Options
     from knarr.engine.options.values import MountRequest
@@ -301,3 +301,41 @@ _GROUPS = {
     "log": _log,
     "healthcheck": _health,
 }
+
+
+class CidFile:
+    """The file of `--cidfile`: made before the container, filled after it, gone without one.
+
+    Docker: a file that is there stops everything, since its container may be in use
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._written = False
+
+    def __enter__(self) -> Self:
+        if self._path:
+            try:
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+            except FileExistsError:
+                message = (
+                    "container ID file found, make sure the other container isn't running or "
+                    f"delete {self._path}"
+                )
+                raise InvalidArgument(message) from None
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                message = f"failed to create the container ID file: open {self._path}: {reason}"
+                raise InvalidArgument(message) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._path and not self._written:
+            os.unlink(self._path)
+
+    def write(self, container_id: str) -> None:
+        """Write the ID of the container that there is now."""
+        if self._path:
+            with open(self._path, "w", encoding="ascii") as file:
+                file.write(container_id)
+            self._written = True

@@ -1,0 +1,31 @@
+"""knarr create."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command
+from knarr.cli.createflags import CREATE_OPTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Create a new container",
+    usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    options=CREATE_OPTIONS,
+    minimum=1,
+    maximum=None,
+    interspersed=False,
+    completes="images",
+)
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.cli.creating import CidFile, parse_create  # noqa: PLC0415 - not for --help
+
+    asked = parse_create(options, arguments, detached=False)
+    with CidFile(asked.cidfile) as cidfile:
+        container = context.engine.containers.create(asked, name=options.text("name"))
+        cidfile.write(container.id)
+    context.print(container.id)
+    return 0

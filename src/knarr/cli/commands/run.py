@@ -1,0 +1,76 @@
+"""knarr run.
+
+The supervisor is the first thing to be made: its interpreter starts while this one still reads the
+options and the image's config.
+"""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+from knarr.cli.createflags import CREATE_OPTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+    from knarr.engine.containers import Container
+    from knarr.supervise.control import Starting
+
+COMMAND = Command(
+    short="Create and run a new container from an image",
+    usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    options=(
+        *CREATE_OPTIONS,
+        Option("detach", "Run container in background and print container ID", short="d"),
+        Option("detach-keys", "Override the key sequence for detaching a container", kind="string"),
+        Option("sig-proxy", "Proxy received signals to the process", default=True, shown="true"),
+    ),
+    minimum=1,
+    maximum=None,
+    interspersed=False,
+    failure=125,
+    completes="images",
+)
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.supervise import control  # noqa: PLC0415 - not for --help
+
+    starting = control.spawn()
+    try:
+        return _run(context, options, arguments, starting)
+    finally:
+        starting.abort()
+
+
+def _run(context: Context, options: Options, arguments: list[str], starting: Starting) -> int:
+    from knarr.cli.creating import CidFile, parse_create  # noqa: PLC0415 - after the spawn
+
+    detached = options.flag("detach")
+    asked = parse_create(options, arguments, detached=detached)
+    if asked.networking.ports and asked.networking.mode == "host":
+        context.warn("WARNING: Published ports are discarded when using host network mode")
+    with CidFile(asked.cidfile) as cidfile:
+        container = context.engine.containers.create(asked, name=options.text("name"))
+        cidfile.write(container.id)
+    try:
+        if detached:
+            container.start(starting=starting)
+            context.print(container.id)
+            return 0
+        return _attached(context, options, container, starting)
+    except BaseException:
+        if asked.auto_remove and not container.state.active:
+            container.remove(volumes=True)
+        raise
+
+
+def _attached(context: Context, options: Options, container: Container, starting: Starting) -> int:
+    from knarr.cli.attached import run_attached  # noqa: PLC0415 - not for --detach
+
+    return run_attached(
+        context,
+        container,
+        starting=starting,
+        detach_keys=options.text("detach-keys"),
+        sig_proxy=options.flag("sig-proxy"),
+    )

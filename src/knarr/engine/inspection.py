@@ -1,0 +1,406 @@
+"""`inspect` of a container, in Docker's shape: what programs have been written against.
+
+Docker: `docker inspect` of version 28, API 1.50
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine import tasks
+from knarr.engine.options.values import DEFAULT_SHM_SIZE
+from knarr.engine.specify import MASKED_PATHS, READONLY_PATHS
+from knarr.engine.starting import log_path
+from knarr.store.layers import LayerRecords
+from knarr.store.ports import PortRecords
+from knarr.util.times import ZERO, render_rfc3339
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from knarr.engine.containers import Container
+    from knarr.engine.options.values import MountRequest, Options, PortRequest
+    from knarr.engine.tasks import State
+    from knarr.network.model import Endpoint
+
+    Document = dict[str, Any]
+
+
+def inspect(container: Container, *, size: bool = False) -> Document:
+    """Return the document of a container, with `size` also what it takes on the disk."""
+    options, row, paths = container.options, container.row, container.engine.paths
+    state = container.state
+    arguments = options.process_arguments()
+    directory = paths.container(row.id)
+    document: Document = {
+        "Id": row.id,
+        "Created": render_rfc3339(row.created_ns),
+        "Path": arguments[0],
+        "Args": list(arguments[1:]),
+        "State": _state(state),
+        "Image": str(row.image or ""),
+        "ResolvConfPath": f"{directory}/resolv.conf",
+        "HostnamePath": f"{directory}/hostname",
+        "HostsPath": f"{directory}/hosts",
+        "LogPath": log_path(paths, row.id) if options.log.driver == "json-file" else "",
+        "Name": f"/{row.name}",
+        "RestartCount": state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": _exec_ids(container, state),
+        "HostConfig": host_config(options),
+        "GraphDriver": _graph_driver(container),
+        "Mounts": _mounts(container),
+        "Config": config(container),
+        "NetworkSettings": _network_settings(container),
+    }
+    for name in ("ResolvConfPath", "HostnamePath", "HostsPath"):
+        if not os.path.exists(document[name]):  # until the first start
+            document[name] = ""
+    if size:
+        from knarr.engine.usage import container_size  # noqa: PLC0415 - walks the whole tree
+
+        document["SizeRw"], document["SizeRootFs"] = container_size(container)
+    return document
+
+
+def _state(state: State) -> Document:
+    return {
+        "Status": state.status,
+        "Running": state.active,
+        "Paused": state.status == tasks.PAUSED,
+        "Restarting": state.status == tasks.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": False,
+        "Pid": state.pid if state.active else 0,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": _time(state.started_ns),
+        "FinishedAt": _time(state.finished_ns),
+    }
+
+
+def _time(when_ns: int) -> str:
+    return render_rfc3339(when_ns) if when_ns else ZERO
+
+
+def _exec_ids(container: Container, state: State) -> list[str] | None:
+    if state.status != tasks.RUNNING:
+        return None
+    from knarr.errors import KnarrError  # noqa: PLC0415 - for what runs
+    from knarr.supervise import control  # noqa: PLC0415
+
+    try:
+        with control.connect(container.engine.paths.task(container.id)) as client:
+            answer = client.request("exec-inspect")
+    except KnarrError:  # it ended in between
+        return None
+    running = [one["id"] for one in answer["states"] if one["running"]]
+    return running or None
+
+
+def config(container: Container) -> Document:
+    """Return the object Config: what runs, merged with what the image says."""
+    options, streams = container.options, container.options.streams
+    document: Document = {
+        "Hostname": options.hostname or container.id[:12],
+        "Domainname": options.domainname,
+        "User": options.user,
+        "AttachStdin": streams.attach_stdin,
+        "AttachStdout": streams.attach_stdout,
+        "AttachStderr": streams.attach_stderr,
+        "Tty": streams.tty,
+        "OpenStdin": streams.open_stdin,
+        "StdinOnce": streams.stdin_once,
+        "Env": list(options.env),
+        "Cmd": None if options.command is None else list(options.command),
+        "Image": options.image,
+        "Volumes": {path: {} for path in options.volumes} or None,
+        "WorkingDir": options.working_dir,
+        "Entrypoint": None if options.entrypoint is None else list(options.entrypoint),
+        "OnBuild": None,
+        "Labels": dict(options.labels),
+    }
+    if options.exposed:
+        document["ExposedPorts"] = {_whole(port): {} for port in options.exposed}
+    if options.stop_signal:
+        document["StopSignal"] = options.stop_signal
+    if options.stop_timeout is not None:
+        document["StopTimeout"] = options.stop_timeout
+    check = options.healthcheck
+    if check is not None:
+        given = {
+            "Test": list(check.test or ()),
+            "Interval": check.interval_ns,
+            "Timeout": check.timeout_ns,
+            "StartPeriod": check.start_period_ns,
+            "StartInterval": check.start_interval_ns,
+            "Retries": check.retries,
+        }
+        document["Healthcheck"] = {name: value for name, value in given.items() if value}
+    return document
+
+
+def _whole(port: str) -> str:
+    return port if "/" in port else f"{port}/tcp"
+
+
+def host_config(options: Options) -> Document:
+    """Return the object HostConfig: how it runs here."""
+    return {
+        **_host_storage(options),
+        **_host_network(options),
+        **_host_security(options),
+        **_host_resources(options),
+    }
+
+
+def _host_storage(options: Options) -> Document:
+    mounts = [_host_mount(mount) for mount in options.mounts if not _is_bind_text(options, mount)]
+    tmpfs = {
+        mount.target: mount.tmpfs_options
+        for mount in options.mounts
+        if mount.kind == "tmpfs" and not mount.tmpfs_size and mount.tmpfs_mode is None
+    }
+    document: Document = {
+        "Binds": list(options.binds) or None,
+        "ContainerIDFile": options.cidfile,
+        "LogConfig": {"Type": options.log.driver, "Config": dict(options.log.options)},
+        "RestartPolicy": {
+            "Name": options.restart.name,
+            "MaximumRetryCount": options.restart.maximum_retries,
+        },
+        "AutoRemove": options.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": [0, 0],
+        "Annotations": dict(options.annotations) or None,
+        "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
+        "Runtime": "knarr",
+        "Isolation": "",
+        "Init": options.init or None,
+        "Sysctls": dict(options.sysctls) or None,
+        "Mounts": mounts or None,
+        "Tmpfs": tmpfs or None,
+    }
+    optional = ("Annotations", "Init", "Sysctls", "Mounts", "Tmpfs")
+    return {name: v for name, v in document.items() if v is not None or name not in optional}
+
+
+def _is_bind_text(options: Options, mount: MountRequest) -> bool:
+    """Tell whether a mount came from `-v`, `--tmpfs` or the image, and is shown there."""
+    plain_tmpfs = mount.kind == "tmpfs" and not mount.tmpfs_size and mount.tmpfs_mode is None
+    in_binds = any(text.split(":")[1].rstrip("/") == mount.target for text in options.binds)
+    return plain_tmpfs or in_binds or mount.image_volume or mount.anonymous
+
+
+def _host_mount(mount: MountRequest) -> Document:
+    document: Document = {"Type": mount.kind, "Source": mount.source, "Target": mount.target}
+    if mount.readonly:
+        document["ReadOnly"] = True
+    if mount.tmpfs_size or mount.tmpfs_mode is not None:
+        given = {"SizeBytes": mount.tmpfs_size, "Mode": mount.tmpfs_mode}
+        document["TmpfsOptions"] = {name: value for name, value in given.items() if value}
+    return document
+
+
+def _host_network(options: Options) -> Document:
+    networking = options.networking
+    return {
+        "NetworkMode": networking.mode,
+        "PortBindings": _bindings(networking.ports),
+        "PublishAllPorts": networking.publish_all,
+        "Dns": list(networking.dns),
+        "DnsOptions": list(networking.dns_options),
+        "DnsSearch": list(networking.dns_search),
+        "ExtraHosts": list(networking.extra_hosts) or None,
+        "Links": None,
+    }
+
+
+def _bindings(ports: Iterable[PortRequest]) -> Document:
+    found: Document = {}
+    for port in ports:
+        host = str(port.host_port or "")
+        if port.host_port_end > port.host_port:
+            host = f"{port.host_port}-{port.host_port_end}"
+        binding = {"HostIp": port.host_ip, "HostPort": host}
+        found.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
+    return found
+
+
+def _host_security(options: Options) -> Document:
+    security, spaces = options.security, options.namespaces
+    hidden = not security.privileged and not security.unmasked
+    return {
+        "CapAdd": list(security.cap_add) or None,
+        "CapDrop": list(security.cap_drop) or None,
+        "CgroupnsMode": spaces.cgroup or "private",
+        "GroupAdd": list(options.group_add) or None,
+        "IpcMode": spaces.ipc or "private",
+        "Cgroup": "",
+        "PidMode": spaces.pid,
+        "Privileged": security.privileged,
+        "ReadonlyRootfs": options.readonly,
+        "SecurityOpt": list(security.texts) or None,
+        "UTSMode": spaces.uts,
+        "UsernsMode": "",
+        "MaskedPaths": list(MASKED_PATHS) if hidden else None,
+        "ReadonlyPaths": list(READONLY_PATHS) if hidden else None,
+    }
+
+
+def _host_resources(options: Options) -> Document:
+    asked = options.resources
+    swap = asked.memory_swap or 2 * asked.memory
+    return {
+        "OomScoreAdj": asked.oom_score_adj,
+        "CpuShares": asked.cpu_shares,
+        "Memory": asked.memory,
+        "NanoCpus": asked.nano_cpus,
+        "CgroupParent": asked.cgroup_parent,
+        "BlkioWeight": asked.blkio_weight,
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [],
+        "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": asked.cpu_period_us,
+        "CpuQuota": asked.cpu_quota_us,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": asked.cpuset_cpus,
+        "CpusetMems": asked.cpuset_mems,
+        "Devices": [
+            {
+                "PathOnHost": device.source,
+                "PathInContainer": device.target,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in asked.devices
+        ],
+        "DeviceCgroupRules": list(asked.device_rules) or None,
+        "DeviceRequests": None,
+        "MemoryReservation": asked.memory_reservation,
+        "MemorySwap": swap,
+        "MemorySwappiness": asked.memory_swappiness,
+        "OomKillDisable": asked.oom_kill_disabled or None,
+        "PidsLimit": asked.pids_limit or None,
+        "Ulimits": [
+            {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in asked.ulimits
+        ],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    }
+
+
+def _graph_driver(container: Container) -> Document:
+    engine, row = container.engine, container.row
+    directory = engine.paths.container(row.id)
+    lowers = engine.layers.lowers(LayerRecords(engine.database).stack(row.chain))
+    return {
+        "Data": {
+            "ID": row.id,
+            "LowerDir": ":".join(lowers),
+            "MergedDir": f"{engine.paths.task(row.id)}/rootfs",
+            "UpperDir": f"{directory}/upper",
+            "WorkDir": f"{directory}/work",
+        },
+        "Name": "overlay2",
+    }
+
+
+def _mounts(container: Container) -> list[Document]:
+    found = []
+    for mount in container.options.mounts:
+        if mount.kind == "tmpfs" and not (mount.tmpfs_size or mount.tmpfs_mode is not None):
+            continue  # of --tmpfs: Docker shows it in HostConfig alone
+        source = mount.source
+        document: Document = {"Type": mount.kind}
+        if mount.kind == "volume":
+            document["Name"] = mount.source
+            source = container.engine.volumes.path(mount.source)
+        document |= {"Source": source, "Destination": mount.target}
+        if mount.kind == "volume":
+            document["Driver"] = mount.driver or "local"
+        document |= {
+            "Mode": mount.mode_text,
+            "RW": not mount.readonly,
+            "Propagation": "" if mount.kind == "volume" else mount.propagation or "rprivate",
+        }
+        found.append(document)
+    return found
+
+
+def _network_settings(container: Container) -> Document:
+    engine = container.engine
+    endpoints: tuple[Endpoint, ...] = ()
+    query = "SELECT 1 FROM endpoints WHERE container = ?"
+    if engine.database.row(query, (container.id,)):
+        endpoints = engine.networks.endpoints(container.id)
+    first = _address(endpoints[0]) if endpoints else _address(None)
+    mode = container.options.networking.mode
+    networks = {one.network_name: _network(container, one) for one in endpoints}
+    return {
+        "Bridge": "",
+        "SandboxID": container.id if container.state.active else "",
+        "SandboxKey": _sandbox_key(container),
+        "Ports": _ports(container) if container.state.active else {},
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **first,
+        "Networks": networks or {mode: _network(container, None)},
+    }
+
+
+def _sandbox_key(container: Container) -> str:
+    state = container.state
+    return f"/proc/{state.pid}/ns/net" if state.active and state.pid else ""
+
+
+def _address(endpoint: Endpoint | None) -> Document:
+    return {
+        "EndpointID": endpoint.id if endpoint else "",
+        "Gateway": endpoint.gateway if endpoint else "",
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": endpoint.address if endpoint else "",
+        "IPPrefixLen": endpoint.prefix if endpoint else 0,
+        "IPv6Gateway": "",
+        "MacAddress": endpoint.mac if endpoint else "",
+    }
+
+
+def _network(container: Container, endpoint: Endpoint | None) -> Document:
+    asked = container.options.networking
+    return {
+        "IPAMConfig": {"IPv4Address": asked.address} if asked.address else None,
+        "Links": None,
+        "Aliases": list(asked.aliases) or None,
+        "DriverOpts": None,
+        "GwPriority": 0,
+        "NetworkID": endpoint.network_id if endpoint else "",
+        **_address(endpoint),
+        "DNSNames": None,
+    }
+
+
+def _ports(container: Container) -> Mapping[str, Any]:
+    if container.options.networking.mode in ("none", "host"):
+        return {}
+    found: dict[str, Any] = {_whole(port): None for port in container.options.exposed}
+    for port in PortRecords(container.engine.database).of(container.id):
+        name = f"{port.container_port}/{port.protocol}"
+        binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
+        found[name] = [*(found.get(name) or ()), binding]
+    return found
