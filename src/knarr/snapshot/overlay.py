@@ -140,6 +140,8 @@ class Layers:
         `volatile` mounts are not flushed when unmounted: for what need not survive a power cut.
         """
         options = [("lowerdir+", path) for path in self.lowers(stack)]
+        if not active and len(options) == 1:
+            options.append(("lowerdir+", self._trees.empty()))  # overlay wants two directories
         if active:
             options += [("upperdir", f"{active}/upper"), ("workdir", f"{active}/work")]
             if volatile:
@@ -259,6 +261,6 @@ def _forget_volatile(active: str) -> None:
     the changes may be used again is for the caller to know, who asked for `volatile` again.
     """
     try:
-        os.rmdir(f"{active}/work/work/incompat/volatile")
+        tree.remove_path(f"{active}/work/work/incompat")
     except FileNotFoundError:
         pass
