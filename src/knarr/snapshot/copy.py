@@ -194,19 +194,18 @@ class Copier:
         for above, level in zip(self._levels, self._levels[1:], strict=False):
             if level.descriptor < 0:
                 name = level.path.rpartition("/")[2]
-                level.descriptor, made = self._directory(above.descriptor, name)
-                level.plain = made or _plain(level.descriptor)
+                level.descriptor = self._directory(above.descriptor, name)
+                level.plain = _plain(level.descriptor)
         return self._levels[-1].descriptor
 
-    def _directory(self, parent_fd: int, name: str) -> tuple[int, bool]:
-        """Open the directory `name`; say whether it was made."""
+    def _directory(self, parent_fd: int, name: str) -> int:
+        """Open the directory `name`, and make it if there is nothing."""
         try:
             os.mkdir(name, 0o700, dir_fd=parent_fd)
-            made = True
         except FileExistsError:
-            made = False
+            pass
         try:
-            return os.open(name, _DIRECTORY, dir_fd=parent_fd), made
+            return os.open(name, _DIRECTORY, dir_fd=parent_fd)
         except OSError as error:
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
@@ -238,12 +237,12 @@ class Copier:
         elif stat.S_ISLNK(status.st_mode):
             link = os.readlink(from_name, dir_fd=from_fd)
             self._create(to_fd, name, os.symlink, link, name, dir_fd=to_fd)
-            self._link_attributes(to_fd, name, status)
+            self._attributes_by_name(from_fd, from_name, status, to_fd, name)
         else:
             mode = self._mode(status.st_mode, directory=False)
             kind = stat.S_IFMT(status.st_mode)
             self._create(to_fd, name, os.mknod, name, kind | mode, status.st_rdev, dir_fd=to_fd)
-            self._link_attributes(to_fd, name, status)
+            self._attributes_by_name(from_fd, from_name, status, to_fd, name)
             descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=to_fd)
             try:
                 os.chmod(f"/proc/self/fd/{descriptor}", mode)
@@ -322,10 +321,13 @@ class Copier:
             os.fchmod(descriptor, mode)
         os.utime(descriptor, ns=self._times(status))
 
-    def _link_attributes(self, to_fd: int, name: str, status: os.stat_result) -> None:
-        """Set owner and times of what cannot be opened."""
+    def _attributes_by_name(
+        self, from_fd: int, from_name: str, status: os.stat_result, to_fd: int, name: str
+    ) -> None:
+        """Set owner, extended attributes and times of what cannot be opened."""
         owner = self._options.owner or (status.st_uid, status.st_gid)
         os.chown(name, *owner, dir_fd=to_fd, follow_symlinks=False)
+        _set_xattrs(xattr.place(to_fd, name), kept_xattrs(xattr.place(from_fd, from_name)))
         os.utime(name, ns=self._times(status), dir_fd=to_fd, follow_symlinks=False)
 
     def _mode(self, mode: int, *, directory: bool) -> int:
@@ -346,10 +348,10 @@ def _plain(directory_fd: int) -> bool:
     )
 
 
-def _set_xattrs(descriptor: int, xattrs: dict[bytes, bytes]) -> None:
+def _set_xattrs(target: int | str, xattrs: dict[bytes, bytes]) -> None:
     for name, value in xattrs.items():
         try:
-            xattr.write(descriptor, os.fsdecode(name), value)
+            xattr.write(target, os.fsdecode(name), value)
         except OSError as error:
             if error.errno == errno.ENOTSUP and not name.startswith(b"security."):
                 continue  # the target's file system cannot keep it; Docker leaves it out too
