@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.imagefilters import ImageFilters
+    from knarr.engine.imagepruning import Pruned
     from knarr.engine.imageremoval import Removed
     from knarr.engine.importing import ImportOptions
     from knarr.engine.places.storetarget import Arrival
     from knarr.oci.config import ImageConfig
+    from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
     from knarr.util.compression import Reader, Writer
 
@@ -50,7 +52,7 @@ class HistoryLine(Value):
     """An instruction of an image's making, as `history` shows it; an ID is known for few."""
 
     id: Digest | None
-    created: str
+    created_ns: int
     created_by: str
     size: int
     comment: str
@@ -177,6 +179,15 @@ class Images:
 
         return remove(self._engine, text, force=force, prune=prune)
 
+    def prune(self, filters: Iterable[str] = (), *, every: bool = False) -> Pruned:
+        """Delete the images that nothing names, with `every` all that no container uses.
+
+        Raises: InvalidArgument
+        """
+        from knarr.engine.imagepruning import prune  # noqa: PLC0415 - as the module says
+
+        return prune(self._engine, filters, every=every)
+
     def history(self, text: str) -> tuple[HistoryLine, ...]:
         """Return how an image came to be, the last instruction first.
 
@@ -187,9 +198,10 @@ class Images:
         lines = []
         for entry in self.config(row.id).history:
             size = sizes.pop(0) if sizes and not entry.empty_layer else 0
-            lines.append(HistoryLine(None, entry.created, entry.created_by, size, entry.comment))
+            created_ns = moment(entry.created)
+            lines.append(HistoryLine(None, created_ns, entry.created_by, size, entry.comment))
         # Layers of which the history says nothing are there all the same.
-        lines += [HistoryLine(None, "", "", size, "") for size in sizes]
+        lines += [HistoryLine(None, 0, "", size, "") for size in sizes]
         lines.reverse()
         current: ImageRow | None = row
         for position, line in enumerate(lines):
@@ -218,14 +230,16 @@ class Images:
 
         return import_archive(self._engine, stream, options)
 
-    def load(self, stream: Reader) -> Arrivals:
+    def load(self, stream: Reader, *, platform: Platform | None = None) -> Arrivals:
         """Take in every image of an archive: all of them, or none.
+
+        Of images for several platforms that for `platform` is taken, by default for this machine.
 
         Raises: InvalidArgument, Corrupt
         """
         from knarr.engine.loading import load  # noqa: PLC0415 - as the module says
 
-        return load(self._engine, stream)
+        return load(self._engine, stream, platform=platform)
 
     def save(self, names: Iterable[str], out: Writer, *, form: str = "docker-archive") -> None:
         """Write images into an archive; `form` is `docker-archive` or `oci-archive`.
@@ -243,6 +257,16 @@ def _image(row: ImageRow, references: list[Reference]) -> Image:
         tuple([r for r in references if r.digest is None]),
         tuple([r for r in references if r.digest is not None]),
     )
+
+
+def moment(text: str) -> int:
+    """Return the nanoseconds since 1970 of a time in a document, 0 if it names none."""
+    from knarr.util.times import parse_rfc3339  # noqa: PLC0415 - lists do without
+
+    try:
+        return parse_rfc3339(text)
+    except InvalidArgument:
+        return 0
 
 
 def _missing(text: str) -> NotFound:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import time
 
+from knarr.engine.images import moment
 from knarr.engine.places.place import read_document
 from knarr.engine.places.storesource import write_tar
-from knarr.errors import Corrupt, InvalidArgument, KnarrError, Unsupported
+from knarr.errors import Corrupt, KnarrError, Unsupported
 from knarr.oci import descriptor as d
 from knarr.oci.config import chain_id, chain_ids, decode_config
 from knarr.oci.digest import VerifyingReader
@@ -27,7 +28,6 @@ from knarr.snapshot.recipe import Recorder
 from knarr.store.images import ImageRow
 from knarr.store.layers import LayerBlob, LayerRow
 from knarr.util import compression
-from knarr.util.times import parse_rfc3339
 from knarr.util.trace import trace
 from knarr.util.value import Value
 
@@ -266,15 +266,11 @@ class StoreTarget:
 
 def image_row(config: ImageConfig, layers: Sequence[LayerRow], now_ns: int) -> ImageRow:
     """Return the record of an image that has no manifest yet."""
-    try:
-        created_ns = parse_rfc3339(config.created) if config.created else 0
-    except InvalidArgument:  # what else the text may be, it says nothing about when
-        created_ns = 0
     return ImageRow(
         id=config.digest,
         manifest=None,
         media_type=d.OCI_MANIFEST,
-        created_ns=created_ns,
+        created_ns=moment(config.created),
         added_ns=now_ns,
         size=sum(layer.size for layer in layers),
         platform=config.platform,

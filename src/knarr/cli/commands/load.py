@@ -1,0 +1,50 @@
+"""knarr load."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Load an image from a tar archive or STDIN",
+    options=(
+        Option(
+            "input", "Read from tar archive file, instead of STDIN", kind="string", short="i",
+            completes="files",
+        ),
+        Option(
+            "platform",
+            "Load only the given platform of a multi-platform image: os[/arch[/variant]]",
+            kind="string",
+        ),
+        Option("quiet", "Suppress the load output", short="q"),
+    ),
+)  # fmt: skip
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
+    from knarr.cli.streams import open_input  # noqa: PLC0415 - not for --help
+    from knarr.errors import InvalidArgument  # noqa: PLC0415
+    from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
+
+    text = options.text("platform")
+    platform = parse_platform(text) if text else None
+    with open_input(options.text("input")) as stream:
+        if not options.text("input") and stream.isatty():
+            message = "requested load from stdin, but stdin is empty"
+            raise InvalidArgument(message, hint="Use the -i flag or redirect.")
+        arrivals = context.engine.images.load(stream, platform=platform)
+    for arrival in arrivals:
+        for reference, before in arrival.displaced:
+            context.print(
+                f"The image {reference.familiar()} already exists, "
+                f"renaming the old one with ID {before} to empty string"
+            )
+        for reference in arrival.references:
+            context.print(f"Loaded image: {reference.familiar()}")
+        if not arrival.references:
+            context.print(f"Loaded image ID: {arrival.id}")
+    return 0

@@ -1,0 +1,46 @@
+"""knarr save."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Save one or more images to a tar archive (streamed to STDOUT by default)",
+    usage="[OPTIONS] IMAGE [IMAGE...]",
+    options=(
+        Option(
+            "compression", "Compress the archive: none, gzip, zstd", kind="string",
+            default="none", shown='"none"', completes="none gzip zstd",
+        ),
+        Option(
+            "format",
+            "What to write: docker-archive (which is an OCI layout too), oci-archive",
+            kind="string", default="docker-archive", shown='"docker-archive"',
+            completes="docker-archive oci-archive",
+        ),
+        Option(
+            "output", "Write to a file, instead of STDOUT", kind="string", short="o",
+            completes="files",
+        ),
+    ),
+    minimum=1,
+    maximum=None,
+    completes="images",
+)  # fmt: skip
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.cli.streams import Output, compressed  # noqa: PLC0415 - not for --help
+
+    images, form = context.engine.images, options.text("format")
+    with Output(context, options.text("output")) as output:
+        compressed(
+            output,
+            options.text("compression"),
+            lambda out: images.save(arguments, out, form=form),
+        )
+    return 0
