@@ -57,6 +57,11 @@ class Way:
             self.close()
             raise
 
+    @property
+    def time_ns(self) -> int:
+        """The time that the last of the directories will have."""
+        return self._times[-1]
+
     def _step(self, name: str) -> None:
         current = self._descriptors[-1]
         made = False

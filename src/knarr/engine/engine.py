@@ -14,6 +14,7 @@ from knarr.engine.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from knarr.engine.builds import Builds
     from knarr.engine.containers import Containers
     from knarr.engine.images import Images
     from knarr.engine.networks import Networks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # attribute: "module:class", made with the engine
 _SERVICES = {
+    "builds": "engine.builds:Builds",
     "containers": "engine.containers:Containers",
     "images": "engine.images:Images",
     "networks": "engine.networks:Networks",
@@ -50,6 +52,7 @@ class Engine:
     """
 
     blobs: Blobs
+    builds: Builds
     containers: Containers
     database: Database
     images: Images

@@ -1,0 +1,45 @@
+"""Claims on work: of all builds that come to the same cache key, one at a time goes on.
+
+A claim is a flock(2) on a file named by the key; the kernel drops it with the process. The file
+goes when the claim is given up, under its lock: who waits for it notices that it has lost its name,
+and makes another.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.util.files import FileLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Claim:
+    """The right to do the work of one key, for a `with` statement after `acquire`."""
+
+    def __init__(self, directory: str, key: str) -> None:
+        self._lock = FileLock(f"{directory}/{key.rpartition(':')[2]}")
+
+    def acquire(self) -> bool:
+        """Take the claim; return False while another has it."""
+        while True:
+            try:
+                return self._lock.acquire(wait=False)
+            except FileNotFoundError:
+                # No directory yet, or the file was removed between opening and locking it.
+                os.makedirs(os.path.dirname(self._lock.path), 0o700, exist_ok=True)
+
+    def __enter__(self) -> None:
+        """Do nothing: the claim is held."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the claim up."""
+        os.unlink(self._lock.path)
+        self._lock.release()

@@ -1,0 +1,287 @@
+"""RUN, carried out: a container on the stack so far, whose changes become the next layer.
+
+    prepare   upper and work directories, addresses, hosts and resolv.conf, the user
+    create    namespaces, mounts, control groups; init waits
+    attach    the network namespace
+    start     init becomes the command
+    …         output goes to whoever watches, as it comes
+    end       stubs removed, the upper directory moved to become a layer
+
+Isolation is that of `knarr run`: the same capabilities, system call filter, masked paths. The
+container is a child of the building process, which is told of its end; if the building process is
+killed first, recovery ends the container (see `build_recovery`).
+
+Docker: a step's container is called buildkitsandbox and has no terminal and no input
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine import starting
+from knarr.engine.build_stubs import Stubs
+from knarr.engine.mounts import FILES, plan_mounts
+from knarr.engine.options.values import Networking, Options
+from knarr.engine.specify import Place, specify
+from knarr.errors import CommandFailed, InvalidArgument
+from knarr.network.model import SandboxOptions
+from knarr.runtime import lifecycle
+from knarr.runtime.create import Request, create
+from knarr.util.files import write_all
+from knarr.util.trace import trace
+from knarr.util.undo import Undo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable, Sequence
+
+    from knarr.build.graph import Run, Stack
+    from knarr.engine.build_steps import Steps
+    from knarr.engine.engine import Engine
+    from knarr.engine.sandboxes import Prepared
+    from knarr.oci.runtime import Mount
+    from knarr.runtime.create import Init
+    from knarr.snapshot.snapshotter import Applied
+else:
+    import _signal
+
+_NETWORKS = {"default": "bridge"}
+_PIECE = 1 << 16
+_ABSENT = 127
+
+
+class RunJob:
+    """A command of a build. A `Job` of the solver; `applied` is the layer once it has ended."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        steps: Steps,
+        run: Run,
+        stack: Stack,
+        emit: Callable[[int, bytes], None],
+    ) -> None:
+        """Start the command. Raises: CommandFailed and other KnarrErrors"""
+        self.applied: Applied | None = None
+        self._engine = engine
+        self._steps = steps
+        self._run = run
+        self._stack = stack
+        self._emit = emit
+        self._outputs: dict[int, int] = {}
+        self._init: Init | None = None
+        self._pidfd = -1
+        self.id = starting_id()
+        self.directory = steps.begin(self.id)
+        self._undo = Undo()
+        self._undo.push("removing the step's directory", steps.end, self.id)
+        try:
+            self._start()
+        except BaseException as error:
+            for failure in self._undo.run():
+                error.add_note(str(failure))
+            raise
+
+    def _start(self) -> None:
+        engine = self._engine
+        engine.layers.prepare(self.directory, self._stack)
+        prepared = engine.networks.prepare(self.id, self._sandbox())
+        self._undo.push("leaving the network", engine.networks.detach, self.id)
+        try:
+            request = self._request(prepared)
+            self._stubs = Stubs(engine.layers, self._stack, self._targets)
+            self._create(request)
+            assert self._init is not None
+            self._steps.note(self.id, self._init.pid)
+            trace("build.run:created")
+            if prepared.endpoints:
+                engine.networks.attach(prepared, self._init.pid)
+        finally:
+            prepared.close()
+        trace("build.run:attached")
+        try:
+            self._init.start()
+        except CommandFailed as error:
+            raise self._failure(error.status, str(error)) from error
+
+    def _sandbox(self) -> SandboxOptions:
+        return SandboxOptions(
+            _NETWORKS.get(self._run.network, self._run.network),
+            hostname=self._run.hostname,
+            extra_hosts=self._run.hosts,
+        )
+
+    def _request(self, prepared: Prepared) -> Request:
+        """Write the files that the container sees, and say what it is."""
+        run, directory = self._run, self.directory
+        for name, text in (
+            ("hosts", prepared.hosts),
+            ("hostname", f"{run.hostname}\n"),
+            ("resolv.conf", prepared.resolv_conf),
+        ):
+            _write(f"{directory}/{name}", text, 0o644)
+        options = Options(
+            command=run.arguments,
+            env=(*run.env, *run.hidden),
+            user=run.user,
+            working_dir=run.working_dir,
+            networking=Networking(mode=prepared.mode),
+        )
+        mounts = plan_mounts(options, bundle_dir=directory, files=FILES, volume_path=str)
+        mounts += self._script()
+        place = Place(
+            self.id,
+            f"{directory}/rootfs",
+            hostname=run.hostname,
+            identity=starting.find_identity(self._engine, self._stack, directory, options),
+            mounts=mounts,
+            cgroups_path=self._steps.cgroup(self.id),
+            network="host" if prepared.mode == "host" else "",
+            architecture=starting.ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+        )
+        spec = specify(options, place)
+        self._targets = [mount["destination"] for mount in spec["mounts"]]
+        request = Request(self.id, directory, spec)
+        request.overlay = self._engine.layers.overlay_options(self._stack, directory, volatile=True)
+        request.root_path = f"{directory}/rootfs"
+        request.cache_dir = f"{self._engine.paths.run}/seccomp"
+        os.mkdir(request.root_path, 0o700)
+        return request
+
+    def _script(self) -> list[Mount]:
+        """Return the mount of a heredoc that is a script."""
+        if not self._run.script_path:
+            return []
+        path = f"{self.directory}/script"
+        _write(path, self._run.script, 0o755)
+        options = ["bind", "ro", "rprivate"]
+        return [
+            {
+                "destination": self._run.script_path,
+                "type": "bind",
+                "source": path,
+                "options": options,
+            }
+        ]
+
+    def _create(self, request: Request) -> None:
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        ours, theirs = [], []
+        for _ in range(2):
+            read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            ours.append(read_end)
+            theirs.append(write_end)
+        request.stdio = (null, *theirs)
+        try:
+            self._init = create(request)
+        except BaseException:
+            for descriptor in ours:
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in (null, *theirs):
+                os.close(descriptor)
+        for stream, descriptor in enumerate(ours, 1):
+            os.set_blocking(descriptor, False)
+            self._outputs[descriptor] = stream
+        self._pidfd = self._init.pidfd
+        self._undo.push("ending the command", self._end)
+
+    # the job of the solver
+
+    def descriptors(self) -> Sequence[int]:
+        return [*self._outputs, self._pidfd]
+
+    def advance(self) -> Stack | None:
+        self._pump()
+        if not _has_ended(self._pidfd):
+            return None
+        self._pump()
+        status = self._reap()
+        memory_ran_out = self._close()
+        if status:
+            hint = "It ran out of memory." if memory_ran_out else ""
+            raise self._failure(status, "", hint=hint)
+        trace("build.run:ended")
+        self._stubs.remove(f"{self.directory}/upper")
+        self.applied = self._engine.layers.adopt(f"{self.directory}/upper", parents=self._stack)
+        self._finish()
+        return (*self._stack, self.applied.chain_id)
+
+    def cancel(self) -> None:
+        self._finish()
+
+    def _pump(self) -> None:
+        """Hand on what the command has printed."""
+        for descriptor, stream in list(self._outputs.items()):
+            while True:
+                try:
+                    data = os.read(descriptor, _PIECE)
+                except BlockingIOError:
+                    break
+                if not data:
+                    del self._outputs[descriptor]
+                    os.close(descriptor)
+                    break
+                self._emit(stream, data)
+
+    def _reap(self) -> int:
+        ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        assert ended is not None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status
+
+    def _end(self) -> None:
+        """Kill what still runs, and close everything."""
+        if self._pidfd >= 0:
+            try:
+                _signal.pidfd_send_signal(self._pidfd, _signal.SIGKILL)
+                os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+            self._close()
+
+    def _close(self) -> int:
+        """Take the container down; return how often it was out of memory."""
+        assert self._init is not None
+        os.close(self._pidfd)
+        self._pidfd = -1
+        for descriptor in self._outputs:
+            os.close(descriptor)
+        self._outputs.clear()
+        return lifecycle.take_down(self._init.group)
+
+    def _finish(self) -> None:
+        failures = self._undo.run()
+        if failures:
+            message = "cleaning up after a build step failed"
+            raise ExceptionGroup(message, failures)
+
+    def _failure(self, status: int, why: str, *, hint: str = "") -> CommandFailed:
+        command = " ".join(self._run.arguments)
+        message = f'process "{command}" did not complete successfully: exit code: {status}'
+        if why:
+            message = f"{message}: {why}"
+        return CommandFailed(message, status=status, hint=hint)
+
+
+def starting_id() -> str:
+    """Return an ID for a step; it names its control group and its place in the network."""
+    return os.urandom(32).hex()
+
+
+def _has_ended(pidfd: int) -> bool:
+    try:
+        return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError as error:
+        message = "the step's command is no child of this process"
+        raise InvalidArgument(message) from error
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        write_all(descriptor, text.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,98 @@
+"""The directory of a build under way, and what recovery needs to know of its steps.
+
+    <root>/builds/<build>/<step>/     upper, work, hosts, …: gone when the step has ended
+    <root>/builds/<build>/context     an archive from standard input, unpacked
+    <root>/builds/contexts/           what is remembered of the files of contexts
+    <run>/builds/<key>                a claim: the lock on the work of a cache key
+
+A build has a journal entry of the kind `build` from its begin to its end. Its detail names the
+steps under way with their processes, before these do anything: so whoever finds the entry of a
+build that was killed can end what is left of it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.linux.process import start_time
+from knarr.linux.tree import remove_path
+from knarr.runtime import cgroups, members
+from knarr.store.journal import EVERYTHING
+from knarr.util import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from knarr.engine.engine import Engine
+    from knarr.engine.paths import Paths
+
+KIND = "build"
+
+
+def builds_dir(paths: Paths) -> str:
+    """Return where builds under way have their directories."""
+    return f"{paths.root}/builds"
+
+
+def control_group(paths: Paths, build_id: str) -> str:
+    """Return the control group below which those of a build's steps are."""
+    return f"/{paths.realm}/{build_id}"
+
+
+class Steps:
+    """A build under way, for a `with` statement."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.id = os.urandom(16).hex()
+        self.directory = f"{builds_dir(engine.paths)}/{self.id}"
+        self._paths = engine.paths
+        # Everything is spared from collection: what a build comes to need is not known before.
+        self._operation = engine.journal.begin(KIND, self.id, needs=(EVERYTHING,))
+        self._running: dict[str, list[int]] = {}
+        self._ran = False
+
+    def __enter__(self) -> Self:
+        """Begin the build."""
+        self._operation.__enter__()
+        return self
+
+    def begin(self, step_id: str) -> str:
+        """Make the directory of a step and return it."""
+        directory = f"{self.directory}/{step_id[:12]}"
+        os.makedirs(directory, 0o700)
+        self._running[step_id] = []
+        self._note()
+        return directory
+
+    def note(self, step_id: str, pid: int) -> None:
+        """Write down which process a step is, before it is let go."""
+        self._running[step_id] = [pid, start_time(pid)]
+        self._ran = True
+        self._note()
+
+    def end(self, step_id: str) -> None:
+        """Remove the directory of a step."""
+        remove_path(f"{self.directory}/{step_id[:12]}")
+        self._running.pop(step_id, None)
+        self._note()
+
+    def cgroup(self, step_id: str) -> str:
+        """Return the control group of a step."""
+        return f"{control_group(self._paths, self.id)}/{step_id[:12]}"
+
+    def _note(self) -> None:
+        self._operation.note(jsontext.dumps(self._running))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the build: its directory and its journal entry go."""
+        if self._ran:
+            members.delete(cgroups.locate(control_group(self._paths, self.id), self.id))
+        remove_path(self.directory)
+        self._operation.__exit__(kind, error, trace)

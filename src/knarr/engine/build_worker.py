@@ -1,0 +1,284 @@
+"""What carries builds out: the `Worker` of `knarr.build` over the engine's mechanisms."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from knarr.build.graph import Copy, Run
+from knarr.build.selection import Tree, fingerprint
+from knarr.build.worker import Base, Cached
+from knarr.engine.build_claims import Claim
+from knarr.engine.build_steps import builds_dir
+from knarr.errors import InvalidArgument, NotFound
+from knarr.oci.reference import parse_reference
+from knarr.snapshot.treehash import StatCache
+from knarr.store.builds import BuildRecords, BuildRow
+from knarr.store.layers import LayerRecords, LayerRow
+from knarr.util import jsontext
+from knarr.util.files import read_file, write_atomically
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from knarr.build.graph import Files, Stack
+    from knarr.build.ignore import Matcher
+    from knarr.build.worker import Job
+    from knarr.engine.build_steps import Steps
+    from knarr.engine.engine import Engine
+    from knarr.oci.descriptor import Platform
+    from knarr.oci.digest import Digest
+    from knarr.snapshot.snapshotter import Applied
+
+_STALE_NS = 60 * 1_000_000_000  # how long a record's time of last use may be behind
+
+
+class BuildWorker:
+    """Carries one build out. `close` it when the build has ended, however."""
+
+    def __init__(
+        self, engine: Engine, steps: Steps, context_dir: str, hidden: Matcher | None
+    ) -> None:
+        """Work on a context, which is empty if it has no directory."""
+        self._engine = engine
+        self._steps = steps
+        self._records = BuildRecords(engine.database)
+        self._layers = LayerRecords(engine.database)
+        self._stacks: dict[str, Stack] = {}
+        self._applied: dict[str, Applied] = {}
+        self._mounts: dict[str, int] = {}
+        self._taken: dict[Copy, str] = {}
+        self._doubtful: set[str] = set()
+        self._used: list[str] = []
+        self._stale: list[str] = []
+        os.makedirs(f"{steps.directory}/empty", 0o700)
+        place = context_dir or f"{steps.directory}/empty"
+        descriptor = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._context = Tree(descriptor, hidden)
+        self._cache = _ContextCache(engine, os.path.realpath(place) if context_dir else "")
+
+    @property
+    def hidden(self) -> Matcher | None:
+        """What is left out of the context."""
+        return self._context.hidden
+
+    # what the solver asks for
+
+    def resolve(self, reference: str, platform: Platform) -> Base:  # noqa: ARG002
+        # The store has one image a name, whatever its platform; the caller compares.
+        images = self._engine.images
+        try:
+            row = images.get(reference)
+        except NotFound as error:
+            message = f"{reference}: failed to resolve source metadata: {error}"
+            hint = "It is not in the local store: load or import it first (knarr images lists it)."
+            raise NotFound(message, hint=hint) from None
+        except InvalidArgument as error:
+            message = f"failed to parse stage name {reference!r}: {error}"
+            raise InvalidArgument(message, hint=error.hint) from None
+        stack = images.stack(row.id)
+        if stack:
+            self._stacks[stack[-1]] = stack
+        name = reference if reference.startswith("sha256:") else _full_name(reference)
+        return Base(name, images.config(row.id), stack)
+
+    def fingerprint(self, copy: Copy, source: Stack | None) -> str:
+        if source is None:
+            self._taken[copy] = fingerprint(self._context, copy, self._cache.cache)
+            return self._taken[copy]
+        # A stack never changes: what is in it needs to be looked at once.
+        key = _fingerprint_key(copy, source)
+        found = self._records.find(key)
+        if found is not None:
+            self._used.append(key)
+            known: str = jsontext.loads(found.detail)["fingerprint"]
+            return known
+        result = fingerprint(self._tree(source), copy, StatCache())
+        now = time.time_ns()
+        detail = jsontext.dumps({"fingerprint": result})
+        chain = source[-1] if source else None
+        self._records.add(BuildRow(key, chain, 0, now, now, detail=detail))
+        return result
+
+    def find(self, key: str) -> Cached | None:
+        row = self._records.find(key)
+        if row is None:
+            return None
+        if row.chain is None or not self._engine.layers.has(row.chain):
+            # A power cut took the tree: a cache may forget.
+            self._records.remove([key])
+            return None
+        if time.time_ns() - row.used_ns > _STALE_NS:
+            self._stale.append(key)
+        return Cached(self._stack(row.chain), row.created_ns)
+
+    def record(self, key: str, result: Stack, about: dict[str, object]) -> Cached:
+        applied = self._applied[result[-1]]
+        parent = result[-2] if len(result) > 1 else None
+        now = time.time_ns()
+        self._stacks[result[-1]] = result
+        layer = LayerRow(
+            applied.chain_id, applied.diff_id, parent, applied.size, applied.tar_size, now
+        )
+        detail = jsontext.dumps({"about": about})
+        row = BuildRow(key, applied.chain_id, applied.size, now, now, detail=detail)
+        with self._engine.database.transaction():
+            self._layers.add(layer)
+            if applied.chain_id not in self._doubtful:
+                self._records.remove([key])
+                self._records.add(row)
+        return Cached(result, now)
+
+    def claim(self, key: str) -> AbstractContextManager[None] | None:
+        claim = Claim(f"{self._engine.paths.run}/builds", key)
+        return claim if claim.acquire() else None
+
+    def start(
+        self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
+    ) -> Job:
+        if isinstance(operation, Run):
+            from knarr.engine.build_run import RunJob  # noqa: PLC0415 - not for what is cached
+
+            return _Remembering(
+                RunJob(self._engine, self._steps, operation, inputs[0], emit), self._applied
+            )
+        return _Done(self._change(operation, inputs))
+
+    # carrying out
+
+    def _change(self, files: Files, inputs: Sequence[Stack]) -> Stack:
+        """Change files of the first input; the result is that input with a layer more."""
+        result = self._change_once(files, inputs)
+        for action in files.actions:
+            if not isinstance(action, Copy) or action not in self._taken:
+                continue
+            if self._taken[action] != self.fingerprint(action, None):
+                # Somebody writes to the context. The layer is as good as any, but not what its
+                # key says: nobody else may find it under that.
+                self._doubtful.add(result[-1])
+        return result
+
+    def _change_once(self, files: Files, inputs: Sequence[Stack]) -> Stack:
+        from knarr.engine.build_files import carry_out  # noqa: PLC0415 - not for what is cached
+
+        layers, stack = self._engine.layers, inputs[0]
+        step_id = os.urandom(32).hex()
+        directory = self._steps.begin(step_id)
+        try:
+            layers.prepare(directory, stack)
+            root_fd = layers.mount(stack, active=directory, volatile=True)
+            try:
+                trees = [self._tree(each) for each in inputs[1:]]
+                carry_out(files, root_fd, [self._context, *trees], self._context)
+            finally:
+                os.close(root_fd)
+            applied = layers.adopt(f"{directory}/upper", parents=stack)
+        finally:
+            self._steps.end(step_id)
+        self._applied[applied.chain_id] = applied
+        return (*stack, applied.chain_id)
+
+    def _tree(self, stack: Stack) -> Tree:
+        """Return a stack to read from."""
+        key = stack[-1] if stack else ""
+        if key not in self._mounts:
+            self._mounts[key] = self._engine.layers.mount(stack, readonly=True)
+        return Tree(self._mounts[key], owned=True)
+
+    def _stack(self, chain: Digest) -> Stack:
+        if chain not in self._stacks:
+            parent = self._layers.get(chain).parent
+            below = self._stack(parent) if parent else ()
+            self._stacks[chain] = (*below, chain)
+        return self._stacks[chain]
+
+    def close(self) -> None:
+        """Let go of everything, and remember what was learned."""
+        for descriptor in (self._context.descriptor, *self._mounts.values()):
+            os.close(descriptor)
+        self._mounts.clear()
+        self._cache.save()
+        if self._stale or self._used:
+            self._records.touch([*self._stale, *self._used], time.time_ns())
+
+
+class _Done:
+    """A job that is finished when it begins."""
+
+    def __init__(self, result: Stack) -> None:
+        self._result = result
+
+    def descriptors(self) -> Sequence[int]:
+        return ()
+
+    def advance(self) -> Stack | None:
+        return self._result
+
+    def cancel(self) -> None:
+        """Do nothing: there is nothing under way."""
+
+
+class _Remembering:
+    """A job of a command, whose layer is kept in mind until it is recorded."""
+
+    def __init__(self, job: Job, applied: dict[str, Applied]) -> None:
+        self._job = job
+        self._applied = applied
+
+    def descriptors(self) -> Sequence[int]:
+        return self._job.descriptors()
+
+    def advance(self) -> Stack | None:
+        result = self._job.advance()
+        if result is not None:
+            made: Applied = self._job.applied  # type: ignore[attr-defined] # a RunJob has it
+            self._applied[made.chain_id] = made
+        return result
+
+    def cancel(self) -> None:
+        self._job.cancel()
+
+
+class _ContextCache:
+    """What is remembered of the files of one context between builds."""
+
+    def __init__(self, engine: Engine, context_dir: str) -> None:
+        from knarr.oci.digest import hasher  # noqa: PLC0415 - loaded already
+
+        name = hasher(os.fsencode(context_dir)).hexdigest()[:32]
+        self._path = f"{builds_dir(engine.paths)}/contexts/{name}" if context_dir else ""
+        self._known = b""
+        self.cache = StatCache()
+        if self._path:
+            try:
+                self._known = read_file(self._path)
+            except FileNotFoundError:
+                return
+            self.cache.load(self._known)
+
+    def save(self) -> None:
+        data = self.cache.dump()
+        if self._path and data and data != self._known:
+            os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
+            write_atomically(self._path, data, durable=False)
+
+
+def _fingerprint_key(copy: Copy, source: Stack) -> str:
+    from knarr.build.cache import key_of  # noqa: PLC0415 - loaded already
+
+    about: dict[str, object] = {
+        "kind": "fingerprint",
+        "chain": str(source[-1]) if source else "",
+        "source": copy.source,
+        "exclude": list(copy.exclude),
+        "parents": copy.parents,
+        "owners": not copy.chown,
+    }
+    return key_of(about)
+
+
+def _full_name(reference: str) -> str:
+    """Return the whole reference, if the text is one and not the start of an ID."""
+    return str(parse_reference(reference).with_default_tag())

@@ -1,0 +1,188 @@
+"""Builds: from a context and its Dockerfile to an image in the store.
+
+    context ─▶ parse ─▶ lower ─▶ solve ─▶ image ─▶ tags
+
+What happens is told through `report` as it happens (`knarr.build.events`). The steps themselves are
+in `build_run` and `build_files`; `build_worker` looks the cache up. A build belongs to one process
+with one thread: commands run in processes of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from knarr.build.arguments import proxy_environment
+from knarr.build.dockerfile.checks import Checks, parse_switches
+from knarr.build.dockerfile.document import Source
+from knarr.build.dockerfile.excerpt import excerpt
+from knarr.build.dockerfile.lines import decode
+from knarr.build.dockerfile.program import parse_dockerfile
+from knarr.build.events import Finished, Located, Noted, Started, Warned
+from knarr.build.lower import Demand, Lowering
+from knarr.build.solver import Solver
+from knarr.build.steps import Surroundings
+from knarr.engine.build_context import open_context
+from knarr.engine.build_image import store_image
+from knarr.engine.build_steps import Steps
+from knarr.engine.build_worker import BuildWorker
+from knarr.engine.images import parse_tag
+from knarr.errors import KnarrError, SyntaxFault
+from knarr.oci.descriptor import host_platform, parse_platform
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from knarr.build.events import Report
+    from knarr.build.graph import Stack
+    from knarr.build.lower import Lowered
+    from knarr.build.worker import Cached
+    from knarr.engine.build_context import BuildContext
+    from knarr.engine.engine import Engine
+    from knarr.oci.digest import Digest
+    from knarr.oci.reference import Reference
+
+LOADING = "internal load"
+EXPORTING = "internal export"
+_EXPORT = "exporting to image"
+
+
+class BuildOptions(Value):
+    """What a user asks of a build.
+
+    `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`.
+    """
+
+    context: str
+    dockerfile: str = ""
+    tags: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+    target: str = ""
+    platform: str = ""
+    network: str = "default"
+    hosts: tuple[str, ...] = ()
+    no_cache: bool = False
+
+
+class Builds:
+    """The builds of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def build(self, options: BuildOptions, report: Report) -> Digest:
+        """Build an image, tag it, and return its ID.
+
+        Raises: SyntaxFault, InvalidArgument, NotFound, CommandFailed and other KnarrErrors
+        """
+        tags = [parse_tag(tag) for tag in options.tags]
+        with Steps(self._engine) as steps:
+            report(Started(LOADING, "[internal] load build definition and context"))
+            try:
+                context = open_context(
+                    options.context,
+                    options.dockerfile,
+                    stdin=sys.stdin.buffer,
+                    scratch_dir=f"{steps.directory}/context",
+                )
+            except KnarrError as error:
+                report(Finished(LOADING, error=str(error)))
+                raise
+            report(Finished(LOADING))
+            build = _Build(self._engine, options, context, report)
+            lowered, stack, results = build.run(steps)
+            report(Started(EXPORTING, _EXPORT))
+            image_id = store_image(self._engine, lowered, stack, results)
+            report(Noted(EXPORTING, f"writing image {image_id} done"))
+            self._tag(tags, image_id, report)
+            report(Finished(EXPORTING))
+        return image_id
+
+    def _tag(self, tags: list[Reference], image_id: Digest, report: Report) -> None:
+        for reference in tags:
+            self._engine.images.set_tag(reference, image_id)
+            report(Noted(EXPORTING, f"naming to {reference} done"))
+
+
+class _Build:
+    """One build, from its context to its result."""
+
+    def __init__(
+        self, engine: Engine, options: BuildOptions, context: BuildContext, report: Report
+    ) -> None:
+        self._engine = engine
+        self._options = options
+        self._context = context
+        self._report = report
+        lines = tuple(decode(context.dockerfile).splitlines())
+        self._source = Source(context.name, lines)
+
+    def run(self, steps: Steps) -> tuple[Lowered, Stack, Mapping[str, Cached]]:
+        """Return what was to be done, the stack that came of it, and all results."""
+        matcher = self._context.matcher()
+        worker = BuildWorker(self._engine, steps, self._context.directory, matcher)
+        try:
+            lowered, checks = self._lower(worker)
+            for finding in checks.findings():
+                self._report(Warned(finding, self._source.name))
+            checks.raise_if_errors()
+            solver = Solver(worker, self._report)
+            try:
+                result = solver.solve(lowered.vertex)
+            except KnarrError:
+                self._locate(solver)
+                raise
+            return lowered, result.stack, solver.results
+        finally:
+            worker.close()
+
+    def _lower(self, worker: BuildWorker) -> tuple[Lowered, Checks]:
+        lowering = None
+        try:
+            program = parse_dockerfile(self._context.dockerfile, name=self._source.name)
+            switches = self._options.arguments.get("BUILDKIT_DOCKERFILE_CHECK", "")
+            switches = switches or program.document.directive("check").split(" ")[0]
+            checks = Checks(parse_switches(switches))
+            lowering = Lowering(program, self._demand(worker), worker=worker, checks=checks)
+            return lowering.lower(), checks
+        except SyntaxFault as fault:
+            if fault.line:
+                self._show(fault.line, fault.line, fault.column)
+            raise
+        except KnarrError:
+            if lowering is not None and lowering.at is not None:
+                self._show(lowering.at.first, lowering.at.last, 0)
+            raise
+
+    def _demand(self, worker: BuildWorker) -> Demand:
+        options = self._options
+        matcher = worker.hidden
+        return Demand(
+            host_platform(),
+            platform=parse_platform(options.platform) if options.platform else None,
+            target=options.target,
+            arguments=options.arguments,
+            labels=options.labels,
+            around=Surroundings(
+                network=options.network,
+                hosts=options.hosts,
+                hostname=options.arguments.get("BUILDKIT_SANDBOX_HOSTNAME", "buildkitsandbox"),
+                hidden=proxy_environment(options.arguments),
+                no_cache=options.no_cache,
+            ),
+            ignored=matcher.excludes if matcher and not matcher.has_negated else None,
+        )
+
+    def _locate(self, solver: Solver) -> None:
+        """Show the instruction at which solving failed."""
+        vertex = solver.failed
+        if vertex is not None and vertex.first:
+            line, column = self._source.column(vertex.first, vertex.last, solver.failed_word)
+            self._show(line if column else vertex.first, vertex.last, column)
+
+    def _show(self, first: int, last: int, column: int) -> None:
+        text = excerpt(self._source, first, last, column=column)
+        if text:
+            self._report(Located(text))
