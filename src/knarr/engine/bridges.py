@@ -70,7 +70,7 @@ class Bridges:
         Raises: Unavailable, PermissionDenied, Conflict, Failed
         """
         with FileLock(SUBNETS_LOCK), Host() as host:
-            host.remove_link(network.interface)  # of one that was never recorded
+            host.remove_bridge(network.interface)  # of one that was never recorded
             network = self._settled(network, host)
             host.set_up_bridge(network)
         return network
@@ -96,7 +96,7 @@ class Bridges:
         """Remove a network's bridge and rules, when its record is gone; part of a transaction."""
         self.reload()
         with Host() as host:
-            host.remove_link(network.interface)
+            host.remove_bridge(network.interface)
 
     def _settled(self, network: Network, host: Host) -> Network:
         """Return the network, with another subnet if one that knarr chose is taken by now."""

@@ -209,6 +209,9 @@ class Networks:
         from knarr.network.address import parse_subnet  # noqa: PLC0415
 
         subnet = parse_subnet(options.subnet or self.bridges.choose())
+        if subnet.version != 4:
+            message = f"invalid subnet {subnet}: a network has addresses of IPv4, not of IPv6"
+            raise InvalidArgument(message)
         refuse_overlap(subnet, self.recorded())
         pool = ipam.plan_pool(
             subnet,

@@ -34,7 +34,8 @@ RTM_GETNEIGH = 30
 # <linux/if.h>
 IFF_UP = 0x1
 IFF_LOOPBACK = 0x8
-IFF_LOWER_UP = 0x10000
+IF_OPER_UNKNOWN = 0
+IF_OPER_UP = 6
 
 # <linux/if_link.h>
 IFLA_ADDRESS = 1
@@ -42,6 +43,7 @@ IFLA_IFNAME = 3
 IFLA_MTU = 4
 IFLA_LINK = 5
 IFLA_MASTER = 10
+IFLA_OPERSTATE = 16
 IFLA_LINKINFO = 18
 IFLA_NET_NS_PID = 19
 IFLA_IFALIAS = 20
@@ -113,6 +115,12 @@ class Link(Value):
     master: int = 0
     kind: str = ""
     alias: str = ""
+    operstate: int = 0
+
+    @property
+    def works(self) -> bool:
+        """Tell whether packets go through, which takes the kernel a moment after it is up."""
+        return self.operstate in (IF_OPER_UNKNOWN, IF_OPER_UP)
 
     @property
     def up(self) -> bool:
@@ -248,6 +256,13 @@ def add_address(index: int, address: str, prefix: int) -> Request:
     return Request(f"add address {address}/{prefix} to {index}", RTM_NEWADDR, _NEW, body)
 
 
+def delete_address(index: int, address: str, prefix: int) -> Request:
+    """Take an address from the interface `index`."""
+    family, raw = packed(address)
+    body = ifaddrmsg.pack(family, prefix, 0, RT_SCOPE_UNIVERSE, index) + attribute(IFA_LOCAL, raw)
+    return Request(f"delete address {address}/{prefix} of {index}", RTM_DELADDR, 0, body)
+
+
 def add_route(gateway: str, index: int, *, destination: str = "", prefix: int = 0) -> Request:
     """Route `destination` (empty: all there is) by way of `gateway` on the interface `index`."""
     family, raw = packed(gateway)
@@ -318,6 +333,7 @@ def decode_link(message: Message) -> Link:
         master=netlink.number(found.get(IFLA_MASTER)),
         kind=netlink.string(info.get(IFLA_INFO_KIND)),
         alias=netlink.string(found.get(IFLA_IFALIAS)),
+        operstate=netlink.number(found.get(IFLA_OPERSTATE)),
     )
 
 

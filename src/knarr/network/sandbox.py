@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from knarr.errors import Conflict, Failed, PermissionDenied
 from knarr.linux import namespaces, netlink, rtnetlink
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from knarr.network.model import Endpoint, Network
 
 DEFAULT_MTU = 1500
+
+# Longer than the kernel puts off looking at an interface, one second.
+NOTICED_AFTER = 2.0
 
 
 class Host:
@@ -84,21 +88,28 @@ class Host:
             if error.errno != errno.ENODEV:
                 raise
 
-    def remove_bridges(self, prefix: str) -> None:
-        """Remove the bridges named `prefix` and a number, and the interfaces that are their ports.
+    def remove_bridge(self, name: str) -> None:
+        """Remove a bridge and the interfaces that are its ports; do nothing if it is not there.
 
         Raises: PermissionDenied, Failed
         """
-        with _Translate(f"cannot remove the bridges {prefix}…"):
-            links = rtnetlink.links(self.socket)
-            for bridge in links:
-                number = bridge.name.removeprefix(prefix)
-                if bridge.kind != "bridge" or number == bridge.name or not number.isdecimal():
-                    continue
-                for port in links:
-                    if port.master == bridge.index:
-                        self.remove_link(port.name)
-                self.remove_link(bridge.name)
+        with _Translate(f"cannot remove the bridge {name}"):
+            bridge = rtnetlink.find_link(self.socket, name)
+            if bridge is None:
+                return
+            for port in rtnetlink.links(self.socket, master=bridge.index):
+                self.remove_link(port.name)
+            self.remove_link(name)
+
+    def remove_bridges(self, prefix: str) -> None:
+        """Remove the bridges named `prefix` and a number, with their ports.
+
+        Raises: PermissionDenied, Failed
+        """
+        for bridge in rtnetlink.links(self.socket):
+            number = bridge.name.removeprefix(prefix)
+            if bridge.kind == "bridge" and number != bridge.name and number.isdecimal():
+                self.remove_bridge(bridge.name)
 
     def occupied(self, *, without: str = "") -> list[Subnet]:
         """Return the blocks that this host has addresses in or routes to, but for one interface.
@@ -160,6 +171,24 @@ class Host:
                     routed = endpoint is endpoints[0]
                     requests += drivers.inner(endpoint, link.index, routed=routed)
                 inside.request(*requests)
+            for endpoint, bridge in zip(endpoints, bridges, strict=True):
+                self._await(endpoint.host_interface)
+                if not bridge.works:
+                    self._await(bridge.name)
+
+    def _await(self, name: str) -> None:
+        """Wait until the kernel has noticed that the interface can be used.
+
+        It notices in the background when the other end comes up, and drops all packets until then.
+        A sandbox that asks for a name at once would lose its question, and seconds. A kernel from
+        6.8 on notices at the latest when it is asked.
+        """
+        deadline = time.monotonic() + NOTICED_AFTER
+        while time.monotonic() < deadline:
+            link = rtnetlink.find_link(self.socket, name)
+            if link is None or link.works:
+                return
+            time.sleep(0.0005)
 
 
 def open_inside(netns_fd: int, settings: Iterable[Sysctl] = ()) -> netlink.Socket:
