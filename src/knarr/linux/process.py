@@ -196,10 +196,16 @@ def _vector(texts: Iterable[str]) -> ctypes.Array[c_char_p]:
 
 
 def start_time(pid: int) -> int:
-    """Return when the process started, in clock ticks since boot: a process's second name.
+    """Return when the process started, in clock ticks since boot: a process's second name."""
+    return state_and_start_time(pid)[1]
 
-    Man: proc_pid_stat(5), field 22
+
+def state_and_start_time(pid: int) -> tuple[str, int]:
+    """Return the letter for a process's state (`Z` for a zombie) and when it started.
+
+    Man: proc_pid_stat(5), fields 3 and 22
     """
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
         text = file.read()
-    return int(text[text.rindex(b")") + 2 :].split()[19])
+    fields = text[text.rindex(b")") + 2 :].split()
+    return fields[0].decode(), int(fields[19])

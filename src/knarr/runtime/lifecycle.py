@@ -67,15 +67,12 @@ def is_paused(container: Container) -> bool:
     return members.is_frozen(group_of(container))
 
 
-def kill(pid: int, number: int, *, everyone: bool = False) -> None:
-    """Send a signal to a container's init, or to each of its processes.
+def kill_group(container: Container, number: int) -> None:
+    """Send a signal to each process of a container.
 
     Raises: Conflict
     """
-    if not everyone:
-        signal_process(pid, number)
-        return
-    group = group_of(pid)
+    group = group_of(container)
     if number == _signal.SIGKILL:
         members.kill(group)
         return
@@ -94,7 +91,7 @@ def signal_process(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError as error:
-        message = "the container is not running"
+        message = "container not running"
         raise Conflict(message) from error
 
 

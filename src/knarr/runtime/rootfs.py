@@ -113,7 +113,10 @@ class BindRoot(Step):
 
 def _enter(room: Room, mount_fd: int) -> None:
     """Hang the detached root at its place in the tree, and go there."""
-    mount.move_mount(mount_fd, "", AT_FDCWD, room.root_path, mount.MOVE_MOUNT_F_EMPTY_PATH)
+    place_fd = os.open(room.root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    room.root_path = room.path_of(place_fd)
+    mount.attach(mount_fd, place_fd)
+    os.close(place_fd)
     os.fchdir(mount_fd)
     room.root_fd = mount_fd
 

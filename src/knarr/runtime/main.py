@@ -1,0 +1,206 @@
+"""`knarr-runtime`: an OCI runtime as a command, with the command line of runc.
+
+Whatever starts containers by calling runc or crun (containerd, Docker, Podman) can call this.
+Errors go to stderr or, with --log, to a file in the form that those callers read; the exit status
+is 1, for `exec` 255, otherwise that of the program.
+
+A process of this kind lives for some milliseconds, so only what the one command needs is imported,
+and at the end nothing is torn down: the kernel does that faster.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from knarr.errors import InvalidArgument, KnarrError, Unsupported
+from knarr.runtime.command import arguments
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from knarr.runtime.command.arguments import Options
+
+DEFAULT_ROOT = "/run/knarr-runtime"
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    status = 1
+    log = Log("", "text")
+    words = sys.argv[1:]
+    try:
+        given, rest = arguments.parse_options(words, arguments.GLOBAL)
+        log = Log(given.text("log"), given.text("log-format", "text"))
+        status = run(given, rest)
+    except KnarrError as error:
+        if given_debug(words):
+            log.note("debug", _trace(error))
+        log.error(error)
+        status = 255 if "exec" in words[:8] else 1
+    except OSError as error:
+        log.note("error", _describe(error))
+    except KeyboardInterrupt:
+        status = 130
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = 1
+    os._exit(status)
+
+
+def given_debug(words: list[str]) -> bool:
+    """Tell whether --debug is among the global options."""
+    return "--debug" in words[: next((n for n, w in enumerate(words) if w[:1] != "-"), None)]
+
+
+def _trace(error: BaseException) -> str:
+    import traceback  # noqa: PLC0415 - only with --debug
+
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _describe(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{(error.strerror or str(error)).lower()}"
+
+
+class Log:
+    """Where errors go, in which form."""
+
+    def __init__(self, path: str, form: str) -> None:
+        """Write to the file `path`, or to stderr if it is empty; `form` is text or json."""
+        if form not in ("text", "json", ""):
+            message = f"invalid log-format: {form}"
+            raise InvalidArgument(message)
+        self._path = path
+        self._form = form
+
+    def error(self, error: KnarrError) -> None:
+        """Say what went wrong, and what can be done."""
+        self.note("error", f"{error.message}\n{error.hint}" if error.hint else error.message)
+        if self._path:
+            sys.stderr.write(f"{error.message}\n")
+
+    def note(self, level: str, text: str) -> None:
+        """Write one entry."""
+        import time  # noqa: PLC0415 - only when there is something to say
+
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        first, _, more = text.partition("\n")
+        if self._form == "json":
+            from knarr.util import jsontext  # noqa: PLC0415
+
+            entry = {"level": level, "msg": text, "time": stamp}
+            line = jsontext.dumps(entry)
+        elif self._path:
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+            line = f'time="{stamp}" level={level} msg="{quoted}"'
+        else:
+            line = f"knarr-runtime: {first}" + (f"\n{more}" if more else "")
+        if not self._path:
+            sys.stderr.write(f"{line}\n")
+            return
+        try:
+            with open(self._path, "a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            sys.stderr.write(f"knarr-runtime: {self._path}: {error.strerror}\n")
+
+
+def run(given: Options, rest: list[str]) -> int:
+    """Carry out what the command line says; return the exit status.
+
+    Raises: KnarrError
+    """
+    if given.flag("version"):
+        from knarr import __version__  # noqa: PLC0415
+        from knarr.oci.runtime import VERSION  # noqa: PLC0415
+
+        sys.stdout.write(f"knarr-runtime version {__version__}\nspec: {VERSION}\n")
+        return 0
+    if given.flag("help") or not rest or rest[0] in ("help", "h"):
+        sys.stdout.write(arguments.usage() + "\n")
+        return 0
+    name, *words = rest
+    if name not in arguments.COMMANDS:
+        if name in ("checkpoint", "restore"):
+            message = f"{name} is not supported: it needs CRIU"
+            raise Unsupported(message)
+        message = f"unknown command {name}"
+        raise InvalidArgument(message, hint="knarr-runtime --help lists the commands.")
+    known = {**arguments.COMMANDS[name][0], "help": arguments.FLAG}
+    options, found = arguments.parse_options(words, known)
+    if options.flag("help"):
+        sys.stdout.write(arguments.usage_of(name) + "\n")
+        return 0
+    arguments.check_arguments(name, found)
+    root = os.path.abspath(given.text("root", DEFAULT_ROOT))
+    if root == "/":
+        message = "option --root should not be set to /"
+        raise InvalidArgument(message)
+    if given.flag("systemd-cgroup"):
+        message = "--systemd-cgroup: systemd is not supported as a manager of cgroups"
+        raise Unsupported(message)
+    return _carry_out(name, root, found, options)
+
+
+def _carry_out(name: str, root: str, found: list[str], options: Options) -> int:
+    if name in ("create", "start", "run", "delete"):
+        return _bring(name, root, found[0], options)
+    if name in ("exec", "kill", "pause", "resume", "update"):
+        return _handle(name, root, found, options)
+    _report(name, root, found, options)
+    return 0
+
+
+def _bring(name: str, root: str, container_id: str, options: Options) -> int:
+    from knarr.runtime.command import creating  # noqa: PLC0415 - what the one command needs
+
+    if name == "create":
+        return creating.create_container(root, container_id, options)
+    if name == "run":
+        return creating.run_container(root, container_id, options)
+    if name == "start":
+        creating.start_container(root, container_id)
+    else:
+        creating.delete_container(root, container_id, force=options.flag("force"))
+    return 0
+
+
+def _handle(name: str, root: str, found: list[str], options: Options) -> int:
+    from knarr.runtime.command import executing  # noqa: PLC0415 - what the one command needs
+
+    if name == "exec":
+        return executing.execute_in(root, found, options)
+    if name == "kill":
+        executing.kill_container(root, found, everyone=options.flag("all"))
+    elif name == "pause":
+        executing.pause(root, found[0])
+    elif name == "resume":
+        executing.resume(root, found[0])
+    else:
+        executing.update(root, found[0], options)
+    return 0
+
+
+def _report(name: str, root: str, found: list[str], options: Options) -> None:
+    from knarr.runtime.command import reports  # noqa: PLC0415 - what the one command needs
+
+    if name == "state":
+        reports.show_state(root, found[0])
+    elif name == "list":
+        reports.show_list(root, options)
+    elif name == "ps":
+        reports.show_processes(root, found, options)
+    elif name == "events":
+        reports.show_events(root, found[0], options)
+    elif name == "features":
+        reports.show_features()
+    else:
+        reports.write_spec(options)
+
+
+if __name__ == "__main__":
+    main()
