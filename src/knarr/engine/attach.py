@@ -15,6 +15,7 @@ import os
 import select
 from _socket import MSG_DONTWAIT
 
+from knarr.errors import Conflict
 from knarr.supervise import control, frames
 from knarr.supervise.messages import CONTROL, STDIN, STDOUT
 from knarr.util.value import Value
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from knarr.engine.containers import Container
     from knarr.supervise.control import Client, Exit
 
 READ_SIZE = 64 << 10
@@ -38,6 +40,19 @@ class Outcome(Value):
 
     exit: Exit | None = None
     detached: bool = False
+
+
+def connect(container: Container) -> Client:
+    """Connect to the supervisor of a container that runs; a killed one is replaced first.
+
+    Raises: Conflict (it does not run)
+    """
+    from knarr.engine import stopping  # noqa: PLC0415 - not for who has a connection
+
+    if not container.state.active:
+        message = "You cannot attach to a stopped container, start it first"
+        raise Conflict(message)
+    return stopping.connect(container.engine, container.row)
 
 
 class Detacher:

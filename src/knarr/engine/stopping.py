@@ -54,7 +54,7 @@ def stop(
     if timeout is None:
         own = options.stop_timeout
         timeout = DEFAULT_STOP_TIMEOUT if own is None else own
-    with _connect(engine, row) as client:
+    with connect(engine, row) as client:
         client.stopping()
         _send(client, number)
         if state.status == tasks.PAUSED:
@@ -69,7 +69,7 @@ def end(engine: Engine, row: ContainerRow) -> None:
     if not state.active:
         return
     try:
-        with _connect(engine, row) as client:
+        with connect(engine, row) as client:
             client.stopping()
             if state.status == tasks.PAUSED:
                 _send(client, SIGKILL)
@@ -92,7 +92,7 @@ def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KIL
         message = f"cannot kill container: {row.name}: container {row.id} is not running"
         raise Conflict(message)
     final = number in (SIGKILL, parse_signal(options.stop_signal or DEFAULT_STOP_SIGNAL))
-    with _connect(engine, row) as client:
+    with connect(engine, row) as client:
         if final:
             client.stopping()
         client.signal(number)
@@ -142,7 +142,7 @@ def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> i
         if not state.active and condition == "not-running":
             return state.exit_code
         try:
-            with _connect(engine, row) as client:
+            with connect(engine, row) as client:
                 return client.wait(condition).exit_code
         except (Unavailable, Conflict):
             if condition == "removed" and not os.path.isdir(engine.paths.container(row.id)):
@@ -226,7 +226,7 @@ def restart(
         starting.start_locked(engine, row, options).close()
 
 
-def _connect(engine: Engine, row: ContainerRow) -> Client:
+def connect(engine: Engine, row: ContainerRow) -> Client:
     """Return a connection to the container's supervisor; a killed one is replaced first."""
     control_dir = engine.paths.task(row.id)
     try:
