@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.linux import capabilities, path, process, seccomp
+from knarr.linux import capabilities, interfaces, path, process, seccomp
 from knarr.runtime.room import Step
 
 TYPE_CHECKING = False
@@ -83,6 +83,24 @@ class Sysctl(Step):
     def run(self, room: Room) -> None:
         """Set it."""
         write_proc(room, f"sys/{sysctl_path(self.name)}", self.value)
+
+
+class Loopback(Step):
+    """The interface `lo` of a new network namespace, which is down at first."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Name it."""
+        return "loopback interface"
+
+    def doing(self) -> str:
+        """Say what is being done."""
+        return f"setting up the {self}"
+
+    def run(self, _: Room) -> None:
+        """Set it up."""
+        interfaces.set_up("lo")
 
 
 class HostName(Step):

@@ -5,12 +5,13 @@ Spec: runtime-spec config.md "Process", "POSIX process", "Linux Process", "User"
 
 from __future__ import annotations
 
-from knarr.linux import capabilities, process
+from knarr.linux import capabilities, namespaces, process
 from knarr.runtime.identity import (
     Capabilities,
     DomainName,
     HostName,
     Identity,
+    Loopback,
     Personality,
     Sysctl,
     sysctl_path,
@@ -101,8 +102,10 @@ def plan_limits(node: Node) -> list[OutsideStep]:
 
 
 def plan_names(spec: Node, planned: Namespaces) -> list[Step]:
-    """Return the steps for host name, domain name, sysctls and personality."""
+    """Return the steps for names, sysctls, personality, and the interface of a new namespace."""
     steps: list[Step] = []
+    if planned.made & namespaces.CLONE_NEWNET:
+        steps.append(Loopback())
     for key, step in (("hostname", HostName), ("domainname", DomainName)):
         name = spec.text(key)
         if name:
