@@ -53,6 +53,10 @@ class Warned(Value):
     source: str
 
 
+class Ticked(Value):
+    """Time has passed while the build waits: what shows durations may show them anew."""
+
+
 class Located(Value):
     """The place in the Dockerfile where the error to come arose, as text to show."""
 
@@ -60,5 +64,5 @@ class Located(Value):
 
 
 if TYPE_CHECKING:
-    Event = Started | Printed | Noted | Finished | Warned | Located
+    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located
     Report = Callable[[Event], None]

@@ -71,10 +71,14 @@ class Lowered(Value):
 
 
 class Lowering:
-    """One Dockerfile being lowered. `at` is the instruction it has come to, for errors."""
+    """One Dockerfile being lowered.
+
+    `at` is the instruction it has come to, and `word` the word that is looked at, for errors.
+    """
 
     def __init__(self, program: Program, demand: Demand, *, worker: Worker, checks: Checks) -> None:
         self.at: Node | None = None
+        self.word = ""
         self._program = program
         self._source = program.document.source
         self._demand = demand
@@ -173,6 +177,7 @@ class Lowering:
         elif below is not None:
             state.begin_stage(self._stage(below), self._own_triggers(below))
         else:
+            self.word = head.base
             found = self._worker.resolve(base, state.platform)
             self._froms.check_platform(head, base, found, state.platform)
             state.begin_image(found, head.node)
@@ -261,6 +266,7 @@ class Lowering:
     def _image(self, name: str) -> Vertex:
         if name == "scratch":
             return make_vertex(Image("", ()), name="scratch")
+        self.word = f"--from={name}"
         base = self._worker.resolve(name, self._demand.platform or self._demand.build)
         image = Image(base.reference, base.stack)
         lines = (self.at.first, self.at.last) if self.at else (0, 0)

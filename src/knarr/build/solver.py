@@ -23,7 +23,7 @@ import select
 from contextlib import nullcontext
 
 from knarr.build.cache import ingredients, key_of
-from knarr.build.events import Finished, Noted, Printed, Started
+from knarr.build.events import Finished, Noted, Printed, Started, Ticked
 from knarr.build.graph import Copy, Image, in_order
 from knarr.build.worker import Cached
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PARALLEL = 8
 _AGAIN_MS = 50
+_TICK_MS = 200
 _WHILE_OTHERS_WORK = "waiting for another build that does the same"
 
 
@@ -174,7 +175,8 @@ class Solver:
             for descriptor in running.job.descriptors():
                 owners[descriptor] = running
                 poll.register(descriptor, select.POLLIN)
-        ready = poll.poll(_AGAIN_MS if self._blocked else None)
+        ready = poll.poll(_AGAIN_MS if self._blocked else _TICK_MS)
+        self._report(Ticked())
         for running in {id(owners[found]): owners[found] for found, _ in ready}.values():
             self._advance(running)
 

@@ -56,12 +56,14 @@ class Steps:
     def __enter__(self) -> Self:
         """Begin the build."""
         self._operation.__enter__()
+        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
+        os.mkdir(self.directory, 0o700)
         return self
 
     def begin(self, step_id: str) -> str:
         """Make the directory of a step and return it."""
         directory = f"{self.directory}/{step_id[:12]}"
-        os.makedirs(directory, 0o700)
+        os.mkdir(directory, 0o700)
         self._running[step_id] = []
         self._note()
         return directory

@@ -79,7 +79,8 @@ class Builds:
         """
         tags = [parse_tag(tag) for tag in options.tags]
         with Steps(self._engine) as steps:
-            report(Started(LOADING, "[internal] load build definition and context"))
+            name = options.dockerfile or "Dockerfile"
+            report(Started(LOADING, f"[internal] load build definition from {name}"))
             try:
                 context = open_context(
                     options.context,
@@ -148,12 +149,11 @@ class _Build:
             lowering = Lowering(program, self._demand(worker), worker=worker, checks=checks)
             return lowering.lower(), checks
         except SyntaxFault as fault:
-            if fault.line:
-                self._show(fault.line, fault.line, fault.column)
+            self._show(fault.line, fault.line, (fault.line, fault.column))
             raise
         except KnarrError:
             if lowering is not None and lowering.at is not None:
-                self._show(lowering.at.first, lowering.at.last, 0)
+                self._show_word(lowering.at.first, lowering.at.last, lowering.word)
             raise
 
     def _demand(self, worker: BuildWorker) -> Demand:
@@ -178,11 +178,13 @@ class _Build:
     def _locate(self, solver: Solver) -> None:
         """Show the instruction at which solving failed."""
         vertex = solver.failed
-        if vertex is not None and vertex.first:
-            line, column = self._source.column(vertex.first, vertex.last, solver.failed_word)
-            self._show(line if column else vertex.first, vertex.last, column)
+        if vertex is not None:
+            self._show_word(vertex.first, vertex.last, solver.failed_word)
 
-    def _show(self, first: int, last: int, column: int) -> None:
-        text = excerpt(self._source, first, last, column=column)
+    def _show_word(self, first: int, last: int, word: str) -> None:
+        self._show(first, last, self._source.column(first, last, word))
+
+    def _show(self, first: int, last: int, caret: tuple[int, int]) -> None:
+        text = excerpt(self._source, first, last, caret=caret)
         if text:
             self._report(Located(text))

@@ -36,7 +36,7 @@ def test_wrong(case: Path, golden: Callable[[Path, str], None]) -> None:
     fault = caught.value
     source = Source("Dockerfile", tuple(decode(data).splitlines()))
     hint = f"{fault.hint}\n" if fault.hint else ""
-    shown = excerpt(source, fault.line, column=fault.column)
+    shown = excerpt(source, fault.line, caret=(fault.line, fault.column))
     golden(case / "error", f"{shown}{fault}\n{hint}")
 
 

@@ -10,10 +10,10 @@ _AROUND = 2
 _RULE = "-" * 20
 
 
-def excerpt(source: Source, first: int, last: int = 0, *, column: int = 0) -> str:
+def excerpt(source: Source, first: int, last: int = 0, *, caret: tuple[int, int] = (0, 0)) -> str:
     """Return the lines `first` to `last` of `source` with some around them, or "" without lines.
 
-    Lines at fault are marked `>>>`; the caret stands below `column` of line `first`.
+    Lines at fault are marked `>>>`; the caret stands below line and column `caret`.
     """
     if not 1 <= first <= len(source.lines):
         return ""
@@ -23,9 +23,9 @@ def excerpt(source: Source, first: int, last: int = 0, *, column: int = 0) -> st
         mark = ">>>" if first <= number <= last else "   "
         text = _printable(source.lines[number - 1])
         lines.append(f"{number:4d} | {mark} {text}".rstrip())
-        if number == first and column:
+        if number == caret[0] and caret[1]:
             # Tabs stay tabs, so that the caret stands where the word does.
-            lead = "".join("\t" if letter == "\t" else " " for letter in text[: column - 1])
+            lead = "".join("\t" if letter == "\t" else " " for letter in text[: caret[1] - 1])
             lines.append(f"     | {'':3} {lead}^")
     lines.append(_RULE)
     return "".join(f"{line}\n" for line in lines)

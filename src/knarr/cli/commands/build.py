@@ -1,0 +1,145 @@
+"""knarr build."""
+
+from __future__ import annotations
+
+import os
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.cli.command import Context, Options
+    from knarr.engine.builds import BuildOptions
+    from knarr.ui.progress import Display
+
+COMMAND = Command(
+    short="Build an image from a Dockerfile",
+    usage="[OPTIONS] PATH | -",
+    options=(
+        Option(
+            "add-host", "Add a custom host-to-IP mapping (format: host:ip)", kind="list",
+        ),
+        Option("build-arg", "Set build-time variables", kind="list"),
+        Option(
+            "file", 'Name of the Dockerfile (default: "PATH/Dockerfile")', kind="string",
+            short="f", completes="files",
+        ),
+        Option("force-rm", "Always remove intermediate containers", hidden=True),
+        Option(
+            "iidfile", "Write the image ID to a file", kind="string", completes="files",
+        ),
+        Option("label", "Set metadata for an image", kind="list"),
+        Option("load", "Put the image into the local store, where it always goes", hidden=True),
+        Option(
+            "network", "Set the networking mode for the RUN instructions during build",
+            kind="string", default="default", shown='"default"',
+            completes="networks",
+        ),
+        Option("no-cache", "Do not use cache when building the image"),
+        Option("platform", "Set target platform for build", kind="string"),
+        Option(
+            "progress",
+            "Set type of progress output (auto, plain, tty, quiet). "
+            "Use plain to show container output",
+            kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
+        ),
+        Option("quiet", "Suppress the build output and print image ID on success", short="q"),
+        Option("rm", "Remove intermediate containers after a successful build", hidden=True),
+        Option(
+            "tag", 'Name and optionally a tag (format: "name:tag")', kind="list", short="t",
+            completes="images",
+        ),
+        Option("target", "Set the target build stage to build", kind="string"),
+    ),
+    minimum=1,
+    maximum=1,
+    completes="directories",
+)  # fmt: skip
+
+_FORMS = ("auto", "plain", "tty", "quiet", "none")
+_EPOCH = "SOURCE_DATE_EPOCH"
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.errors import KnarrError  # noqa: PLC0415 - not for --help
+    from knarr.ui.progress import choose  # noqa: PLC0415
+
+    request = _request(options, arguments[0])
+    form = "quiet" if options.flag("quiet") else _form(options.text("progress"))
+    display = choose(form, context.stderr)
+    try:
+        image_id = context.engine.builds.build(request, display)
+    except KnarrError as error:
+        display.conclude()
+        _complain(context, error, display)
+        return 1
+    except KeyboardInterrupt:
+        display.conclude()
+        raise
+    display.conclude()
+    if options.text("iidfile"):
+        with open(options.text("iidfile"), "w", encoding="ascii") as file:
+            file.write(image_id)
+    if form == "quiet":
+        context.print(image_id)
+    return 0
+
+
+def _complain(context: Context, error: Exception, display: Display) -> None:
+    """Show the error with the words that Docker's users look for, but for misuse."""
+    from knarr.errors import KnarrError  # noqa: PLC0415 - loaded by now
+
+    assert isinstance(error, KnarrError)
+    message = error.message
+    if display.activities and not message.startswith("unable to prepare context"):
+        message = f"failed to solve: {message}"
+    context.complain(KnarrError(message, hint=error.hint))
+
+
+def _form(text: str) -> str:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    if text not in _FORMS:
+        message = f"invalid progress mode {text}"
+        raise InvalidArgument(message, hint=f"It is one of {', '.join(_FORMS[:-1])}.")
+    return text
+
+
+def _request(options: Options, place: str) -> BuildOptions:
+    from knarr.engine.builds import BuildOptions  # noqa: PLC0415 - not for --help
+    from knarr.engine.options.names import parse_extra_host  # noqa: PLC0415
+
+    arguments = _arguments(options.texts("build-arg"))
+    if os.environ.get(_EPOCH):
+        arguments.setdefault(_EPOCH, os.environ[_EPOCH])
+    return BuildOptions(
+        place,
+        dockerfile=options.text("file"),
+        tags=tuple(options.texts("tag")),
+        arguments=arguments,
+        labels=dict(_pair(text) for text in options.texts("label")),
+        target=options.text("target"),
+        platform=options.text("platform"),
+        network=options.text("network"),
+        hosts=tuple(parse_extra_host(text) for text in options.texts("add-host")),
+        no_cache=options.flag("no-cache"),
+    )
+
+
+def _arguments(texts: Iterable[str]) -> dict[str, str]:
+    """Return build arguments; one without a value has that of the environment, if any."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
