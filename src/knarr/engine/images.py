@@ -44,8 +44,8 @@ class Image(Value):
 
     @property
     def dangling(self) -> bool:
-        """Tell whether nothing names the image."""
-        return not self.tags and not self.digests
+        """Tell whether the image has no tag, as one that was replaced by its successor."""
+        return not self.tags
 
 
 class HistoryLine(Value):
@@ -124,7 +124,7 @@ class Images:
         parents = {row.parent for row in rows}
         images = [_image(row, references.get(row.id, [])) for row in rows]
         if not every:
-            images = [i for i in images if not i.dangling or i.row.id not in parents]
+            images = [i for i in images if i.tags or i.digests or i.row.id not in parents]
         return filters.apply(images, self) if filters else images
 
     def config(self, image_id: Digest) -> ImageConfig:

@@ -35,9 +35,10 @@ _CHUNK = 1 << 20
 
 
 class ImportOptions(Value):
-    """What the image is to be like: its name, instructions to carry out, a comment, a platform."""
+    """What the image is to be like: its name, config, instructions that change it, a comment."""
 
     reference: Reference | None = None
+    config: RunConfig = RunConfig()
     changes: tuple[str, ...] = ()
     message: str = ""
     platform: Platform | None = None
@@ -49,7 +50,7 @@ def import_archive(engine: Engine, stream: Reader, options: ImportOptions) -> Di
     Raises: InvalidArgument, SyntaxFault, Corrupt
     """
     platform = options.platform or host_platform()
-    run_config = RunConfig()
+    run_config = options.config
     if options.changes:
         from knarr.build.changes import change_config  # noqa: PLC0415 - only for who gives any
 

@@ -76,7 +76,7 @@ class StoreSource:
         layers = []
         for chain_id in stack:
             layer = self._engine.images.layers.get(chain_id)
-            size = layer.tar_size if layer.tar_size >= 0 else self._measure(layer.diff_id)
+            size = layer.tar_size if layer.tar_size > 0 else self._measure(layer.diff_id)
             layers.append(Descriptor(OCI_LAYER, layer.diff_id, size))
         return plain_manifest(
             Descriptor(OCI_CONFIG, row.id, self._engine.blobs.size(row.id)), layers
