@@ -98,7 +98,7 @@ def _records(options: Options) -> dict[str, Any]:
     """Return the fields that are lists of names and values."""
     found: dict[str, Any] = {}
     if options.given("env") or options.given("env-file"):
-        found["env"] = _environment(options)
+        found["env"] = parse_environment(options)
     if options.given("label") or options.given("label-file"):
         found["labels"] = _labels(options)
     if options.given("annotation") or options.given("sysctl"):
@@ -121,7 +121,8 @@ def _records(options: Options) -> dict[str, Any]:
     return found
 
 
-def _environment(options: Options) -> tuple[str, ...]:
+def parse_environment(options: Options) -> tuple[str, ...]:
+    """Return the entries of `--env-file` and `--env`."""
     from knarr.engine.options.environment import parse_env, parse_env_file  # noqa: PLC0415
 
     entries: list[str | None] = []

@@ -22,7 +22,7 @@ from knarr.engine.locks import ContainerLock
 from knarr.engine.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
 from knarr.engine.specify import Place, specify
-from knarr.engine.users import MAXIMUM_SIZE, Identity, identify
+from knarr.engine.users import Identity, identify, read_accounts
 from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
@@ -327,22 +327,12 @@ def find_identity(
 
     Raises: InvalidArgument
     """
-    from knarr.linux.path import open_in_root  # noqa: PLC0415 - loads ctypes: the spawn comes first
-
     root_fd = engine.layers.mount(stack, active=bundle_dir, readonly=True)
-    texts = []
     try:
-        for path in ("etc/passwd", "etc/group"):
-            try:
-                descriptor = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
-            except OSError:  # an image of one program has none
-                texts.append("")
-                continue
-            with open(descriptor, "rb", buffering=0) as file:
-                texts.append(file.read(MAXIMUM_SIZE).decode("utf-8", "surrogateescape"))
+        passwd, group = read_accounts(root_fd)
     finally:
         os.close(root_fd)
-    return identify(options.user, options.group_add, passwd=texts[0], group=texts[1])
+    return identify(options.user, options.group_add, passwd=passwd, group=group)
 
 
 def stop_signal(options: Options) -> str:

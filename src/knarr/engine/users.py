@@ -6,6 +6,8 @@ are those that list the user, unless a group is given.
 
 from __future__ import annotations
 
+import os
+
 from knarr.errors import InvalidArgument
 from knarr.util.value import Value
 
@@ -24,6 +26,23 @@ class Identity(Value):
     gid: int = 0
     groups: tuple[int, ...] = ()
     home: str = "/"
+
+
+def read_accounts(root_fd: int) -> tuple[str, str]:
+    """Return the contents of passwd and group below a root; empty where an image has none."""
+    from knarr.linux.path import open_in_root  # noqa: PLC0415 - loads ctypes
+
+    texts = []
+    for path in ("etc/passwd", "etc/group"):
+        try:
+            descriptor = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:  # an image of one program has none
+            texts.append("")
+            continue
+        with open(descriptor, "rb", buffering=0) as file:
+            texts.append(file.read(MAXIMUM_SIZE).decode("utf-8", "surrogateescape"))
+    passwd, group = texts
+    return passwd, group
 
 
 def identify(user: str, group_add: Iterable[str], *, passwd: str, group: str) -> Identity:

@@ -1,0 +1,74 @@
+"""knarr exec."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+
+COMMAND = Command(
+    short="Execute a command in a running container",
+    usage="[OPTIONS] CONTAINER COMMAND [ARG...]",
+    options=(
+        Option("detach", "Detached mode: run command in the background", short="d"),
+        Option("detach-keys", "Override the key sequence for detaching a container", kind="string"),
+        Option("env", "Set environment variables", kind="list", short="e"),
+        Option(
+            "env-file", "Read in a file of environment variables", kind="list", completes="files"
+        ),
+        Option("interactive", "Keep STDIN open even if not attached", short="i"),
+        Option("privileged", "Give extended privileges to the command"),
+        Option("tty", "Allocate a pseudo-TTY", short="t"),
+        Option(
+            "user",
+            "Username or UID (format: <name|uid>[:<group|gid>])",
+            kind="string",
+            short="u",
+        ),
+        Option("workdir", "Working directory inside the container", kind="string", short="w"),
+    ),
+    minimum=2,
+    maximum=None,
+    interspersed=False,
+    completes="running",
+)
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.cli.creating import parse_environment  # noqa: PLC0415 - not for --help
+    from knarr.engine.execs import ExecOptions, prepare  # noqa: PLC0415
+
+    detached = options.flag("detach")
+    container = context.engine.containers.get(arguments[0])
+    wanted = ExecOptions(
+        tuple(arguments[1:]),
+        env=parse_environment(options),
+        user=options.text("user"),
+        working_dir=options.text("workdir"),
+        tty=options.flag("tty"),
+        stdin=options.flag("interactive") and not detached,
+        privileged=options.flag("privileged"),
+    )
+    if detached:
+        prepare(container, wanted).start(attach=False)
+        return 0
+    from knarr.cli.attached import require_terminal  # noqa: PLC0415
+    from knarr.cli.terminal import Terms, interact, window  # noqa: PLC0415
+    from knarr.engine.attach import connect  # noqa: PLC0415
+
+    terms = Terms(wanted.tty, wanted.stdin, options.text("detach-keys"))
+    require_terminal(terms)
+    session = prepare(container, wanted)
+    session.start(attach=True, window=window() if wanted.tty else None)
+    outcome = interact(
+        session.client, lambda: connect(container), terms.replace(exec_id=session.id)
+    )
+    if outcome.exit is not None:
+        return outcome.exit.exit_code
+    if outcome.detached:
+        context.warn("\nread escape sequence")
+        return 0
+    context.warn("knarr: the exec was lost: the container's supervisor was killed")
+    return 1

@@ -1,0 +1,125 @@
+"""Further processes in a container that runs: who they are, and how they are started.
+
+The process is made from the container's options, as its first one was, with what is asked
+otherwise: command, user, directory, more environment. Names of users are looked up in the
+container's files as they are now. The container's supervisor forks it (`supervise.sessions`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine.options.environment import merge_env
+from knarr.engine.options.security import capabilities
+from knarr.engine.specify import Place, process
+from knarr.engine.users import identify, read_accounts
+from knarr.errors import Conflict, InvalidArgument
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.engine.containers import Container
+    from knarr.engine.users import Identity
+    from knarr.oci.runtime import Process
+    from knarr.supervise.control import Client
+
+
+class ExecOptions(Value):
+    """What is asked for; what is empty is as for the container's first process."""
+
+    command: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    working_dir: str = ""
+    tty: bool = False
+    stdin: bool = False
+    privileged: bool = False
+
+
+class Session:
+    """An exec that was prepared, on a connection of its own."""
+
+    __slots__ = ("client", "id")
+
+    def __init__(self, client: Client, exec_id: str) -> None:
+        self.client = client
+        self.id = exec_id
+
+    def start(self, *, attach: bool, window: tuple[int, int] | None = None) -> int:
+        """Start the process, with `attach` joined to the connection; return its ID on the host.
+
+        Raises: CommandFailed (126, 127), Conflict
+        """
+        return self.client.exec_start(self.id, attach=attach, window=window)
+
+
+def prepare(container: Container, wanted: ExecOptions) -> Session:
+    """Prepare a process in a container.
+
+    Raises: Conflict (it does not run, or is paused), InvalidArgument
+    """
+    if not wanted.command:
+        message = "no exec command specified"
+        raise InvalidArgument(message)
+    client = _connect(container)
+    try:
+        made = make_process(container, wanted)
+        exec_id = client.exec_create(dict(made), terminal=wanted.tty, stdin=wanted.stdin)
+    except BaseException:
+        client.close()
+        raise
+    return Session(client, exec_id)
+
+
+def _connect(container: Container) -> Client:
+    from knarr.engine import stopping, tasks  # noqa: PLC0415 - loads the client
+
+    state = container.state
+    if state.status == tasks.PAUSED:
+        message = f"container {container.id} is paused, unpause the container before exec"
+        raise Conflict(message)
+    if state.status == tasks.RESTARTING:
+        message = f"container {container.id} is restarting, wait until the container is running"
+        raise Conflict(message)
+    if not state.active:
+        message = f"container {container.id} is not running"
+        raise Conflict(message)
+    return stopping.connect(container.engine, container.row)
+
+
+def make_process(container: Container, wanted: ExecOptions) -> Process:
+    """Return the process for the runtime.
+
+    Raises: InvalidArgument, Conflict
+    """
+    options = container.options
+    security = options.security.replace(privileged=True) if wanted.privileged else options.security
+    asked = options.replace(
+        entrypoint=None,
+        command=wanted.command,
+        env=merge_env(options.env, wanted.env),
+        working_dir=wanted.working_dir or options.working_dir,
+        streams=options.streams.replace(tty=wanted.tty),
+    )
+    bundle_dir = container.engine.paths.container(container.id)
+    with open(f"{bundle_dir}/hostname", encoding="utf-8") as file:
+        hostname = file.read().strip()
+    group_add = () if wanted.user else options.group_add
+    identity = _identify(container, wanted.user or options.user, group_add)
+    place = Place(container.id, "", hostname=hostname, identity=identity)
+    return process(asked, place, capabilities(security))
+
+
+def _identify(container: Container, user: str, group_add: tuple[str, ...]) -> Identity:
+    """Look a user up in the container's files, as its processes see them."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        root_fd = os.open(f"/proc/{container.state.pid}/root", flags)
+    except FileNotFoundError:
+        message = f"container {container.id} is not running"
+        raise Conflict(message) from None
+    try:
+        passwd, group = read_accounts(root_fd)
+    finally:
+        os.close(root_fd)
+    return identify(user, group_add, passwd=passwd, group=group)
