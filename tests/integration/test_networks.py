@@ -473,14 +473,14 @@ def test_a_flushed_table_is_made_again_by_the_next_start(
     from knarr.linux.nftables import delete_table
 
     with Nftables() as kernel:
-        kernel.apply([delete_table(engine.networks.bridges.table)])
+        kernel.apply([delete_table(engine.networks.rules.table)])
     join("b")
     with published[1].serve() as server:
         exchange(host.neighbour.connect(HOST, 8080), server)
 
 
 def test_reload_repairs_what_was_changed(engine: Engine, published: tuple[Prepared, Netns]) -> None:
-    table = engine.networks.bridges.table
+    table = engine.networks.rules.table
     plan = firewall.plan(
         engine.networks.bridges.realm, engine.networks.recorded()[:1], engine.networks.leads()
     )

@@ -74,7 +74,7 @@ def finish(child: subprocess.Popen[str]) -> str:
 def assert_consistent(engine: Engine) -> None:
     """Assert that the kernel's table, if it was made, is what the records say."""
     networks = engine.networks
-    table = networks.bridges.table
+    table = networks.rules.table
     plan = firewall.plan(
         networks.bridges.realm,
         [network for network in networks.recorded() if network.interface],

@@ -14,7 +14,7 @@ between the two, `detach` takes everything back; so does recovery after a crash,
 made before the kernel's state and go after it.
 
 Here are the records of networks; `engine.sandboxes` has those of who is in them, `engine.bridges`
-the kernel's side.
+and `engine.rules` the kernel's side.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.bridges import Bridges
     from knarr.engine.engine import Engine
+    from knarr.engine.rules import Rules
     from knarr.engine.sandboxes import Prepared, Sandboxes
     from knarr.network.model import AddressPool, Endpoint, PortMapping, Published, SandboxOptions
 
@@ -80,6 +81,7 @@ class Networks:
         self.ports = PortRecords(engine.database)
         self.marks = Marks(engine.database)
         self._bridges: Bridges | None = None
+        self._rules: Rules | None = None
         self._sandboxes: Sandboxes | None = None
 
     # networks
@@ -145,7 +147,7 @@ class Networks:
                 raise Conflict(message)
             network = self.bridges.make(self._plan(name, options))
             self.records.add(_row(network))
-            self.bridges.reload()
+            self.reload()
         return network
 
     def inspect(self, text: str) -> dict[str, Any]:
@@ -200,6 +202,7 @@ class Networks:
     def _remove(self, network: Network) -> None:
         self.records.remove(network.id)
         self.marks.remove(f"address {network.id}")
+        self.reload()
         self.bridges.remove(network)
 
     def _plan(self, name: str, options: NetworkOptions) -> Network:
@@ -237,12 +240,21 @@ class Networks:
 
     @property
     def bridges(self) -> Bridges:
-        """The bridges and rules of this root."""
+        """The bridges of this root."""
         if self._bridges is None:
             from knarr.engine.bridges import Bridges  # noqa: PLC0415 - not for network ls
 
             self._bridges = Bridges(self)
         return self._bridges
+
+    @property
+    def rules(self) -> Rules:
+        """The firewall's rules of this root."""
+        if self._rules is None:
+            from knarr.engine.rules import Rules  # noqa: PLC0415 - not for network ls
+
+            self._rules = Rules(self)
+        return self._rules
 
     def leads(self) -> Sequence[Published]:
         """Return every published port with where it leads."""
@@ -252,7 +264,7 @@ class Networks:
 
     def reload(self) -> None:
         """Make the host's rules what the records say, whatever was done to them."""
-        self.bridges.reload()
+        self.rules.reload()
 
     def tear_down_all(self) -> None:
         """Remove every bridge, interface and rule of this root, and what its sandboxes have.
@@ -260,6 +272,7 @@ class Networks:
         The networks themselves stay recorded, and are set up again when they are next used.
         """
         with self.database.transaction():
+            self.rules.tear_down()
             self.bridges.tear_down()
             self.sandboxes.forget_all()
 
@@ -282,6 +295,11 @@ class Networks:
         Raises: NotFound, Conflict, InvalidArgument, Unavailable, PermissionDenied
         """
         return self.sandboxes.prepare(sandbox_id, options)
+
+    def expect(self, prepared: Prepared) -> None:
+        """Load what `attach` needs: for who waits for a process to be there anyway."""
+        if prepared.mode == "bridge":
+            _ = self.rules
 
     def attach(self, prepared: Prepared, pid: int) -> None:
         """Set up the network namespace of the process `pid`, and the host's side of it.

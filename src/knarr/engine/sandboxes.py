@@ -274,7 +274,7 @@ class Sandboxes:
         finally:
             os.close(netns_fd)
         trace("networks:connected")
-        self._networks.bridges.publish(_leads(prepared.endpoints[0], prepared.ports))
+        self._networks.rules.publish(_leads(prepared.endpoints[0], prepared.ports))
         trace("networks:attached")
 
     def detach(self, sandbox_id: str) -> None:
@@ -286,7 +286,7 @@ class Sandboxes:
         """Take back a sandbox's rules, then its records; part of a transaction."""
         rows = self._ports.of(sandbox_id)
         if rows:
-            self._networks.bridges.unpublish([published(row) for row in rows])
+            self._networks.rules.unpublish([published(row) for row in rows])
             trace("networks:unpublished")
             self._ports.remove(sandbox_id)
         for row in self._records.endpoints_of(sandbox_id):

@@ -1,0 +1,130 @@
+"""The realm's table of rules: made from the records, changed with them, compared with them.
+
+The table is made by whoever finds it missing: after a reboot, or after somebody flushed all rules.
+Whoever compares it with the records holds the database's right to write.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from knarr.errors import Failed, PermissionDenied
+from knarr.linux import conntrack, nftables
+from knarr.linux.nfnetlink import Nftables
+from knarr.network import firewall
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from knarr.engine.networks import Networks
+    from knarr.network.model import Published
+
+# How often a plan is made anew because somebody else changed the host's rules meanwhile.
+_ATTEMPTS = 20
+
+
+class Rules:
+    """The table of one root."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._realm = networks.bridges.realm
+        self.table = firewall.table_of(self._realm)
+
+    def publish(self, ports: list[Published]) -> None:
+        """Add published ports that are recorded, and the table if it is missing.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Refusals(), Nftables() as kernel:
+            current = kernel.find_table(self.table.family, self.table.name) == self.table
+            if current and ports:
+                try:
+                    kernel.apply(firewall.add_ports(self.table, ports))
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.EEXIST, errno.EINVAL):
+                        raise
+                    current = False
+            if not current:
+                self.reload()
+            _forget_connections(kernel, ports)
+
+    def unpublish(self, ports: list[Published]) -> None:
+        """Take back published ports; part of the transaction that removes their records.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Refusals():
+            kernel = Nftables()
+            try:
+                self._delete(kernel, ports)
+                _forget_connections(kernel, ports)
+            finally:
+                kernel.abandon()
+
+    def _delete(self, kernel: Nftables, ports: list[Published]) -> None:
+        try:
+            kernel.apply(firewall.remove_ports(self.table, ports))
+        except FileNotFoundError:
+            if len(ports) > 1:  # some are gone, or all: one by one
+                for port in ports:
+                    self._delete(kernel, [port])
+
+    def reload(self) -> None:
+        """Make the realm's table what the records say, whatever was done to it.
+
+        Raises: PermissionDenied, Failed
+        """
+        with self._networks.database.transaction(), _Refusals(), Nftables() as kernel:
+            networks = [one for one in self._networks.recorded() if one.interface]
+            wanted = firewall.plan(self._realm, networks, self._networks.leads())
+            for _ in range(_ATTEMPTS):
+                generation = kernel.generation()
+                try:
+                    kernel.apply(firewall.difference(kernel, wanted), generation=generation)
+                except OSError as error:
+                    if error.errno not in (errno.ERESTART, errno.EINTR):
+                        raise
+                else:
+                    return
+        message = "the host's firewall changes faster than knarr can follow"
+        raise Failed(message)
+
+    def tear_down(self) -> None:
+        """Remove the table."""
+        with _Refusals(), Nftables() as kernel:
+            if kernel.find_table(self.table.family, self.table.name) is not None:
+                kernel.apply([nftables.delete_table(self.table)])
+
+
+def _forget_connections(kernel: Nftables, ports: list[Published]) -> None:
+    """Let clients that go on sending UDP find the port as it is now."""
+    numbers = [port.host_port for port in ports if port.protocol == "udp"]
+    conntrack.forget(kernel.socket, nftables.PROTOCOLS["udp"], numbers)
+
+
+class _Refusals:
+    """Says what the kernel's refusal to change rules means."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        notes = "; ".join(getattr(error, "__notes__", ()))
+        message = f"cannot change the firewall: {error.strerror}"
+        message += f" ({notes})" if notes else ""
+        if error.errno in (errno.EPERM, errno.EACCES):
+            hint = "Networks need root, or --network none or host."
+            raise PermissionDenied(message, hint=hint) from error
+        hint = "The kernel needs nf_tables with NAT (CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT)."
+        raise Failed(message, hint=hint) from error
