@@ -20,7 +20,7 @@ from knarr.snapshot.snapshotter import Change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
 
     from knarr.snapshot.lowers import Directory, Found
 
@@ -40,22 +40,18 @@ class _Level:
         self.seen: set[str] = set()
 
 
-def between(upper_dir: str, lower: Directory, *, ignored: Container[str] = ()) -> Iterator[Change]:
-    """Yield how `upper_dir` changes `lower`; it may be in use.
-
-    `ignored` are absolute paths that count as unchanged, with all below them.
-    """
+def between(upper_dir: str, lower: Directory) -> Iterator[Change]:
+    """Yield how `upper_dir` changes `lower`; it may be in use."""
     root_fd = os.open(upper_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield from _Comparison(root_fd, lower, ignored).changes()
+        yield from _Comparison(root_fd, lower).changes()
     finally:
         os.close(root_fd)
 
 
 class _Comparison:
-    def __init__(self, root_fd: int, lower: Directory, ignored: Container[str]) -> None:
+    def __init__(self, root_fd: int, lower: Directory) -> None:
         self._walk = Walk(root_fd)
-        self._ignored = ignored
         self._levels = [_Level("", lower, listed=True, hides=False)]
 
     def changes(self) -> Iterator[Change]:
@@ -65,9 +61,6 @@ class _Comparison:
                 yield from self._leave()
             level = self._levels[-1]
             level.seen.add(name)
-            if f"/{path}" in self._ignored:
-                self._walk.prune()
-                continue
             found = level.lower.find(name) if level.lower else None
             kind = _kind(xattr.place(directory_fd, name), status, found)
             if kind:

@@ -22,7 +22,7 @@ import os
 import stat
 
 from knarr.errors import Conflict, InvalidArgument
-from knarr.linux import files, xattr
+from knarr.linux import files, overlay, xattr
 from knarr.linux import path as paths
 from knarr.linux.tree import Walk
 from knarr.snapshot.copyfile import copy_content
@@ -83,6 +83,19 @@ def copy_tree(
         Copier(target_fd, options or CopyOptions()).copy(source_fd, source_path, target_path)
 
 
+def copy_upper(upper_dir: str, target_dir: str) -> None:
+    """Copy an upper directory as it is, with overlay's whiteouts and opaque directories."""
+    source_fd = os.open(upper_dir, _DIRECTORY)
+    try:
+        target_fd = os.open(target_dir, _DIRECTORY)
+        try:
+            Copier(target_fd, CopyOptions(), kept=(overlay.OPAQUE,)).copy(source_fd, ".", ".")
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)
+
+
 class _Level:
     """A directory of the target, open while the walk is below its source."""
 
@@ -100,10 +113,14 @@ class _Level:
 class Copier:
     """Copies into the root `target_fd`. Hard links are kept within one copier."""
 
-    def __init__(self, target_fd: int, options: CopyOptions) -> None:
-        """Prepare; `target_fd` stays the caller's."""
+    def __init__(self, target_fd: int, options: CopyOptions, *, kept: tuple[str, ...] = ()) -> None:
+        """Prepare; `target_fd` stays the caller's.
+
+        `kept` are attributes of directories that are copied though they are not content.
+        """
         self._target_fd = target_fd
         self._options = options
+        self._kept = kept
         self._names: dict[tuple[int, int], str] = {}
         self._ids = (os.geteuid(), os.getegid())
         # What the umask takes from a new file, and writing and a new owner from any.
@@ -169,7 +186,7 @@ class Copier:
                 if choice == SKIP or stat.S_ISSOCK(child.st_mode):
                     walk.prune()
                 elif is_directory:
-                    xattrs = kept_xattrs(xattr.place(directory_fd, name))
+                    xattrs = self._directory_xattrs(xattr.place(directory_fd, name))
                     self._enter(_Level(path, child, xattrs), wanted=choice == TAKE)
                 elif choice == TAKE:
                     self._file(directory_fd, name, child, self._current_fd(), name)
@@ -181,6 +198,14 @@ class Copier:
                 if level.descriptor >= 0:
                     os.close(level.descriptor)
             self._levels = []
+
+    def _directory_xattrs(self, place: str) -> dict[bytes, bytes]:
+        found = kept_xattrs(place)
+        for name in self._kept:
+            value = xattr.read(place, name)
+            if value is not None:
+                found[os.fsencode(name)] = value
+        return found
 
     def _enter(self, level: _Level, *, wanted: bool) -> None:
         self._levels.append(level)

@@ -10,6 +10,7 @@ and becomes a tree:
 * Overlay makes every new directory in a merged one opaque, as a shortcut for itself. Where no lower
   layer has such a directory, that says nothing and goes.
 * What else overlay noted (trusted.overlay.origin, impure, nlink, uuid) is about the mount that was.
+* Whiteouts of what only this container's mount had (a mount point) go, as they do in `apply`.
 * Sockets go: they would not be in the tar.
 
 Spec: image-spec layer.md, "Representing Changes"
@@ -101,7 +102,10 @@ def tidy(upper_dir: str, parents: Directory) -> None:
         for path, directory_fd, name, status in Walk(root_fd):
             if stat.S_ISSOCK(status.st_mode):
                 _unlink_unseen(directory_fd, name)
-            elif not overlay.is_whiteout(status):
+            elif overlay.is_whiteout(status):
+                if parents.find_path(path) is None:
+                    _unlink_unseen(directory_fd, name)
+            else:
                 target = xattr.place(directory_fd, name)
                 hides = stat.S_ISDIR(status.st_mode) and _hides(target, path, parents)
                 _strip(target, keep=overlay.OPAQUE if hides else "")
