@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_SPECIAL = re.compile(r"[*?\[\]\\]")
+_SPECIAL = frozenset("*?[]\\")
 
 Fits = tuple[bool, ...]
 """Which pattern of a matcher fits a directory, in their order; () for what has no parent."""
@@ -123,7 +123,7 @@ def _compile(text: str) -> Callable[[str], object]:
 
 
 def _is_plain(text: str) -> bool:
-    return not _SPECIAL.search(text)
+    return _SPECIAL.isdisjoint(text)
 
 
 def _begins(prefix: str) -> Callable[[str], bool]:

@@ -12,7 +12,6 @@ from knarr.build.dockerfile.ports import parse_port
 from knarr.build.stage import join_env
 from knarr.oci.config import Healthcheck
 from knarr.oci.document import FrozenDict
-from knarr.util.durations import render_duration
 from knarr.util.quoting import quote, quote_list
 
 TYPE_CHECKING = False
@@ -167,6 +166,8 @@ def _healthcheck(state: StageState, instruction: ins.Healthcheck) -> None:
         retries=instruction.retries,
     )
     state.config = state.config.replace(healthcheck=check)
+    from knarr.util.durations import render_duration  # noqa: PLC0415 - few images have a check
+
     fields = (
         f"Test:{_list(instruction.test)}",
         f"Interval:{render_duration(check.interval_ns)}",

@@ -10,8 +10,8 @@ import re
 from knarr.build.dockerfile.fault import Fault
 from knarr.util.value import Value
 
-_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")
-_CHANGE = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
+_CLAUSE = r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)"
+_CHANGE = r"([-+=])([ugo]|[rwxXst]*)"
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 4, "w": 2, "x": 1}
 
@@ -51,12 +51,12 @@ def parse_mode(text: str) -> Mode:
         return Mode(int(text, 8))
     changes = []
     for clause in text.split(","):
-        match = _CLAUSE.fullmatch(clause)
+        match = re.fullmatch(_CLAUSE, clause)
         if match is None:
             message = f"invalid chmod parameter: '{text}'"
             raise Fault(message, word="--chmod", hint="As 755, u=rwX,go=rX or +x.")
         who = match[1].replace("a", "ugo") or "ugo"
-        changes += [Change(who, *found) for found in _CHANGE.findall(match[2])]
+        changes += [Change(who, *found) for found in re.findall(_CHANGE, match[2])]
     return Mode(None, tuple(changes))
 
 

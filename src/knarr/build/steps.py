@@ -10,7 +10,6 @@ from knarr.build.dockerfile.instructions import Add
 from knarr.build.dockerfile.instructions import Copy as CopyInstruction
 from knarr.build.dockerfile.instructions import Run as RunInstruction
 from knarr.build.graph import CONTEXT, Copy, Files, MakeDirectory, Run, Vertex, make_vertex
-from knarr.build.modes import parse_mode
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.instructions import CommandLine, Transfer, Workdir
     from knarr.build.stage import StageState
 
-_GIT = re.compile(r"(?:git@|git://|ssh://|https?://\S+\.git(?:[#?]|$))")
+_GIT = r"(?:git@|git://|ssh://|https?://\S+\.git(?:[#?]|$))"
 _LATER = "Fetch it in an earlier step, or put it into the build context."
 
 
@@ -121,6 +120,8 @@ def transfer(
 ) -> None:
     """Add the vertex of a COPY or ADD, of files of `origin` or of the context. Raises: Fault"""
     if instruction.chmod:
+        from knarr.build.modes import parse_mode  # noqa: PLC0415 - few instructions have one
+
         parse_mode(instruction.chmod)
     if isinstance(instruction, Add):
         _check_sources(instruction)
@@ -176,13 +177,15 @@ def _check_sources(instruction: Add) -> None:
 def _refuse_remote(instruction: Transfer) -> None:
     for source in instruction.sources:
         if _is_remote(source):
-            kind = "git ref" if _GIT.match(source) else "URL"
+            kind = "git ref" if re.match(_GIT, source) else "URL"
             message = f"source can't be a {kind} for COPY"
             raise Fault(message, word=source, hint="ADD takes remote sources.")
 
 
 def _is_remote(source: str) -> bool:
-    return source.startswith(("http://", "https://")) or _GIT.match(source) is not None
+    if "://" not in source and not source.startswith("git@"):
+        return False
+    return source.startswith(("http://", "https://")) or re.match(_GIT, source) is not None
 
 
 def _written(instruction: Transfer) -> str:

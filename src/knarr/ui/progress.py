@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _KEPT = 200  # lines of output that are shown again when a step fails
 _SHOWN = 6  # lines of output below a step that runs, on a terminal
 _RULE = "-" * 6
-_MOVES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-ln-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MOVES = r"\x1b(?:\[[0-9;?]*[ -/]*[@-ln-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
+_COLOUR = r"\x1b\[[0-9;]*m"
 
 
 class Activity:
@@ -74,7 +74,7 @@ class Activity:
 def _readable(line: bytes) -> str:
     """Return a line of output without what moves the cursor; of a line drawn anew the last form."""
     text = line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
-    text = _MOVES.sub("", text).expandtabs()
+    text = re.sub(_MOVES, "", text).expandtabs() if "\x1b" in text else text.expandtabs()
     return "".join(letter for letter in text if letter.isprintable() or letter == "\x1b")
 
 
@@ -281,7 +281,7 @@ class Terminal(Display):
             return rows
         note = self._notes.get(activity.number)
         below = [note] if note else activity.lines[-_SHOWN:]
-        return rows + [f" => => # {_COLOUR.sub('', line)}"[: width - 1] for line in below]
+        return rows + [f" => => # {re.sub(_COLOUR, '', line)}"[: width - 1] for line in below]
 
     def _paint(self, row: str, activity: Activity) -> str:
         if not self._colours or not activity.ended:

@@ -8,8 +8,8 @@ from knarr.build.dockerfile.fault import Fault
 from knarr.build.dockerfile.words import Lexer
 from knarr.util.value import Value
 
-_MARK = re.compile(r"(\d*)<<(-?)\s*([^<]*)")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_MARK = r"(\d*)<<(-?)\s*([^<]*)"
+_LEADING_TABS = r"(?m)^\t+"
 _AS_WRITTEN = Lexer(keep_quotes=True, keep_escapes=True, keep_unset=True)
 _WITH_QUOTES = Lexer(keep_quotes=True, keep_unset=True)
 _WITHOUT_QUOTES = Lexer(keep_unset=True)
@@ -27,7 +27,7 @@ class Heredoc(Value):
     @property
     def content(self) -> str:
         """The body as it is used: with `<<-`, without the tabs lines begin with."""
-        return _LEADING_TABS.sub("", self.body) if self.strips_tabs else self.body
+        return re.sub(_LEADING_TABS, "", self.body) if self.strips_tabs else self.body
 
     def ends_at(self, line: str) -> bool:
         """Tell whether the physical `line` is the one that ends this heredoc."""
@@ -37,7 +37,7 @@ class Heredoc(Value):
 
 def parse_heredoc(word: str) -> Heredoc | None:
     """Return the heredoc that `word` begins, without a body, or None if it begins none."""
-    match = _MARK.fullmatch(word)
+    match = re.fullmatch(_MARK, word) if "<<" in word else None
     if match is None or not match[3]:
         return None
     names = _WITHOUT_QUOTES.expand(match[3], {}).words

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST_LINE = 65535
 """Bytes of one physical line, without its end."""
 
-_DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVE = r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*"
 _DIRECTIVES = ("syntax", "escape", "check")
 
 
@@ -49,7 +49,7 @@ def decode(data: bytes) -> str:
 
 def parse_directive(comment: str) -> tuple[str, str] | None:
     """Return name and value of a parser directive, or None if the comment is an ordinary one."""
-    match = _DIRECTIVE.fullmatch(comment.lstrip())
+    match = re.fullmatch(_DIRECTIVE, comment.lstrip()) if "=" in comment else None
     if match is None or match[1].lower() not in _DIRECTIVES:
         return None
     return match[1].lower(), match[2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from knarr.build.dockerfile.instructions import (
     Arg,
     Cmd,
@@ -22,11 +20,11 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.nodes import Node
     from knarr.build.dockerfile.program import Program
 
-_SECRET = re.compile(
-    r"(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
+_SECRETS = frozenset(
+    ("apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret",
+     "token")
+)  # fmt: skip
+_HARMLESS = frozenset(("public", "file", "version"))
 _ONCE = (Cmd, Entrypoint, Healthcheck)
 
 
@@ -80,7 +78,8 @@ def _check_secrets(
     keyword: str, names: list[str], instruction: Instruction, checks: Checks
 ) -> None:
     for name in names:
-        if _SECRET.search(name) and not _HARMLESS.search(name):
+        words = frozenset(name.lower().split("_"))
+        if words & _SECRETS and not words & _HARMLESS:
             message = (
                 f"Do not use ARG or ENV instructions for sensitive data ({keyword} {quote(name)})"
             )

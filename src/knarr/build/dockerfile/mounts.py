@@ -26,7 +26,7 @@ _KEYS = (
 _ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp])?i?b?", re.IGNORECASE)
+_SIZE = r"(?i)(\d+(?:\.\d+)?) ?([kmgtp])?i?b?"
 
 
 class Mount(Value):
@@ -162,7 +162,7 @@ def _number(key: str, value: str, base: int) -> int:
 def _size(key: str, value: str, kind: str) -> int:
     if kind != "tmpfs":
         _unexpected(key, kind)
-    match = _SIZE.fullmatch(value)
+    match = re.fullmatch(_SIZE, value)
     if match is None:
         message = f"invalid value for {key}: {value}"
         raise Fault(message, word=value)

@@ -30,9 +30,7 @@ from knarr.build.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from knarr.build.dockerfile.mounts import check_mount
 from knarr.build.dockerfile.nodes import KEYWORDS
-from knarr.util.durations import MILLISECOND, parse_duration
 from knarr.util.quoting import quote
 from knarr.util.suggest import did_you_mean
 
@@ -43,8 +41,8 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.heredocs import Heredoc
     from knarr.build.dockerfile.nodes import Node, Pair
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*")
-_ONBUILD = re.compile(r"\s*ONBUILD\s*", re.IGNORECASE)
+_STAGE_NAME = r"[a-z][a-z0-9\-_.]*"
+_ONBUILD = r"(?i)\s*ONBUILD\s*"
 _NETWORKS = ("default", "none", "host")
 _SECURITIES = ("sandbox", "insecure")
 
@@ -78,7 +76,7 @@ def _from(node: Node) -> From:
     stage = ""
     if len(words) == 3 and words[1].lower() == "as":
         stage = words[2].lower()
-        if not _STAGE_NAME.fullmatch(stage):
+        if not re.fullmatch(_STAGE_NAME, stage):
             message = (
                 f"invalid name for build stage: {quote(words[2])}, "
                 "name can't start with a number or contain symbols"
@@ -106,8 +104,11 @@ def _run(node: Node) -> Run:
     if security not in _SECURITIES:
         message = f"security {quote(security)} is not valid"
         raise Fault(message, word="--security")
-    for mount in flags.texts("mount"):
-        check_mount(mount)
+    if flags.texts("mount"):
+        from knarr.build.dockerfile.mounts import check_mount  # noqa: PLC0415 - few steps have any
+
+        for mount in flags.texts("mount"):
+            check_mount(mount)
     return Run(
         node=node,
         command=_command_line(node),
@@ -272,6 +273,8 @@ def _duration(flags: Flags, name: str) -> int:
     text = flags.text(name)
     if not text:
         return 0
+    from knarr.util.durations import MILLISECOND, parse_duration  # noqa: PLC0415 - seldom given
+
     try:
         duration = parse_duration(text)
     except ValueError as error:
@@ -326,7 +329,7 @@ def _onbuild(node: Node) -> OnBuild:
     if inner in ("FROM", "MAINTAINER"):
         message = f"{inner} isn't allowed as an ONBUILD trigger"
         raise Fault(message, word=node.inner.name)
-    lines = [_ONBUILD.sub("", node.text, count=1)]
+    lines = [re.sub(_ONBUILD, "", node.text, count=1)]
     lines += [heredoc.body + heredoc.name for heredoc in node.heredocs]
     return OnBuild(node=node, trigger="\n".join(lines))
 
