@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.engine import Knarr, lent_engine
 from support.rootfs import make_rootfs
 from support.supervised import Supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def knarr(tmp_path: Path) -> Iterator[Knarr]:
+    """Lend the command `knarr` on directories of its own, with an image of busybox."""
+    with lent_engine(tmp_path) as lent:
+        yield lent
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
 """An engine of its own for each test, with a busybox image; afterwards nothing of it may be left.
 
-    @pytest.fixture
-    def knarr(tmp_path): ...        in tests/integration/conftest.py, made by `lent_engine`
+@pytest.fixture
+def knarr(tmp_path): ...        in tests/integration/conftest.py, made by `lent_engine`
 
-    knarr("run", "--rm", "busybox", "true")              the command, which has to succeed
-    knarr.fails("run", "busybox", "false", status=1)     … and one that has not
-    knarr.engine                                          the library on the same root
+knarr("run", "--rm", "busybox", "true")              the command, which has to succeed
+knarr.fails("run", "busybox", "false", status=1)     … and one that has not
+knarr.engine                                          the library on the same root
 """
 
 from __future__ import annotations
@@ -191,7 +191,9 @@ class Knarr:
                 continue
             parent = f"{fields[4]}/{self.engine.paths.realm}"
             if os.path.isdir(parent):
-                found += [f"{parent}/{entry.name}" for entry in os.scandir(parent) if entry.is_dir()]
+                found += [
+                    f"{parent}/{entry.name}" for entry in os.scandir(parent) if entry.is_dir()
+                ]
                 with contextlib.suppress(OSError):
                     os.rmdir(parent)
         return found

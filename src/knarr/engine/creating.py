@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 CREATING = "create"
 NAME_ATTEMPTS = 100
 
+# What every container has something mounted on, or expects to find: a directory, an empty file, or
+# a link. Docker: initlayer of moby
+POINTS = (
+    ("dev", "/"), ("proc", "/"), ("sys", "/"), ("etc/hosts", ""), ("etc/hostname", ""),
+    ("etc/resolv.conf", ""), ("etc/mtab", "/proc/mounts"), (".dockerenv", ""),
+)  # fmt: skip
+
 
 def new_id() -> str:
     """Return an ID that nobody has."""
@@ -59,7 +66,7 @@ def create(
     with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
         try:
             row = _record(engine, row, options)
-            engine.layers.prepare(engine.paths.container(row.id), stack)
+            engine.layers.prepare(engine.paths.container(row.id), stack, points=POINTS)
             volumes = [mount for mount in options.mounts if mount.kind == "volume"]
             if volumes:
                 engine.volumes.fill(stack, volumes)

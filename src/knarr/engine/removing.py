@@ -64,6 +64,8 @@ def _refusal(row: ContainerRow, status: str) -> Conflict:
 def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
     """Remove all that there is of a container that does not run. Harmless when done before."""
     release_network(engine, container_id)
+    query = "SELECT 1 FROM volume_users WHERE container = ?"
+    volumes = volumes and engine.database.row(query, (container_id,)) is not None
     with engine.database.transaction():
         if volumes:
             engine.volumes.release(container_id)

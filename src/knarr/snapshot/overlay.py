@@ -17,7 +17,7 @@ from knarr.snapshot.trees import Trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from knarr.oci.digest import Digest
     from knarr.snapshot.lowers import Directory
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from knarr.util.tarreader import Source
     from knarr.util.tarwriter import Sink
 
+_POINTS = "points"
 _PLAIN = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")]
 
 
@@ -47,6 +48,11 @@ class Layers:
     def lowers(self, stack: Stack) -> list[str]:
         """Return the directories of `stack` as overlay orders them: the top first, never none."""
         return [self.path(chain_id) for chain_id in reversed(stack)] or [self._trees.empty()]
+
+    def _lowers(self, stack: Stack, active: str | None) -> list[str]:
+        """Return the lower directories of a mount, with the mount points of `active` if it has."""
+        points = f"{active}/{_POINTS}"
+        return [*([points] if active and os.path.isdir(points) else ()), *self.lowers(stack)]
 
     def view(self, stack: Stack) -> Directory:
         """Return the root of `stack`, to be looked at without mounting."""
@@ -118,10 +124,13 @@ class Layers:
             diff.write_layer(self._existing(chain_id), sink)
             return sink.digest()
 
-    def prepare(self, directory: str, stack: Stack = ()) -> None:
+    def prepare(
+        self, directory: str, stack: Stack = (), *, points: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Make `upper` and `work` in `directory`, for changes to `stack`.
 
-        The root directory of a mount is the upper one: it begins as that of the stack.
+        The root directory of a mount is the upper one: it begins as that of the stack. `points` are
+        what will be mounted on: those that the stack lacks are made, and are no changes to it.
         """
         upper = f"{directory}/upper"
         with storage("preparing the container's file system"):
@@ -131,6 +140,10 @@ class Layers:
             except FileExistsError:
                 return
             copy_attributes(self.lowers(stack)[0], upper)
+            if points:
+                from knarr.snapshot.points import make_points  # noqa: PLC0415 - once a container
+
+                make_points(f"{directory}/{_POINTS}", self.view(stack), points)
 
     def overlay_options(
         self, stack: Stack, active: str | None = None, *, volatile: bool = False
@@ -139,7 +152,7 @@ class Layers:
 
         `volatile` mounts are not flushed when unmounted: for what need not survive a power cut.
         """
-        options = [("lowerdir+", path) for path in self.lowers(stack)]
+        options = [("lowerdir+", path) for path in self._lowers(stack, active)]
         if not active and len(options) == 1:
             options.append(("lowerdir+", self._trees.empty()))  # overlay wants two directories
         if active:
@@ -168,7 +181,7 @@ class Layers:
             options = self.overlay_options(stack, active, volatile=volatile)
         else:
             lowers = [f"{active}/upper"] if active else []
-            lowers += self.lowers(stack) if stack or not active else []
+            lowers += self._lowers(stack, active) if stack or not active else []
             if len(lowers) == 1:
                 return self._clone(stack, lowers[0])
             options = [*(("lowerdir+", path) for path in lowers), *_PLAIN]

@@ -11,7 +11,8 @@ Terms
   are kept under their chain ID, since what a tree holds may depend on what is below: attributes of
   directories that its tar does not name, hard links to files of lower layers.
 * An *active* directory is where changes to a stack go: `upper` and `work`, in a directory of the
-  caller's (a container's, a build step's).
+  caller's (a container's, a build step's). Mount points that the stack lacks are in `points`
+  beside them, shown below the changes and not among them.
 
 On disk
 -------

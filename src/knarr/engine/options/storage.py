@@ -18,7 +18,6 @@ PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "
 # SELinux labels: taken, and without effect where there is no SELinux. The consistency words are
 # Docker Desktop's, without effect on Linux.
 IGNORED_MODES = frozenset(("z", "Z", "consistent", "cached", "delegated", "default"))
-NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
 def parse_volume(text: str) -> MountRequest:
@@ -43,7 +42,6 @@ def parse_volume(text: str) -> MountRequest:
         return MountRequest(
             "bind", target, source, creates_source=True, mode_text=mode, **mode_fields
         )
-    check_volume_name(source)
     return MountRequest("volume", target, source, mode_text=mode, **_mode(mode, text, bind=False))
 
 
@@ -77,20 +75,6 @@ def _target(target: str, text: str) -> str:
         )
         raise InvalidArgument(message)
     return target
-
-
-def check_volume_name(name: str) -> None:
-    """Raise unless `name` can be a volume's.
-
-    Raises: InvalidArgument
-    """
-    if len(name) < 2 or name[0] in "_.-" or not NAME_LETTERS.issuperset(name):
-        message = (
-            f'"{name}" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
-        )
-        hint = "If you intended to pass a host directory, use absolute path."
-        raise InvalidArgument(message, hint=hint)
 
 
 def parse_tmpfs(text: str) -> MountRequest:
@@ -186,8 +170,6 @@ def _finish_mount(
                 "mount path must be absolute"
             )
             raise InvalidArgument(message)
-    elif kind == "volume" and source:
-        check_volume_name(source)
     elif kind == "tmpfs" and source:
         message = 'invalid mount config for type "tmpfs": field Source must not be specified'
         raise InvalidArgument(message)
