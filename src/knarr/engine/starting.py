@@ -147,6 +147,7 @@ class _Launch:
         starting.send_order(order, prepared.sockets)
         self.ordered = True
         self._write("config.json", _encode(order))
+        self.engine.networks.expect(prepared)
         pid = starting.wait_created()
         trace("start:created")
         if prepared.endpoints:
