@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +21,8 @@ import pytest
 from knarr.errors import Corrupt, InvalidArgument
 from knarr.oci.digest import digest_of
 from knarr.snapshot.overlay import Layers
-from support.archives import archives
+from knarr.snapshot.snapshotter import Limits
+from support.archives import archive, archives
 from support.trees import fill, listing
 
 if TYPE_CHECKING:
@@ -103,3 +107,48 @@ def test_a_tree_with_one_of_everything(layers: Layers, tmp_path: Path) -> None:
     assert listing(copy, root_too=True) == expected
     assert (copy / "var/sparse").stat().st_blocks * 512 < 1 << 20
     assert again.size == applied.size == other.usage(str(copy)).size
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "words"),
+    [
+        (Limits(entries=2), "file a\nfile b\nfile c", "too many entries"),
+        (Limits(size=10), "file a data=123456\nfile b data=12345", "b and what comes before"),
+        (Limits(size=10), "file a data=123456\nfile a data=12345", "a and what comes before"),
+        (Limits(depth=3), "file a/b/c/d", "a/b/c/d is too long or too deep"),
+        (Limits(depth=3), "file a\nlink b to=a/b/c/d", "too long or too deep"),
+        (Limits(name=10), "dir 12345678901/", "too long"),
+    ],
+)
+def test_bombs(layers: Layers, limits: Limits, text: str, words: str) -> None:
+    with pytest.raises((Corrupt, InvalidArgument), match=words):
+        layers.apply(archive(text), limits=limits)
+    assert layers.list() == []
+
+
+def test_many_replacements_of_a_directory_stay_quick(layers: Layers) -> None:
+    """An archive that goes back and forth costs what it says, not the square of it."""
+    text = "".join(f"file d/{number}\nfile d\ndir d/\n" for number in range(300))
+    applied = layers.apply(archive(text))
+    assert os.listdir(layers.path(applied.chain_id)) == ["d"]
+
+
+def test_killed_while_unpacking(layers: Layers, tmp_path: Path) -> None:
+    """What a killed process left is swept, and what one at work has is not."""
+    program = (
+        "import os, sys; from knarr.snapshot.overlay import Layers; "
+        "Layers(sys.argv[1]).apply(sys.stdin.buffer)"
+    )
+    command = [sys.executable, "-c", program, layers.layers_dir]
+    data = archive("file a data=1\nfile b data=2").getvalue()
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.stdin
+        process.stdin.write(data[:1024])
+        process.stdin.flush()
+        while not list(Path(layers.layers_dir).glob(".incoming-*")):
+            time.sleep(0.005)
+        assert layers.sweep() == []
+        process.kill()
+    assert len(layers.sweep()) == 1
+    assert layers.list() == []
+    assert layers.apply(io.BytesIO(data)).size == 2
