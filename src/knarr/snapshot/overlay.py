@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.oci.digest import Digest
     from knarr.snapshot.lowers import Directory
     from knarr.snapshot.snapshotter import Change, Stack
+    from knarr.snapshot.trees import Incoming
     from knarr.util.tarreader import Source
     from knarr.util.tarwriter import Sink
 
@@ -54,11 +55,14 @@ class Layers:
         points = f"{active}/{_POINTS}"
         return [*([points] if active and os.path.isdir(points) else ()), *self.lowers(stack)]
 
-    def view(self, stack: Stack) -> Directory:
-        """Return the root of `stack`, to be looked at without mounting."""
+    def view(self, stack: Stack, *, active: str | None = None) -> Directory:
+        """Return the root of `stack`, to be looked at without mounting.
+
+        With `active` there are its mount points too, but not the changes.
+        """
         from knarr.snapshot.lowers import Directory  # noqa: PLC0415 - not for running containers
 
-        return Directory(self.lowers(stack))
+        return Directory(self._lowers(stack, active))
 
     def apply(
         self,
@@ -114,6 +118,21 @@ class Layers:
             if kept:
                 tree.remove_path(upper_dir)
         return Applied(diff_id, result, size, kept=kept, tar_size=sink.size)
+
+    def incoming(self) -> Incoming:
+        """Return a place beside the trees for a tree to be made in, for a `with` statement."""
+        return self._trees.incoming()
+
+    def capture(self, upper_dir: str, target_dir: str) -> None:
+        """Copy an upper directory into the empty `target_dir`, which can then be adopted.
+
+        The upper directory may be in use; nobody should write there meanwhile.
+        """
+        from knarr.snapshot import copy  # noqa: PLC0415 - not for running containers
+
+        with storage("copying the changes"):
+            copy.copy_upper(upper_dir, target_dir)
+            copy_attributes(upper_dir, target_dir)
 
     def write_layer(self, chain_id: Digest, out: Sink) -> Digest:
         """Write the tar of a tree and return its diff ID. Equal trees give equal bytes."""
@@ -197,14 +216,14 @@ class Layers:
 
         return usage.of(directory)
 
-    def changes(self, upper_dir: str, stack: Stack) -> Iterator[Change]:
-        """Yield how `upper_dir` changes `stack`, directories before what is in them.
+    def changes(self, active: str, stack: Stack) -> Iterator[Change]:
+        """Yield what was changed in `active`, directories before what is in them.
 
         Docker: "docker diff"
         """
         from knarr.snapshot import changes  # noqa: PLC0415 - not for running containers
 
-        return changes.between(upper_dir, self.view(stack))
+        return changes.between(f"{active}/upper", self.view(stack, active=active))
 
     def remove(self, chain_id: Digest) -> None:
         """Remove a tree. Nothing may be mounted on it."""
