@@ -527,3 +527,66 @@ def test_tables_of_others_are_left_alone(engine: Engine, host: Host, join: Join)
     engine.networks.detach(prepared.sandbox_id)
     engine.networks.tear_down_all()
     assert theirs() == before
+
+
+# others' rules
+
+
+def nft(*lines: str) -> str:
+    """Change or list rules with the program of that name."""
+    if not shutil.which("nft"):
+        pytest.skip("the program nft is not installed")
+    done = subprocess.run(
+        ["nft", "-a", "-f", "-"], input="\n".join(lines) + "\n", text=True, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_traffic_passes_where_iptables_drops_by_default(
+    engine: Engine, host: Host, join: Join
+) -> None:
+    nft(
+        "add table ip filter",
+        "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+        "add rule ip filter FORWARD ip saddr 203.0.113.1 drop",
+    )
+    before = nft("list table ip filter")
+    _, sandbox = join("a", "bridge", PortMapping(80, host_port=8080))
+    with sandbox.serve() as server, host.neighbour.serve() as far:
+        exchange(host.neighbour.connect(HOST, 8080), server)
+        exchange(sandbox.connect(NEIGHBOUR, 80), far)
+    engine.networks.reload()
+    rules = [line for line in nft("list table ip filter").splitlines() if "# handle" in line]
+    assert len(rules) == len([line for line in before.splitlines() if "# handle" in line]) + 2
+    assert "203.0.113.1" in rules[2]
+    engine.networks.tear_down_all()
+    assert nft("list table ip filter") == before
+
+
+def test_traffic_passes_where_legacy_iptables_drops_by_default(
+    engine: Engine, host: Host, join: Join
+) -> None:
+    if not shutil.which("iptables-legacy"):
+        pytest.skip("the program iptables-legacy is not installed")
+    words = ["iptables-legacy", "-w", "-P", "FORWARD", "DROP"]
+    if subprocess.run(words, check=False).returncode:
+        pytest.skip("the kernel has no legacy iptables")
+    _, sandbox = join("a")
+    with host.neighbour.serve() as far:
+        exchange(sandbox.connect(NEIGHBOUR, 80), far)
+    engine.networks.tear_down_all()
+    listed = subprocess.run(
+        ["iptables-legacy", "-S", "FORWARD"], capture_output=True, text=True, check=True
+    )
+    assert listed.stdout == "-P FORWARD DROP\n"
+
+
+def test_a_chain_of_an_administrator_stays_as_it_is(engine: Engine, join: Join) -> None:
+    nft(
+        "add table inet own",
+        "add chain inet own forward { type filter hook forward priority 5; policy drop; }",
+    )
+    before = nft("list table inet own")
+    join("a")
+    assert nft("list table inet own") == before

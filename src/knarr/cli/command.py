@@ -165,6 +165,7 @@ class Context:
         self.stdout: TextIO = stdout or sys.stdout
         self.stderr: TextIO = stderr or sys.stderr
         self._engine = engine
+        self._passed = 0
 
     @property
     def engine(self) -> Engine:
@@ -173,9 +174,15 @@ class Context:
             from knarr.engine.engine import Engine  # noqa: PLC0415 - help and version do without
 
             self._engine = Engine(self.root, self.run_dir)
-            for notice in self._engine.notices:
-                self.warn(notice)
+            self.pass_on()
         return self._engine
+
+    def pass_on(self) -> None:
+        """Show what the engine has to say that was not shown yet."""
+        if self._engine is not None:
+            for notice in self._engine.notices[self._passed :]:
+                self.warn(notice)
+            self._passed = len(self._engine.notices)
 
     def print(self, text: str = "", *, end: str = "\n") -> None:
         """Write a line to standard output."""

@@ -128,6 +128,7 @@ def _command(module: str, path: str, words: list[str], context: Context) -> int:
         return _help(path.split()[1:], context)
     parser.check(command, arguments, path=path)
     status: int = home.run(context, options, arguments)
+    context.pass_on()
     return status
 
 

@@ -11,7 +11,7 @@ import errno
 from knarr.errors import Failed, PermissionDenied
 from knarr.linux import conntrack, nftables
 from knarr.linux.nfnetlink import Nftables
-from knarr.network import firewall
+from knarr.network import firewall, foreign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,21 +81,57 @@ class Rules:
             wanted = firewall.plan(self._realm, networks, self._networks.leads())
             for _ in range(_ATTEMPTS):
                 generation = kernel.generation()
+                changes = firewall.difference(kernel, wanted)
+                changes += foreign.openings(kernel, self._realm.prefix)
                 try:
-                    kernel.apply(firewall.difference(kernel, wanted), generation=generation)
+                    kernel.apply(changes, generation=generation)
                 except OSError as error:
                     if error.errno not in (errno.ERESTART, errno.EINTR):
                         raise
                 else:
+                    self._open_legacy()
                     return
         message = "the host's firewall changes faster than knarr can follow"
         raise Failed(message)
 
+    def _open_legacy(self) -> None:
+        """Let traffic of our bridges pass where legacy iptables drops by default, or say so."""
+        from knarr.linux import xtables  # noqa: PLC0415 - when rules are made, once a boot
+
+        if not xtables.drops_forwarded():
+            return
+        commands = foreign.legacy_commands(self._realm.prefix, "-A")
+        for check, command in zip(self._legacy("-C"), commands, strict=True):
+            if check != 0 and _run(command) != 0:
+                self._networks.engine.notices.append(
+                    "the host's legacy iptables drops what is forwarded, so that containers reach "
+                    f"nothing beyond the host, until somebody runs: {' '.join(command)}"
+                )
+
+    def _legacy(self, action: str) -> list[int]:
+        return [_run(words) for words in foreign.legacy_commands(self._realm.prefix, action)]
+
     def tear_down(self) -> None:
-        """Remove the table."""
+        """Remove the table, and our rules in tables of others."""
+        from knarr.linux import xtables  # noqa: PLC0415 - as above
+
         with _Refusals(), Nftables() as kernel:
+            changes = foreign.closings(kernel, self._realm.prefix)
             if kernel.find_table(self.table.family, self.table.name) is not None:
-                kernel.apply([nftables.delete_table(self.table)])
+                changes.append(nftables.delete_table(self.table))
+            kernel.apply(changes)
+        if xtables.drops_forwarded():
+            self._legacy("-D")
+
+
+def _run(words: list[str]) -> int:
+    """Run a program of the host quietly and return its exit status, -1 if there is none."""
+    import subprocess  # noqa: PLC0415 - on hosts with legacy rules, once a boot
+
+    try:
+        return subprocess.run(words, check=False, capture_output=True).returncode
+    except FileNotFoundError:
+        return -1
 
 
 def _forget_connections(kernel: Nftables, ports: list[Published]) -> None:

@@ -164,6 +164,11 @@ def dnat(version: int, fields: Sequence[str], map_name: str) -> Statement:
     return Statement(words, (*of_version(version), *_loads(fields), found, translated))
 
 
+def interface(field: str, prefix: str) -> Statement:
+    """Match when the name of an interface begins with `prefix`."""
+    return Statement(f'{field} "{prefix}*"', (*_loads((field,)), _compare(prefix.encode())))
+
+
 def within(field: str, network: bytes, prefix: int, words: str) -> Statement:
     """Match when an address is in `network`; `words` is how people write the network."""
     length = FIELDS[field].length

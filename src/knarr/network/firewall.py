@@ -28,8 +28,8 @@ What the chains do:
   comes from an internal network goes nowhere else.
 
 A verdict `accept` ends this table's say, not that of others: where somebody's chain drops what is
-forwarded (Docker sets the policy of iptables' FORWARD to DROP), that stands. `knarr.network.guest`
-deals with it.
+forwarded (Docker sets the policy of iptables' FORWARD to DROP), that stands. What is done about it
+is in `knarr.network.foreign`.
 """
 
 from __future__ import annotations
