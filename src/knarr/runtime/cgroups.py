@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 
 from knarr.errors import Conflict, InvalidArgument, Unsupported
-from knarr.linux import bpf, cgroup
+from knarr.linux import cgroup
 from knarr.runtime import device_rules
 from knarr.runtime.failures import failed
 
@@ -257,6 +257,8 @@ def restrict_devices(group: Cgroup, rules: list[Rule]) -> None:
     place = group.unified
     if place is None or not rules or group.versions().get("devices") == 1:
         return
+    from knarr.linux import bpf  # noqa: PLC0415 - not with v1
+
     descriptor = os.open(place.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         bpf.attach_device_program(descriptor, device_rules.compile_program(rules))

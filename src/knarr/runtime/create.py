@@ -18,12 +18,10 @@ import os
 
 from knarr.errors import Failed
 from knarr.linux import cgroup, namespaces
-from knarr.oci.runtime import VERSION
-from knarr.runtime import birth, cgroups, hooks, members, outside
+from knarr.runtime import birth, cgroups, outside
 from knarr.runtime import channel as talk
-from knarr.runtime.document import Node
+from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
-from knarr.runtime.filters import compile_filter
 from knarr.runtime.gate import FifoGate, Gate, make_fifos
 from knarr.runtime.init import Person, become, give_up
 from knarr.runtime.plan import Surroundings, make_plan
@@ -90,7 +88,7 @@ class Request:
         Spec: runtime-spec runtime.md, "State"
         """
         state = {
-            "ociVersion": VERSION,
+            "ociVersion": SPEC_VERSION,
             "id": self.id,
             "status": status,
             "bundle": self.bundle_dir,
@@ -124,9 +122,8 @@ class Init:
         self._channel.close()
         if message:
             talk.raise_error(message)
-        hooks.run_all(
-            self._plan.hooks.get("poststart", ()), self._request.state("running", self.pid)
-        )
+        for hook in self._plan.hooks.get("poststart", ()):
+            hook.run(self._request.state("running", self.pid))
 
     def detach(self) -> None:
         """Let go of an init whose start is left to another process."""
@@ -136,6 +133,8 @@ class Init:
         """Kill all processes of the container, wait for its init, and remove its cgroups."""
         self._channel.close()
         _kill(self.pidfd)
+        from knarr.runtime import members  # noqa: PLC0415 - containers seldom fail
+
         members.kill(self.group)
         members.delete(self.group)
 
@@ -151,6 +150,8 @@ def create(request: Request) -> Init:
     plan = plan_container(request, group)
     if "seccomp" in linux:
         identity, node = plan.identity, linux.node("seccomp")
+        from knarr.runtime.filters import compile_filter  # noqa: PLC0415 - not without filters
+
         compiled = compile_filter(node, cache_dir=request.cache_dir)
         identity.filter, identity.filter_flags = compiled
     made: list[str] = []
@@ -242,7 +243,8 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
         if message == talk.MOUNTED:
             state = request.state("creating", child.pid)
             for moment in ("prestart", "createRuntime"):
-                hooks.run_all(plan.hooks.get(moment, ()), state)
+                for hook in plan.hooks.get(moment, ()):
+                    hook.run(state)
             child.channel.send(talk.GO)
         elif message == talk.TERMINAL:
             master_fd = descriptor
@@ -282,5 +284,7 @@ def _kill(pidfd: int) -> None:
 
 
 def _remove(directories: list[str]) -> None:
+    from knarr.runtime import members  # noqa: PLC0415 - containers seldom fail
+
     for directory in directories:
         members.remove_tree(directory)

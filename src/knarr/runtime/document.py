@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any, NoReturn
 
+# Of what this runtime writes; the same as knarr.oci.runtime.VERSION, without loading that.
+SPEC_VERSION = "1.2.1"
+
 _KINDS = {
     str: "a string",
     int: "a whole number",

@@ -22,7 +22,6 @@ from knarr.runtime import channel as talk
 from knarr.runtime.create import limit
 from knarr.runtime.document import Node
 from knarr.runtime.failures import failed
-from knarr.runtime.filters import compile_filter
 from knarr.runtime.gate import Gate
 from knarr.runtime.init import (
     Person,
@@ -125,6 +124,8 @@ def execute(
     limits = plan_process.plan_limits(node)
     linux = Node(spec).node("linux")
     if "seccomp" in linux:
+        from knarr.runtime.filters import compile_filter  # noqa: PLC0415 - not without filters
+
         compiled = compile_filter(linux.node("seccomp"), cache_dir=cache_dir)
         identity.filter, identity.filter_flags = compiled
     person = Person(identity, wanted, stdio, preserve_fds)

@@ -25,7 +25,7 @@ from knarr.util import jsontext
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from knarr.runtime.document import Node
@@ -121,23 +121,3 @@ def plan_hooks(node: Node) -> dict[str, list[Hook]]:
     Raises: InvalidArgument
     """
     return {moment: [Hook(moment, entry) for entry in node.nodes(moment)] for moment in MOMENTS}
-
-
-def run_all(hooks: Iterable[Hook], state: Mapping[str, Any]) -> None:
-    """Run hooks in their order; the first that fails ends it.
-
-    Raises: Failed
-    """
-    for hook in hooks:
-        hook.run(state)
-
-
-def run_each(hooks: Iterable[Hook], state: Mapping[str, Any]) -> list[Failed]:
-    """Run all hooks in their order, and return what failed."""
-    failures = []
-    for hook in hooks:
-        try:
-            hook.run(state)
-        except Failed as failure:
-            failures.append(failure)
-    return failures

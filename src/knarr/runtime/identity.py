@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.linux import capabilities, interfaces, path, process, seccomp
+from knarr.linux import capabilities, interfaces, path, process
 from knarr.runtime.room import Step
 
 TYPE_CHECKING = False
@@ -240,6 +240,8 @@ class Identity:
         """Load the filter and give up what only that needed; return its listener or 0."""
         if not self.filter:
             return 0
+        from knarr.linux import seccomp  # noqa: PLC0415 - loaded with the compiler of filters
+
         listener = seccomp.set_filter(self.filter, self.filter_flags)
         if not self.no_new_privileges:
             wanted = self.capabilities

@@ -116,9 +116,9 @@ def run(given: Options, rest: list[str]) -> int:
     """
     if given.flag("version"):
         from knarr import __version__  # noqa: PLC0415
-        from knarr.oci.runtime import VERSION  # noqa: PLC0415
+        from knarr.runtime.document import SPEC_VERSION  # noqa: PLC0415
 
-        sys.stdout.write(f"knarr-runtime version {__version__}\nspec: {VERSION}\n")
+        sys.stdout.write(f"knarr-runtime version {__version__}\nspec: {SPEC_VERSION}\n")
         return 0
     if given.flag("help") or not rest or rest[0] in ("help", "h"):
         sys.stdout.write(arguments.usage() + "\n")

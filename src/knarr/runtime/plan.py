@@ -24,7 +24,6 @@ import os
 from knarr.linux import namespaces
 from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
-from knarr.runtime.hooks import plan_hooks
 from knarr.runtime.identity import SessionKeyring
 from knarr.runtime.resources import plan_resources
 
@@ -188,7 +187,10 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
     plan.limits = plan_process.plan_limits(process)
     plan.writes = plan_resources(linux.node("resources"), around.versions)
     plan.device_rules = device_rules.plan_rules(linux.node("resources").nodes("devices"))
-    plan.hooks = plan_hooks(node.node("hooks")) if "hooks" in node else {}
+    if "hooks" in node:
+        from knarr.runtime.hooks import plan_hooks  # noqa: PLC0415 - few specs have any
+
+        plan.hooks = plan_hooks(node.node("hooks"))
     return plan
 
 

@@ -10,7 +10,6 @@ from knarr.runtime import channel, gate, lifecycle, members
 from knarr.runtime.command import sockets, state
 from knarr.runtime.create import Init, Request, create
 from knarr.runtime.document import Node
-from knarr.runtime.hooks import plan_hooks, run_all, run_each
 from knarr.util import files, jsontext
 from knarr.util.undo import Undo
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.runtime.command.arguments import Options
+    from knarr.runtime.hooks import Hook
 else:
     import _signal
 
@@ -154,9 +154,10 @@ def start_container(root: str, container_id: str) -> None:
         raise Conflict(what)
     if message:
         channel.raise_error(message)
-    hooks = plan_hooks(Node(container.spec).node("hooks"))
+    hooks = plan_hooks_of(container)
     try:
-        run_all(hooks["poststart"], container.shown())
+        for hook in hooks.get("poststart", ()):
+            hook.run(container.shown())
     except Failed:
         kill_and_wait(container)
         raise
@@ -205,8 +206,20 @@ def kill_and_wait(container: state.State) -> None:
 def tear_down(container: state.State) -> None:
     """Remove what is left of a stopped container, and tell the poststop hooks."""
     lifecycle.take_down(container.group)
-    hooks = plan_hooks(Node(container.spec).node("hooks")) if "hooks" in container.spec else {}
+    hooks = plan_hooks_of(container)
     shown = container.shown() if hooks else {}
     state.remove(container.directory)
-    for failure in run_each(hooks.get("poststop", ()), shown):
-        sockets.warn(str(failure))
+    for hook in hooks.get("poststop", ()):
+        try:
+            hook.run(shown)
+        except Failed as failure:  # "log a warning and continue", runtime.md, "Lifecycle"
+            sockets.warn(str(failure))
+
+
+def plan_hooks_of(container: state.State) -> dict[str, list[Hook]]:
+    """Return the hooks of a container by moment, nothing if it has none."""
+    if not container.spec.get("hooks"):
+        return {}
+    from knarr.runtime.hooks import plan_hooks  # noqa: PLC0415 - few containers have any
+
+    return plan_hooks(Node(container.spec).node("hooks"))

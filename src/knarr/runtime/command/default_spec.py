@@ -5,7 +5,7 @@ Spec: runtime-spec config.md
 
 from __future__ import annotations
 
-from knarr.oci.runtime import VERSION
+from knarr.runtime.document import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 def default_spec(*, rootless: bool = False) -> dict[str, Any]:
     """Return a spec that runs `sh` in `rootfs`, for root or for a user without privileges."""
     spec: dict[str, Any] = {
-        "ociVersion": VERSION,
+        "ociVersion": SPEC_VERSION,
         "process": {
             "terminal": True,
             "user": {"uid": 0, "gid": 0},

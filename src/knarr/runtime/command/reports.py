@@ -9,6 +9,7 @@ import time
 from knarr.errors import Conflict, Failed, InvalidArgument
 from knarr.runtime import lifecycle, members
 from knarr.runtime.command import state
+from knarr.runtime.document import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,8 +153,7 @@ def parse_duration(text: str) -> float:
 def show_features() -> None:
     """Carry out `features`: what this runtime knows, whatever this kernel does."""
     from knarr.linux import capabilities, namespaces  # noqa: PLC0415 - for this command alone
-    from knarr.oci.runtime import VERSION  # noqa: PLC0415
-    from knarr.runtime import filter_compiler, filters, hooks, options  # noqa: PLC0415
+    from knarr.runtime import filter_compiler, filter_rules, filters, hooks, options  # noqa: PLC0415
 
     mount_options = {
         *options.ATTRIBUTES,
@@ -165,7 +165,7 @@ def show_features() -> None:
     show(
         {
             "ociVersionMin": "1.0.0",
-            "ociVersionMax": VERSION,
+            "ociVersionMax": SPEC_VERSION,
             "hooks": list(hooks.MOMENTS),
             "mountOptions": sorted(mount_options),
             "linux": {
@@ -180,8 +180,8 @@ def show_features() -> None:
                 },
                 "seccomp": {
                     "enabled": True,
-                    "actions": sorted(filters.ACTIONS),
-                    "operators": sorted(filters.OPERATORS),
+                    "actions": sorted(filter_rules.ACTIONS),
+                    "operators": sorted(filter_rules.OPERATORS),
                     "archs": sorted(filter_compiler.ARCHITECTURES),
                     "knownFlags": sorted(filters.FLAGS),
                     "supportedFlags": sorted(filters.FLAGS),

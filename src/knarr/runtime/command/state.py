@@ -20,8 +20,8 @@ import time
 
 from knarr.errors import Conflict, Corrupt, InvalidArgument, NotFound
 from knarr.linux import process
-from knarr.oci.runtime import VERSION
 from knarr.runtime import cgroups, gate, members
+from knarr.runtime.document import SPEC_VERSION
 from knarr.util import files, jsontext
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ class State:
         """Return the state as the spec has it, and as `state` and `list` print it."""
         status = self.status()
         shown = {
-            "ociVersion": VERSION,
+            "ociVersion": SPEC_VERSION,
             "id": self.id,
             "pid": 0 if status == STOPPED else self.pid,
             "status": status,
