@@ -147,7 +147,7 @@ class Knarr:
         deadline = time.monotonic() + GONE_AFTER
         while (left := self.leftovers()) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert left == []
+        assert left == [], "\n".join(left)
 
     def leftovers(self) -> list[str]:
         """Return in words what of this engine there is besides its stored images."""

@@ -139,7 +139,7 @@ class Container:
         """
         from knarr.engine import removing  # noqa: PLC0415 - see the module
 
-        removing.remove(self.engine, self.row, force=force, volumes=volumes)
+        removing.remove(self.engine, self.row, self.options, force=force, volumes=volumes)
 
     def rename(self, name: str) -> None:
         """Give it another name.

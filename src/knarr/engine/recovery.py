@@ -47,7 +47,10 @@ if TYPE_CHECKING:
 
 # Kinds of journal entries of other modules, each with a function `finish(engine, entry)` that
 # returns what it did in words, or an empty text.
-KINDS: dict[str, str] = {"build": "engine.build_recovery:finish"}
+KINDS: dict[str, str] = {
+    "build": "engine.build_recovery:finish",
+    "commit": "engine.changes:finish",
+}
 
 
 def recover(engine: Engine) -> list[str]:
@@ -253,8 +256,16 @@ def _sweep_directories(paths: Paths, known: set[str]) -> list[str]:
 
 
 def _sweep_control_groups(engine: Engine, kept: set[str]) -> None:
-    from knarr.runtime import cgroups  # noqa: PLC0415 - loads what runs containers
+    """Remove the control groups of containers that do not run, and kill what is left in them."""
+    from knarr.runtime import cgroups, lifecycle  # noqa: PLC0415 - loads what runs containers
 
-    for name in cgroups.children(f"/{engine.paths.realm}"):
-        if name not in kept:
-            cgroups.remove_all(f"/{engine.paths.realm}/{name}")
+    parent = f"/{engine.paths.realm}"
+    found: set[str] = set()
+    for place in cgroups.locate(parent, "").places:
+        try:
+            with os.scandir(place.directory) as entries:
+                found |= {entry.name for entry in entries if entry.is_dir()}
+        except FileNotFoundError:
+            continue
+    for name in found - kept:
+        lifecycle.take_down(cgroups.locate(f"{parent}/{name}", name))

@@ -11,13 +11,14 @@ import os
 from knarr.engine import tasks
 from knarr.engine.locks import ContainerLock
 from knarr.engine.tasks import read_state
-from knarr.errors import Conflict
+from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
+    from knarr.engine.options.values import Options
     from knarr.engine.paths import Paths
     from knarr.store.containers import ContainerRow
 
@@ -26,7 +27,12 @@ ASIDE = ".removed-"
 
 
 def remove(
-    engine: Engine, row: ContainerRow, *, force: bool = False, volumes: bool = False
+    engine: Engine,
+    row: ContainerRow,
+    options: Options,
+    *,
+    force: bool = False,
+    volumes: bool = False,
 ) -> None:
     """Remove a container; with `force` kill it first, with `volumes` remove its anonymous volumes.
 
@@ -38,15 +44,19 @@ def remove(
             raise _refusal(row, state.status)
         from knarr.engine import stopping  # noqa: PLC0415 - only for what runs
 
-        stopping.end(engine, row)
-    with (
-        engine.journal.begin(REMOVING, row.id, "volumes" if volumes else ""),
-        ContainerLock(engine.paths, row.id),
-    ):
-        state = read_state(engine.paths, row.id)
-        if state.active:  # somebody started it in between
-            raise _refusal(row, state.status)
-        take_away(engine, row.id, volumes=volumes)
+        stopping.end(engine, row, options)
+    try:
+        with (
+            engine.journal.begin(REMOVING, row.id, "volumes" if volumes else ""),
+            ContainerLock(engine.paths, row.id),
+        ):
+            now = read_state(engine.paths, row.id)
+            if now.active:  # somebody started it in between
+                raise _refusal(row, now.status)
+            take_away(engine, row.id, volumes=volumes)
+    except NotFound:  # it ran with --rm, and its end was its removal
+        if not state.active:
+            raise
 
 
 def _refusal(row: ContainerRow, status: str) -> Conflict:

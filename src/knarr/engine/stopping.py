@@ -16,11 +16,14 @@ from knarr.engine import tasks
 from knarr.engine.locks import ContainerLock
 from knarr.engine.options.names import parse_signal
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
-from knarr.errors import Conflict, NotModified, Unavailable
+from knarr.errors import Conflict, Failed, NotModified, Unavailable
 from knarr.supervise import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import Options
     from knarr.store.containers import ContainerRow
@@ -55,28 +58,44 @@ def stop(
         own = options.stop_timeout
         timeout = DEFAULT_STOP_TIMEOUT if own is None else own
     with connect(engine, row) as client:
-        client.stopping()
+        owner = client.stopping(clean=True)
         _send(client, number)
         if state.status == tasks.PAUSED:
             resume(engine, row)
         if _await_exit(client, timeout) is None:
             _kill(client)
+        if owner:
+            _clean_up(engine, row, options, client)
 
 
-def end(engine: Engine, row: ContainerRow) -> None:
-    """Kill a container and wait for its end; harmless if it has ended."""
+def end(engine: Engine, row: ContainerRow, options: Options) -> None:
+    """Kill a container and wait until its supervisor has left; harmless if it has ended."""
     state = tasks.read_state(engine.paths, row.id)
     if not state.active:
         return
     try:
         with connect(engine, row) as client:
-            client.stopping()
+            owner = client.stopping(clean=True)
+            _send(client, SIGKILL)
             if state.status == tasks.PAUSED:
-                _send(client, SIGKILL)
                 resume(engine, row)
-            _kill(client)
+            if _await_exit(client, LAST_PATIENCE) is None:
+                raise _stuck()
+            if owner:
+                _clean_up(engine, row, options, client)
+            else:
+                _await_end(client, LAST_PATIENCE)
     except Unavailable:  # it ended, and its supervisor after it
         return
+
+
+def _clean_up(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
+    """Do what is to be done after the exit, and wait until the supervisor has left."""
+    from knarr.engine.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
+
+    removed = clean_up(engine, row.id, auto_remove=options.auto_remove)
+    client.cleaned(removed=removed)
+    _await_end(client, LAST_PATIENCE)
 
 
 def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KILL") -> None:
@@ -93,13 +112,14 @@ def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KIL
         raise Conflict(message)
     final = number in (SIGKILL, parse_signal(options.stop_signal or DEFAULT_STOP_SIGNAL))
     with connect(engine, row) as client:
-        if final:
-            client.stopping()
+        owner = final and client.stopping(clean=number == SIGKILL)
         client.signal(number)
         if final and state.status == tasks.PAUSED:
             resume(engine, row)
-        if number == SIGKILL:
-            _await_exit(client, LAST_PATIENCE)
+        if number == SIGKILL and _await_exit(client, LAST_PATIENCE) is None:
+            raise _stuck()
+        if owner:
+            _clean_up(engine, row, options, client)
 
 
 def _send(client: Client, number: int) -> None:
@@ -112,27 +132,47 @@ def _send(client: Client, number: int) -> None:
 def _kill(client: Client) -> None:
     _send(client, SIGKILL)
     if _await_exit(client, LAST_PATIENCE) is None:
-        message = "tried to kill container, but did not receive an exit event"
-        hint = "Its process may hang in the kernel: look at its state with `top`."
-        raise Unavailable(message, hint=hint)
+        raise _stuck()
+
+
+def _stuck() -> Failed:
+    message = "tried to kill container, but did not receive an exit event"
+    hint = "Its process may hang in the kernel: look at its state with `top`."
+    return Failed(message, hint=hint)
 
 
 def _await_exit(client: Client, timeout: float) -> Exit | None:
     """Wait until the container has ended, None if `timeout` passes before; negative is for ever."""
     client.send({"do": "wait", "n": WAIT, "condition": "not-running"})
+    for message in _messages(client, timeout):
+        if message is None:
+            return None
+        if message.get("n") == WAIT:
+            return control.to_exit(message)
+    return control.Exit(0)  # the supervisor has ended: so has its container
+
+
+def _await_end(client: Client, timeout: float) -> None:
+    """Wait until the supervisor has left, or `timeout` has passed."""
+    for message in _messages(client, timeout):
+        if message is None:
+            return
+
+
+def _messages(client: Client, timeout: float) -> Iterator[dict[str, Any] | None]:
+    """Yield what the supervisor says until it leaves; None when `timeout` has passed."""
     deadline = time.monotonic() + timeout
     poll = select.poll()
     poll.register(client.fileno(), select.POLLIN)
     while True:
         left = max(0.0, deadline - time.monotonic()) * 1000 if timeout >= 0 else None
-        if not poll.poll(left):
-            return None
+        if not client.waiting and not poll.poll(left):
+            yield None
+            return
         arrived = client.read()
-        if arrived is None:  # the supervisor has ended: so has its container
-            return control.Exit(0)
-        for _, message in arrived:
-            if isinstance(message, dict) and message.get("n") == WAIT:
-                return control.to_exit(message)
+        if arrived is None:
+            return
+        yield from (content for _, content in arrived if isinstance(content, dict))
 
 
 def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> int:
@@ -220,6 +260,7 @@ def restart(
 
     with ContainerLock(engine.paths, row.id):
         try:
+            # Its clean-up finds the lock held, and leaves everything to the start.
             stop(engine, row, options, timeout=timeout, signal=signal)
         except NotModified:
             pass

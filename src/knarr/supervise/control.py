@@ -290,9 +290,13 @@ class Client:
         """
         self.request("signal", signal=number, exec=exec_id)
 
-    def stopping(self) -> None:
-        """Say that the next exit is wanted: the restart policy is not asked."""
-        self.request("stopping")
+    def stopping(self, *, clean: bool = False) -> bool:
+        """Say that the next exit is wanted: the restart policy is not asked.
+
+        With `clean` offer to clean up after it; return whether that is wanted. Then `cleaned` has
+        to follow the exit.
+        """
+        return bool(self.request("stopping", clean=clean)["owner"])
 
     def set_restart_policy(self, policy: RestartPolicy) -> None:
         """Replace the restart policy."""

@@ -29,7 +29,8 @@ with the same "n" and either "ok" or "error":
     {"do": "resize", "height": h, "width": w, "exec": id or absent}
     {"do": "wait", "condition": "not-running" | "next-exit" | "removed"} answered when it is so
     {"do": "signal", "signal": number, "exec": id or absent}
-    {"do": "stopping"}           the next exit is wanted: no restart
+    {"do": "stopping", "clean": bool}    the next exit is wanted: no restart. Answers "owner": true
+                                 if who asks is to clean up after it, and to say `cleaned` then
     {"do": "state"}              answers with what task.json says
     {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s]}
     {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool}

@@ -135,9 +135,8 @@ class Requests:
         return {"ok": True}
 
     def _stopping(self, peer: Peer, message: Message) -> Message:
-        del peer, message
         self._supervisor.stopping()
-        return {"ok": True}
+        return {"ok": True, "owner": bool(message.get("clean")) and self._supervisor.own(peer)}
 
     def _state(self, peer: Peer, message: Message) -> Message:
         del peer, message

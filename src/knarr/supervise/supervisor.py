@@ -28,7 +28,8 @@ In every case the lock alone says whether a supervisor lives; the process's ID w
 and the boot ID say whether the container does.
 
 Who cleans up after the exit (network, removal): the client that holds the ordering connection, if
-the order says that it is the `owner`, because it is a warm process that waits anyway. If it dies,
+the order says that it is the `owner`, or else the first that asks for it when it says `stopping`,
+because it is a warm process that waits anyway. If it dies,
 or does not answer for as long as a slow reader is waited for, or if there is none, a process of the
 engine is started for it. Both may do it; it is idempotent.
 """
@@ -89,6 +90,7 @@ class Supervisor:
         self._listener: _socket.socket | None = None
         self._peers: set[Peer] = set()
         self._ordering: Peer | None = None
+        self._owner: Peer | None = None  # who cleans up after the exit
         self._waiters: list[tuple[Peer, Any, str]] = []
         self._next_start: Timer | None = None
         self._cleaner = 0
@@ -99,6 +101,7 @@ class Supervisor:
         """Create, or adopt, the container that the order from `descriptor` tells of."""
         self._loop.watch_children(self._on_children)
         self._ordering = self._welcome(descriptor)
+        self._owner = self._ordering if self.order.owner else None
         trace("supervise:ordered")
         try:
             if self.order.adopt:
@@ -286,7 +289,7 @@ class Supervisor:
         self._remove_groups()  # while who was told cleans up the rest
         if not self.order.auto_remove:
             self.task.sync()
-        if self.order.owner and self._ordering:
+        if self._owner:
             self._loop.later(self.order.patience, self._clean_up)
         else:
             self._clean_up()
@@ -304,9 +307,15 @@ class Supervisor:
 
     # phases: exited to the end
 
+    def own(self, peer: Peer) -> bool:
+        """Let `peer` clean up after the exit, if nobody else is to; return whether it is."""
+        if self._owner is None and self.phase < EXITED:
+            self._owner = peer
+        return self._owner is peer
+
     def cleaned(self, peer: Peer, *, removed: bool) -> None:
         """End: the owner has cleaned up."""
-        if self.phase == EXITED and peer is self._ordering and not self._cleaner:
+        if self.phase == EXITED and peer is self._owner and not self._cleaner:
             self._leave(removed=removed)
 
     def _clean_up(self) -> None:
@@ -403,6 +412,8 @@ class Supervisor:
         self.ordering_ended(peer)
         if peer is self._ordering:
             self._ordering = None
+        if peer is self._owner:
+            self._owner = None
             self._clean_up()
         self._stop_if_alone()
 
