@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,14 @@ def test_ten_at_once_that_want_one_port(engine: Engine) -> None:
     assert_consistent(engine)
 
 
+def wait_for_no_interface(host: Host) -> None:
+    """Wait until the kernel has got rid of a namespace that nobody is in."""
+    deadline = time.monotonic() + 10
+    while any(name.startswith("kv") for name in host.links()):
+        assert time.monotonic() < deadline, "an interface is still there"
+        time.sleep(0.01)
+
+
 POINTS = [
     "networks:prepared", "networks:connected", "networks:attached", "networks:unpublished",
     "database:before-commit", "database:after-commit",
@@ -111,11 +120,12 @@ POINTS = [
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_the_next_one_gets_what_a_killed_one_had(engine: Engine, point: str) -> None:
+def test_the_next_one_gets_what_a_killed_one_had(engine: Engine, host: Host, point: str) -> None:
     engine.networks.ensure_default()
     killed = start(engine, "a" * 64, "8080", trace=f"{point}=kill")
     killed.communicate(timeout=60)
     assert killed.returncode == -signal.SIGKILL
+    wait_for_no_interface(host)
     finish(start(engine, "b" * 64, "8080"))
     prepared = engine.networks.prepare(
         "c" * 64, SandboxOptions(ports=(PortMapping(80, "tcp", "", 8080),))
