@@ -34,13 +34,14 @@ def remove(engine: Engine, text: str, *, force: bool, prune: bool) -> list[Remov
 
     Raises: InvalidArgument, NotFound, Conflict
     """
-    with engine.journal.begin("collect", text), engine.database.transaction():
-        removal = _Removal(engine, force=force)
-        removal.run(text, prune=prune)
-    engine.images.publish()
-    if removal.deleted:
-        chains = collect(engine, blobs=removal.blobs)
-        removal.log += [Removed(deleted=str(chain)) for chain in chains]
+    removal = _Removal(engine, force=force)
+    with engine.journal.begin("collect", text):
+        with engine.database.transaction():
+            removal.run(text, prune=prune)
+        engine.images.publish()
+        if removal.deleted:
+            chains = collect(engine, blobs=removal.blobs)
+            removal.log += [Removed(deleted=str(chain)) for chain in chains]
     return removal.log
 
 
