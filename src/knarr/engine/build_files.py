@@ -162,8 +162,14 @@ def is_tar(stream: Reader) -> bool:
     from knarr.util.tar import ZEROS, parse_header  # noqa: PLC0415 - COPY does without
 
     try:
-        block = open_any(stream)[0].read(_BLOCK)
-        if len(block) < _BLOCK or block == ZEROS:
+        reader = open_any(stream)[0]
+        block = b""
+        while len(block) < _BLOCK:
+            data = reader.read(_BLOCK - len(block))
+            if not data:
+                return False
+            block += data
+        if block == ZEROS:
             return False
         parse_header(block)
     except Corrupt:

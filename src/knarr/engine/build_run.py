@@ -91,19 +91,17 @@ class RunJob:
         try:
             request = self._request(prepared)
             self._stubs = Stubs(engine.layers, self._stack, self._targets)
-            self._create(request)
-            assert self._init is not None
-            self._steps.note(self.id, self._init.pid)
+            init = self._create(request)
+            self._steps.note(self.id, init.pid)
             trace("build.run:created")
             if prepared.endpoints:
-                engine.networks.attach(prepared, self._init.pid)
-        finally:
-            prepared.close()
-        trace("build.run:attached")
-        try:
-            self._init.start()
+                engine.networks.attach(prepared, init.pid)
+            trace("build.run:attached")
+            init.start()
         except CommandFailed as error:
             raise self._failure(error.status, str(error)) from error
+        finally:
+            prepared.close()
 
     def _sandbox(self) -> SandboxOptions:
         return SandboxOptions(
@@ -165,7 +163,8 @@ class RunJob:
             }
         ]
 
-    def _create(self, request: Request) -> None:
+    def _create(self, request: Request) -> Init:
+        """Make the container; its output comes through pipes."""
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         ours, theirs = [], []
         for _ in range(2):
@@ -174,7 +173,7 @@ class RunJob:
             theirs.append(write_end)
         request.stdio = (null, *theirs)
         try:
-            self._init = create(request)
+            init = create(request)
         except BaseException:
             for descriptor in ours:
                 os.close(descriptor)
@@ -185,8 +184,9 @@ class RunJob:
         for stream, descriptor in enumerate(ours, 1):
             os.set_blocking(descriptor, False)
             self._outputs[descriptor] = stream
-        self._pidfd = self._init.pidfd
+        self._init, self._pidfd = init, init.pidfd
         self._undo.push("ending the command", self._end)
+        return init
 
     # the job of the solver
 

@@ -71,7 +71,6 @@ class Steps:
     def note(self, step_id: str, pid: int) -> None:
         """Write down which process a step is, before it is let go."""
         self._running[step_id] = [pid, start_time(pid)]
-        self._ran = True
         self._note()
 
     def end(self, step_id: str) -> None:
@@ -81,7 +80,8 @@ class Steps:
         self._note()
 
     def cgroup(self, step_id: str) -> str:
-        """Return the control group of a step."""
+        """Return the control group of a step, which is about to be made."""
+        self._ran = True
         return f"{control_group(self._paths, self.id)}/{step_id[:12]}"
 
     def _note(self) -> None:
