@@ -47,6 +47,7 @@ class Activity:
         self.number = number
         self.name = name
         self.started = now
+        self.over = False
         self.ended = 0.0
         self.cached = False
         self.error = ""
@@ -60,10 +61,14 @@ class Activity:
 
     def finish(self, event: Finished, now: float) -> list[str]:
         """Note the end, and return the lines that had no end of their own."""
-        self.ended, self.cached, self.error = now, event.cached, event.error
+        self.over, self.ended, self.cached, self.error = True, now, event.cached, event.error
         rest = [data for data in self.partial.values() if data]
         self.partial = {1: b"", 2: b""}
         return self.keep(rest)
+
+    def seconds(self, now: float) -> float:
+        """Return how long it took, or takes so far."""
+        return (self.ended if self.over else now) - self.started
 
     def keep(self, lines: list[bytes]) -> list[str]:
         shown = [_readable(line) for line in lines]
@@ -169,7 +174,7 @@ class Plain(Display):
         if not lines:
             return
         self._turn_to(activity)
-        passed = (activity.ended or self.clock()) - activity.started
+        passed = activity.seconds(self.clock())
         for line in lines:
             self.write(f"#{activity.number} {passed:.3f} {line}".rstrip())
         self.stream.flush()
@@ -186,7 +191,7 @@ class Plain(Display):
         elif activity.cached:
             self.write(f"#{activity.number} CACHED")
         else:
-            self.write(f"#{activity.number} DONE {activity.ended - activity.started:.1f}s")
+            self.write(f"#{activity.number} DONE {activity.seconds(self.clock()):.1f}s")
         self.stream.flush()
 
     def _turn_to(self, activity: Activity) -> None:
@@ -259,7 +264,7 @@ class Terminal(Display):
         return [rows[0], *rows[1:][-(height - 2) :]]
 
     def _rows(self) -> list[str]:
-        ended = sum(1 for each in self.activities.values() if each.ended)
+        ended = sum(each.over for each in self.activities.values())
         whole = len(self.activities)
         failed = any(each.error for each in self.activities.values())
         state = " ERROR" if failed else " FINISHED" if ended == whole and whole else ""
@@ -270,21 +275,21 @@ class Terminal(Display):
 
     def _activity(self, activity: Activity) -> list[str]:
         width, _ = self._size()
-        passed = (activity.ended or self.clock()) - activity.started
+        passed = activity.seconds(self.clock())
         mark = "CACHED " if activity.cached else "ERROR " if activity.error else ""
         clock = f"{passed:6.1f}s"
         room = max(10, width - len(clock) - 5)
         text = f"{mark}{activity.name}".replace("\n", " ")
         text = text if len(text) <= room else f"{text[: room - 3]}..."
         rows = [self._paint(f" => {text:<{room}}{clock}", activity)]
-        if activity.ended:
+        if activity.over:
             return rows
         note = self._notes.get(activity.number)
         below = [note] if note else activity.lines[-_SHOWN:]
         return rows + [f" => => # {re.sub(_COLOUR, '', line)}"[: width - 1] for line in below]
 
     def _paint(self, row: str, activity: Activity) -> str:
-        if not self._colours or not activity.ended:
+        if not self._colours or not activity.over:
             return row
         return f"\x1b[{31 if activity.error else 34}m{row}\x1b[0m"
 
