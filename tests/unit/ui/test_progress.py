@@ -99,8 +99,8 @@ def test_terminal_shows_what_runs_with_its_last_lines() -> None:
     assert isinstance(display.stream, io.StringIO)
     assert last_picture(display.stream.getvalue()) == [
         "[+] Building 1.5s (1/2)",
-        " => CACHED [1/2] FROM busybox       0.0s",
-        " => [2/2] RUN make                  1.0s",
+        " => CACHED [1/2] FROM busybox      0.0s",
+        " => [2/2] RUN make                 1.0s",
         " => => # one",
         " => => # two",
         " => => # three",
