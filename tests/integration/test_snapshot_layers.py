@@ -1,8 +1,11 @@
 """Layers applied: golden folders of archives and of the trees they become, mounted for real.
 
 `layers` has the archives in the notation of `support.archives`, `top` is what the last one's tree
-holds (whiteouts as c 0:0), `merged` what an overlay mount of all shows; `error` is the message when
-the last one is refused.
+holds (whiteouts as c 0:0), `merged` what an overlay mount of all shows, `digest` that of its tar;
+`error` is the message when the last one is refused.
+
+The digests must never change: they are in the configs of images that were built, and the tars are
+made again from the trees.
 """
 
 from __future__ import annotations
@@ -64,6 +67,7 @@ def test_golden(
         stack += (layers.apply(last, parents=stack).chain_id,)
         top = Path(layers.path(stack[-1]))
         golden(case / "top", lines(listing(top, root_too=True)))
+        golden(case / "digest", f"{layers.write_layer(stack[-1], io.BytesIO())}\n")
         mounted = layers.mount(stack)
         try:
             golden(case / "merged", lines(listing(mounted)))
