@@ -23,7 +23,8 @@ pytestmark = pytest.mark.root
 
 BASE = images.layer_tar({"etc/": b"", "etc/hello": b"hello", "big": b"x" * 100_000})
 TOP = images.layer_tar({"etc/.wh.hello": b"", "new/": b"", "new/f": b"y" * 3000})
-OTHER = images.layer_tar({"other": b"z" * 500})
+OTHER_FILE = b"z" * 500
+OTHER = images.layer_tar({"other": OTHER_FILE})
 CONFIG = images.config_of([BASE, TOP])
 ID = images.sha(CONFIG)
 
@@ -126,6 +127,27 @@ def test_what_is_saved_is_what_was_loaded(
         document = json.loads(store("inspect", "x:1"))[0]
         assert json.loads(second("inspect", "x:1"))[0]["RepoDigests"] == document["RepoDigests"]
         assert len(document["RepoDigests"]) == 1
+
+
+def test_a_layout_in_a_directory(store: Knarr, second: Knarr, tmp_path: Path) -> None:
+    store("load", stdin=FORMS["oci+gzip"])
+    store("load", stdin=images.docker_archive([BASE, OTHER], "y:1"))
+    path = tmp_path / "layout"
+    store("save", "--format", "oci-dir", "-o", str(path), "x:1")
+    store("save", "--format", "oci-dir", "-o", str(path), "y:1")
+    store("tag", "y:1", "x:1")
+    store("save", "--format", "oci-dir", "-o", str(path), "x:1")
+    assert second("load", "-i", str(path)) == "Loaded image: y:1\nLoaded image: x:1\n"
+    assert len(second("images", "-q", "--no-trunc").split()) == 2
+    assert tree(second, "x:1") == {
+        "big": b"x" * 100_000,
+        "etc/hello": b"hello",
+        "other": OTHER_FILE,
+    }
+    assert not [p for p in path.rglob("*") if p.name.endswith(".tmp")]
+    (path / "blobs/sha256" / ID[7:]).unlink()
+    assert "it is no OCI layout" in second.fails("load", "-i", str(tmp_path))
+    assert "needs a directory" in store.fails("save", "--format", "oci-dir", "x:1")
 
 
 def test_saving_twice_gives_the_same_bytes(store: Knarr, second: Knarr, tmp_path: Path) -> None:

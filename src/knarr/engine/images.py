@@ -241,6 +241,24 @@ class Images:
 
         return load(self._engine, stream, platform=platform)
 
+    def load_directory(self, path: str, *, platform: Platform | None = None) -> Arrivals:
+        """Take in every image of the OCI layout in a directory: all of them, or none.
+
+        Raises: InvalidArgument, Corrupt
+        """
+        from knarr.engine.loading import load_directory  # noqa: PLC0415 - as the module says
+
+        return load_directory(self._engine, path, platform=platform)
+
+    def save_directory(self, names: Iterable[str], path: str) -> None:
+        """Add images to the OCI layout in a directory, which is made if need be.
+
+        Raises: InvalidArgument, NotFound, Corrupt
+        """
+        from knarr.engine.saving import save_directory  # noqa: PLC0415 - as the module says
+
+        save_directory(self._engine, names, path)
+
     def save(self, names: Iterable[str], out: Writer, *, form: str = "docker-archive") -> None:
         """Write images into an archive; `form` is `docker-archive` or `oci-archive`.
 

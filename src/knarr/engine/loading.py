@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from knarr.engine.collect import collect, collect_all
 from knarr.engine.places.archive import Archive, open_archive
+from knarr.engine.places.directory import Directory
 from knarr.engine.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
 from knarr.engine.places.layout import LayoutSource
 from knarr.engine.places.storetarget import StoreTarget
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from knarr.oci.descriptor import Platform
     from knarr.util.compression import Reader
 
+    Several = LayoutSource | DockerArchiveSource
+
 
 def load(engine: Engine, stream: Reader, *, platform: Platform | None = None) -> list[Arrival]:
     """Take in every image of the archive in `stream`: all of them, or none.
@@ -29,25 +32,35 @@ def load(engine: Engine, stream: Reader, *, platform: Platform | None = None) ->
     Raises: InvalidArgument, Corrupt, Unsupported
     """
     with open_archive(stream, engine.blobs.incoming_dir) as archive:
-        source = _source(archive)
-        images = source.images()
-        try:
-            with engine.journal.begin(
-                "load", ", ".join(n for _, names in images for n in names)
-            ) as operation:
-                target = StoreTarget(engine, operation)
-                for name, references in images:
-                    _take(source, target, name, references, platform)
-                arrivals = target.commit()
-        except BaseException:
-            collect_all(engine)
-            raise
+        return _take_in(engine, _source(archive), platform)
+
+
+def load_directory(engine: Engine, path: str, *, platform: Platform | None = None) -> list[Arrival]:
+    """Take in every image of the OCI layout in a directory: all of them, or none.
+
+    Raises: InvalidArgument, Corrupt, Unsupported
+    """
+    return _take_in(engine, LayoutSource(Directory(path)), platform)
+
+
+def _take_in(engine: Engine, source: Several, platform: Platform | None) -> list[Arrival]:
+    images = source.images()
+    key = ", ".join(reference for _, references in images for reference in references)
+    try:
+        with engine.journal.begin("load", key) as operation:
+            target = StoreTarget(engine, operation)
+            for name, references in images:
+                _take(source, target, name, references, platform)
+            arrivals = target.commit()
+    except BaseException:
+        collect_all(engine)
+        raise
     collect(engine, blobs=target.written)
     return arrivals
 
 
 def _take(
-    source: LayoutSource | DockerArchiveSource,
+    source: Several,
     target: StoreTarget,
     name: str,
     references: list[str],
@@ -59,7 +72,7 @@ def _take(
         target.tag(other, manifest.descriptor)
 
 
-def _source(archive: Archive) -> LayoutSource | DockerArchiveSource:
+def _source(archive: Archive) -> Several:
     if LAYOUT_FILE in archive and INDEX_FILE in archive:
         return LayoutSource(archive)
     if MANIFEST_FILE in archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.engine.places.archivetarget import ArchiveTarget
+from knarr.engine.places.directory import DirectoryTarget
 from knarr.engine.places.storesource import StoreSource
 from knarr.engine.transfer import copy
 from knarr.errors import InvalidArgument
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.engine.engine import Engine
+    from knarr.engine.places.place import Target
     from knarr.oci.digest import Digest
     from knarr.util.compression import Writer
 
@@ -28,16 +30,29 @@ def save(engine: Engine, names: Iterable[str], out: Writer, *, form: str) -> Non
         message = f"invalid format {form!r}"
         raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
     chosen = _chosen(engine, names)
+    target = ArchiveTarget(out, docker=form == "docker-archive")
+    _give(engine, chosen, target)
+    target.close()
+
+
+def save_directory(engine: Engine, names: Iterable[str], path: str) -> None:
+    """Add images to the OCI layout in a directory, which is made if need be.
+
+    Raises: InvalidArgument, NotFound, Corrupt
+    """
+    chosen = _chosen(engine, names)
+    _give(engine, chosen, DirectoryTarget(path))
+
+
+def _give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> None:
     source = StoreSource(engine)
     needs = [digest for image_id in chosen for digest in source.needs(image_id)]
     with engine.journal.begin("save", ", ".join(chosen), needs=needs):
-        target = ArchiveTarget(out, docker=form == "docker-archive")
         for image_id, references in chosen.items():
             first, *others = references or [""]
             manifest = copy(source, target, image_id, as_name=first)
             for other in others:
                 target.tag(other, manifest.descriptor)
-        target.close()
 
 
 def _chosen(engine: Engine, names: Iterable[str]) -> dict[Digest, list[str]]:

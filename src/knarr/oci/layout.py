@@ -25,6 +25,7 @@ LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
 BLOBS_DIR = "blobs"
 VERSION = "1.0.0"
+MAX_INDEX = document.MAX_SIZE
 
 
 def render_layout() -> bytes:

@@ -19,7 +19,7 @@ import fcntl
 import os
 
 from knarr.errors import Corrupt, NotFound
-from knarr.oci.digest import Digest, hasher
+from knarr.oci.digest import Digest, digest_of, hasher
 from knarr.util.files import sync_directory, write_all
 from knarr.util.trace import trace
 
@@ -78,7 +78,11 @@ class Blobs:
         if len(data) > _MAX_DOCUMENT:
             message = f"{digest} is too big for a document"
             raise Corrupt(message)
-        if hasher(data, algorithm=digest.algorithm).hexdigest() != digest.hex:
+        if digest.algorithm == "sha256":
+            found = digest_of(data).hex
+        else:
+            found = hasher(data, algorithm=digest.algorithm).hexdigest()
+        if found != digest.hex:
             message = f"the file of {digest} has other contents"
             raise Corrupt(message, hint="The disk or something outside of knarr changed it.")
         return data
@@ -90,7 +94,7 @@ class Blobs:
 
     def put(self, data: bytes) -> Digest:
         """Keep `data` and return its digest."""
-        digest = Digest(f"sha256:{hasher(data).hexdigest()}")
+        digest = digest_of(data)
         if not self.has(digest):
             with self.writer() as writer:
                 writer.write(data)

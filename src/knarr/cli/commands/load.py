@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from knarr.cli.command import Command, Option
 
 TYPE_CHECKING = False
@@ -12,7 +14,8 @@ COMMAND = Command(
     short="Load an image from a tar archive or STDIN",
     options=(
         Option(
-            "input", "Read from tar archive file, instead of STDIN", kind="string", short="i",
+            "input", "Read from tar archive file or OCI layout directory, instead of STDIN",
+            kind="string", short="i",
             completes="files",
         ),
         Option(
@@ -32,11 +35,15 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
 
     text = options.text("platform")
     platform = parse_platform(text) if text else None
-    with open_input(options.text("input")) as stream:
-        if not options.text("input") and stream.isatty():
-            message = "requested load from stdin, but stdin is empty"
-            raise InvalidArgument(message, hint="Use the -i flag or redirect.")
-        arrivals = context.engine.images.load(stream, platform=platform)
+    path = options.text("input")
+    if os.path.isdir(path):
+        arrivals = context.engine.images.load_directory(path, platform=platform)
+    else:
+        with open_input(path) as stream:
+            if not path and stream.isatty():
+                message = "requested load from stdin, but stdin is empty"
+                raise InvalidArgument(message, hint="Use the -i flag or redirect.")
+            arrivals = context.engine.images.load(stream, platform=platform)
     for arrival in arrivals:
         for reference, before in arrival.displaced:
             context.print(

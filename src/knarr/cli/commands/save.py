@@ -18,9 +18,9 @@ COMMAND = Command(
         ),
         Option(
             "format",
-            "What to write: docker-archive (which is an OCI layout too), oci-archive",
+            "What to write: docker-archive (which is an OCI layout too), oci-archive, oci-dir",
             kind="string", default="docker-archive", shown='"docker-archive"',
-            completes="docker-archive oci-archive",
+            completes="docker-archive oci-archive oci-dir",
         ),
         Option(
             "output", "Write to a file, instead of STDOUT", kind="string", short="o",
@@ -37,6 +37,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.streams import Output, compressed  # noqa: PLC0415 - not for --help
 
     images, form = context.engine.images, options.text("format")
+    if form == "oci-dir":
+        _save_directory(context, options, arguments)
+        return 0
     with Output(context, options.text("output")) as output:
         compressed(
             output,
@@ -44,3 +47,15 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
             lambda out: images.save(arguments, out, form=form),
         )
     return 0
+
+
+def _save_directory(context: Context, options: Options, arguments: list[str]) -> None:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    if not options.text("output"):
+        message = "the format oci-dir needs a directory to write to"
+        raise InvalidArgument(message, hint="Name it with -o.")
+    if options.given("compression"):
+        message = "a directory is not compressed"
+        raise InvalidArgument(message, hint="Leave out --compression.")
+    context.engine.images.save_directory(arguments, options.text("output"))

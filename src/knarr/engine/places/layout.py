@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-_MAX_DOCUMENT = 4 << 20
-
 
 class Files(Protocol):
     """Where the files of a layout are."""
@@ -41,8 +39,8 @@ class LayoutSource:
         Raises: Corrupt, Unsupported
         """
         self._files = files
-        layout.parse_layout(files.read(layout.LAYOUT_FILE, _MAX_DOCUMENT))
-        self._index = layout.parse_index(files.read(layout.INDEX_FILE, _MAX_DOCUMENT))
+        layout.parse_layout(files.read(layout.LAYOUT_FILE, layout.MAX_INDEX))
+        self._index = layout.parse_index(files.read(layout.INDEX_FILE, layout.MAX_INDEX))
 
     def images(self) -> list[tuple[str, list[str]]]:
         """Return every image as (name, references that it has there), in order.
