@@ -50,9 +50,10 @@ class Paths:
         """Make the directories that every command expects. Two stat calls when they exist."""
         if not os.path.isdir(self.journal_dir):
             os.makedirs(self.root, 0o711, exist_ok=True)
+            # What images hold is nobody's on the host to reach: think of setuid programs.
+            os.makedirs(self.layers_dir, 0o700, exist_ok=True)
             for directory in (
-                self.images_dir, self.layers_dir, self.containers_dir, self.volumes_dir,
-                self.journal_dir,
+                self.images_dir, self.containers_dir, self.volumes_dir, self.journal_dir,
             ):  # fmt: skip
                 os.makedirs(directory, 0o711, exist_ok=True)
         if not os.path.isdir(self.tasks_dir):
