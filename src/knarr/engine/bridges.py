@@ -57,7 +57,7 @@ class Bridges:
         with FileLock(SUBNETS_LOCK), Host() as host:
             host.remove_bridge(network.interface)  # of one that was never recorded
             network = self._settled(network, host)
-            host.set_up_bridge(network)
+            host.set_up_bridge(network, self.realm.root)
         return network
 
     def ready(self, network: Network, host: Host) -> tuple[Network, Link]:
@@ -73,7 +73,7 @@ class Bridges:
             settled = self._settled(network, host)
             if settled != network:
                 self._networks.update(settled)
-            link = host.set_up_bridge(settled)
+            link = host.set_up_bridge(settled, self.realm.root)
         self._networks.reload()
         return settled, link
 

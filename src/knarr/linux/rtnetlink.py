@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 from struct import Struct
 
 from knarr.linux import netlink
@@ -217,6 +218,12 @@ def set_link(what: str, index: int, *attributes: bytes, up: bool | None = None) 
     """Change the interface `index`; `what` says how in words."""
     body = ifinfomsg.pack(0, 0, index, IFF_UP if up else 0, 0 if up is None else IFF_UP)
     return Request(what, RTM_NEWLINK, 0, body + b"".join(attributes))
+
+
+def set_alias(index: int, alias: str) -> Request:
+    """Note beside the interface `index` what it is for, in at most 255 bytes."""
+    raw = os.fsencode(alias)[:255]
+    return set_link(f"call {index} {alias}", index, attribute(IFLA_IFALIAS, raw))
 
 
 def without_link_local(index: int) -> Request:

@@ -71,12 +71,16 @@ def forwarding(network: Network) -> list[Sysctl]:
     return settings
 
 
-def bridge_addresses(network: Network, index: int) -> list[Request]:
-    """Return what gives the bridge with `index` the gateways' addresses and sets it up."""
+def bridge_addresses(network: Network, index: int, alias: str) -> list[Request]:
+    """Return what gives the bridge with `index` the gateways' addresses and sets it up.
+
+    The `alias` says to people whose it is.
+    """
     requests = [
         rtnetlink.add_address(index, pool.gateway, parse_subnet(pool.subnet).prefix)
         for pool in network.pools
     ]
+    requests.append(rtnetlink.set_alias(index, alias))
     return [*requests, rtnetlink.set_link(f"set {network.interface} up", index, up=True)]
 
 

@@ -65,6 +65,9 @@ if TYPE_CHECKING:
 # knows the fingerprint of each version.
 VERSION = 1
 
+# Characters of a root's path that a comment has room for.
+_ROOT_SHOWN = 50
+
 CHAINS = (
     Chain("guard", "filter", "prerouting", -300),
     Chain("prerouting", "nat", "prerouting", -100),
@@ -158,8 +161,9 @@ class Plan(Value):
 
 
 def table_of(realm: Realm) -> Table:
-    """Return the head of the realm's table; the comment tells which rules are in it."""
-    return Table(nftables.NFPROTO_INET, realm.table, f"networks of knarr, rules {VERSION}")
+    """Return the head of the realm's table; the comment tells whose it is, and which rules."""
+    comment = f"knarr {realm.root[-_ROOT_SHOWN:]}, rules {VERSION}"
+    return Table(nftables.NFPROTO_INET, realm.table, comment)
 
 
 def plan(realm: Realm, networks: Iterable[Network], published: Iterable[Published]) -> Plan:

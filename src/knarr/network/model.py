@@ -23,20 +23,24 @@ BUILT_IN = ("host", "none")
 
 
 class Realm(Value):
-    """What the kernel's objects of one root are called: its table, and how its bridges begin."""
+    """What the kernel's objects of one root are called: its table, and how its bridges begin.
+
+    The kernel keeps the name of the root with both, for people who wonder whose they are.
+    """
 
     table: str
     prefix: str
+    root: str
 
 
 def realm_of(root: str, default_root: str) -> Realm:
     """Return the realm of the root directory `root`: short names for the one that is default."""
     if root == default_root:
-        return Realm("knarr", "knarr")
+        return Realm("knarr", "knarr", root)
     from zlib import crc32  # noqa: PLC0415 - not for the default root
 
     number = crc32(root.encode("utf-8", "surrogateescape"))
-    return Realm(f"knarr-{number:08x}", f"kn{number:08x}-")
+    return Realm(f"knarr-{number:08x}", f"kn{number:08x}-", root)
 
 
 class AddressPool(Value):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MTU = 1500
 
+# Characters of a root's path that an interface's alias has room for.
+_ROOT_SHOWN = 50
+
 # Longer than the kernel puts off looking at an interface, one second.
 NOTICED_AFTER = 2.0
 
@@ -59,8 +62,10 @@ class Host:
         link = rtnetlink.find_link(self.socket, network.interface)
         return link if link is not None and link.up else None
 
-    def set_up_bridge(self, network: Network) -> Link:
+    def set_up_bridge(self, network: Network, root: str) -> Link:
         """Make the network's bridge, or what an interrupted attempt left out, and return it.
+
+        `root` is that of its realm.
 
         Raises: PermissionDenied, Conflict, Failed
         """
@@ -72,7 +77,8 @@ class Host:
             if link is None:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
             write_settings(drivers.bridge_settings(network))
-            for request in drivers.bridge_addresses(network, link.index):
+            alias = f"knarr network {network.name} of {root[-_ROOT_SHOWN:]}"
+            for request in drivers.bridge_addresses(network, link.index, alias):
                 try:
                     self.socket.request(request)
                 except FileExistsError:

@@ -33,7 +33,7 @@ def network(value: dict[str, object]) -> Network:
 def test_the_table_is_as_planned(case: str, golden: Callable[[Path, str], None]) -> None:
     value = json.loads((GOLDEN / case / "networks.json").read_text())
     plan = firewall.plan(
-        Realm("knarr", "knarr"),
+        Realm("knarr", "knarr", "/root"),
         [network(one) for one in value["networks"]],
         [Published(*port) for port in value["published"]],
     )
@@ -41,7 +41,7 @@ def test_the_table_is_as_planned(case: str, golden: Callable[[Path, str], None])
 
 
 def test_other_rules_are_another_version() -> None:
-    empty = str(firewall.plan(Realm("knarr", "knarr"), (), ()))
+    empty = str(firewall.plan(Realm("knarr", "knarr", "/root"), (), ()))
     assert crc32(empty.encode()) == FINGERPRINTS[firewall.VERSION]
 
 
