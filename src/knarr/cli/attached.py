@@ -110,7 +110,7 @@ def _end(
         if state.error:
             context.warn(f"knarr: {state.error}")
         return state.exit_code
-    return _follow(context, container, client, terms)
+    return _follow(context, container, client, terms.replace(unsent=outcome.unsent))
 
 
 def require_terminal(terms: Terms) -> None:

@@ -189,8 +189,9 @@ class Terms(Value):
     """How to interact.
 
     `tty` says that the other side has a terminal, `stdin` that input is to be given; `exec_id`
-    names the exec if it is one; `redraw` is for who comes to a terminal that is in use. Signals are
-    forwarded without a terminal alone: with one, its keys are.
+    names the exec if it is one; `redraw` is for who comes to a terminal that is in use; `unsent` is
+    what an earlier interaction could not send. Signals are forwarded without a terminal alone: with
+    one, its keys are.
     """
 
     tty: bool
@@ -199,6 +200,7 @@ class Terms(Value):
     sig_proxy: bool = False
     exec_id: str | None = None
     redraw: bool = False
+    unsent: bytes = b""
 
 
 def interact(client: Client, connect: Callable[[], Client], terms: Terms) -> Outcome:
@@ -210,7 +212,8 @@ def interact(client: Client, connect: Callable[[], Client], terms: Terms) -> Out
     """
     tty = terms.tty
     keys = parse_keys(terms.detach_keys or DEFAULT_DETACH_KEYS) if tty else b""
-    pump = Pump(client, stdin=0 if terms.stdin else -1, detach_keys=keys, on_event=_on_event)
+    stdin = 0 if terms.stdin else -1
+    pump = Pump(client, stdin=stdin, detach_keys=keys, unsent=terms.unsent, on_event=_on_event)
     side = Interaction(connect, terms.exec_id)
     handlers = Handlers()
     raw = RawTerminal(0) if tty and terms.stdin and os.isatty(0) else None

@@ -35,11 +35,12 @@ class Outcome(Value):
     """Why a pump ended: the process did (`exit`), the user left (`detached`), or neither.
 
     Neither means that the supervisor was killed; what runs goes on, and can be attached to again
-    when it has been adopted.
+    when it has been adopted, with the input that is still `unsent` (frames).
     """
 
     exit: Exit | None = None
     detached: bool = False
+    unsent: bytes = b""
 
 
 def connect(container: Container) -> Client:
@@ -103,16 +104,20 @@ class Pump:
         stdout: int = 1,
         stderr: int = 2,
         detach_keys: bytes = b"",
+        unsent: bytes = b"",
         on_event: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """Use these descriptors, -1 for none; `on_event` is told of `skipped` and the like."""
+        """Use these descriptors, -1 for none; `on_event` is told of `skipped` and the like.
+
+        `unsent` is what an earlier pump left.
+        """
         self._client = client
         self._stdin = stdin
         self._outputs = {STDOUT: stdout}
         self._stderr = stderr
         self._detacher = Detacher(detach_keys)
         self._on_event = on_event
-        self._unsent = b""
+        self._unsent = unsent
         self._poll = select.poll()
         self._listening = False
 
@@ -122,6 +127,8 @@ class Pump:
         connection = self._client.fileno()
         poll.register(connection, select.POLLIN)
         self._listen(on=True)
+        if self._unsent:
+            self._send()
         while True:
             if self._client.waiting:
                 outcome = self._receive()
@@ -178,7 +185,8 @@ class Pump:
         except BlockingIOError:
             sent = 0
         except (BrokenPipeError, ConnectionResetError):
-            sent = len(self._unsent)  # the end is found by receiving
+            self._listen(on=False)  # the end is found by receiving
+            return
         self._unsent = self._unsent[sent:]
         waiting = bool(self._unsent)
         events = select.POLLIN | (select.POLLOUT if waiting else 0)
@@ -188,7 +196,7 @@ class Pump:
     def _receive(self) -> Outcome | None:
         arrived = self._client.read()
         if arrived is None:
-            return Outcome()
+            return Outcome(unsent=self._unsent)
         for stream, content in arrived:
             if stream != CONTROL:
                 descriptor = self._outputs.get(stream, self._stderr)

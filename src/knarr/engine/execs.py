@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.options.environment import merge_env
-from knarr.engine.options.security import capabilities
+from knarr.engine.options.security import bounding_mask, capabilities
 from knarr.engine.specify import Place, process
 from knarr.engine.users import identify, read_accounts
 from knarr.errors import Conflict, InvalidArgument
@@ -107,7 +107,7 @@ def make_process(container: Container, wanted: ExecOptions) -> Process:
     group_add = () if wanted.user else options.group_add
     identity = _identify(container, wanted.user or options.user, group_add)
     place = Place(container.id, "", hostname=hostname, identity=identity)
-    return process(asked, place, capabilities(security))
+    return process(asked, place, capabilities(security, mask=bounding_mask(security)))
 
 
 def _identify(container: Container, user: str, group_add: tuple[str, ...]) -> Identity:

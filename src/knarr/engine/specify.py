@@ -64,7 +64,7 @@ class Place(Value):
 
     `mounts` are the user's and the engine's own (hosts and the like), resolved, in order.
     `devices` are nodes of the host to make. `network` is the path of a network namespace to join,
-    `host`, or empty for a new one.
+    `host`, or empty for a new one. `bounding` is the mask of capabilities that there are to give.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Place(Value):
     architecture: str = "amd64"
     kernel: tuple[int, int] = (5, 15)
     processors: int = 0
+    bounding: int = -1
 
 
 def specify(options: Options, place: Place) -> Spec:
@@ -86,7 +87,7 @@ def specify(options: Options, place: Place) -> Spec:
 
     Raises: InvalidArgument
     """
-    bounding = capabilities(options.security)
+    bounding = capabilities(options.security, mask=place.bounding)
     own_uts = options.namespaces.uts != "host"
     spec: Spec = {
         "ociVersion": VERSION,

@@ -20,6 +20,7 @@ import os
 from knarr.engine import tasks
 from knarr.engine.locks import ContainerLock
 from knarr.engine.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.options.security import bounding_mask
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
 from knarr.engine.specify import Place, specify
 from knarr.engine.users import Identity, identify, read_accounts
@@ -196,6 +197,7 @@ class _Launch:
             cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
             network="host" if prepared.mode == "host" else "",
             architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+            bounding=bounding_mask(options.security),
         )
 
     def _hostname(self) -> str:

@@ -30,17 +30,30 @@ DEFAULT_CAPABILITIES = (
 )  # fmt: skip
 
 
-def capabilities(security: Security) -> tuple[str, ...]:
-    """Return the capabilities of a container, in Docker's order.
+def bounding_mask(security: Security) -> int:
+    """Return which capabilities this process could hand on, if `security` asks for all.
+
+    Docker: "all" means all that there are to be had; one that is asked for by name must be there
+    """
+    if not security.privileged and "ALL" not in map(str.upper, security.cap_add):
+        return -1
+    with open("/proc/self/status", "rb", buffering=0) as file:
+        lines = file.read().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith(b"CapBnd:"))
+
+
+def capabilities(security: Security, *, mask: int = -1) -> tuple[str, ...]:
+    """Return the capabilities of a container, in Docker's order; of "all" those in `mask`.
 
     Raises: InvalidArgument
     """
     add = _normalised(security.cap_add, "CapAdd")
     drop = _normalised(security.cap_drop, "CapDrop")
+    everything = [name for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
     if security.privileged:
-        return CAPABILITIES
+        return tuple(everything)
     if "ALL" in add:
-        return tuple(name for name in CAPABILITIES if name not in drop)
+        return tuple(name for name in everything if name not in drop)
     base = () if "ALL" in drop else DEFAULT_CAPABILITIES
     kept = [name for name in base if name not in drop]
     return tuple(kept + [name for name in dict.fromkeys(add) if name not in kept])
