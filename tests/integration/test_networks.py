@@ -15,7 +15,7 @@ import pytest
 from knarr.engine.engine import Engine
 from knarr.engine.networks import NetworkOptions
 from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
-from knarr.linux import netlink, rtnetlink
+from knarr.linux import netlink, nftables, rtnetlink
 from knarr.linux.nfnetlink import Nftables
 from knarr.network import firewall
 from knarr.network.model import PortMapping, SandboxOptions
@@ -462,6 +462,43 @@ def test_a_subnet_is_given_up_for_one_that_the_host_came_to_use(
         assert uplink is not None
         here.request(rtnetlink.add_address(uplink.index, "10.208.3.3", 24))
     assert address_of(join()[0]) == "10.208.16.2"
+
+
+def test_what_is_left_of_a_deleted_root_is_removed(
+    engine: Engine, host: Host, tmp_path: Path
+) -> None:
+    lost, kept = (Engine(str(tmp_path / n), str(tmp_path / "other-run")) for n in ("lost", "kept"))
+    for other in (lost, kept):
+        other.networks.create("own")
+        other.close()
+    shutil.rmtree(tmp_path / "lost")
+    engine.networks.create("mine")
+    prefixes = {name.partition("-")[0] for name in host.links()}
+    realms = [one.networks.bridges.realm for one in (engine, kept)]
+    assert prefixes == {realm.prefix.strip("-") for realm in realms}
+    with Nftables() as kernel:
+        tables = {table for table, _ in kernel.chains(nftables.NFPROTO_INET)}
+    assert tables == {realm.table for realm in realms}
+    kept.networks.tear_down_all()
+    kept.close()
+
+
+def test_another_boot_begins_anew(engine: Engine, host: Host, join: Join) -> None:
+    """What a reboot does to the kernel, another namespace does here."""
+    join("a", "bridge", PortMapping(80, host_port=8080))
+    rebooted = Host()
+    try:
+        assert engine.networks.release_dead(lambda _: False) == ["a" * 64]
+        options = SandboxOptions(ports=(PortMapping(80, host_port=8080),))
+        prepared = engine.networks.prepare("b" * 64, options)
+        sandbox = rebooted.sandbox()
+        engine.networks.attach(prepared, sandbox.pid)
+        with sandbox.serve() as server:
+            exchange(rebooted.neighbour.connect(HOST, 8080), server)
+        engine.networks.detach("b" * 64)
+        prepared.close()
+    finally:
+        rebooted.close()
 
 
 # the table

@@ -56,6 +56,7 @@ class Bridges:
         """
         with FileLock(SUBNETS_LOCK), Host() as host:
             host.remove_bridge(network.interface)  # of one that was never recorded
+            self._clear(host)
             network = self._settled(network, host)
             host.set_up_bridge(network, self.realm.root)
         return network
@@ -70,12 +71,25 @@ class Bridges:
         if link is not None:
             return network, link
         with FileLock(SUBNETS_LOCK):
+            self._clear(host)
             settled = self._settled(network, host)
             if settled != network:
                 self._networks.update(settled)
             link = host.set_up_bridge(settled, self.realm.root)
         self._networks.reload()
         return settled, link
+
+    def _clear(self, host: Host) -> None:
+        """Remove what is left of roots that somebody deleted, and so had no other end."""
+        abandoned = host.abandoned()
+        if not abandoned:
+            return
+        from knarr.engine.rules import remove_tables  # noqa: PLC0415 - rare
+
+        for name in abandoned:
+            host.remove_bridge(name)
+        roots = set(abandoned.values()) - {self.realm.root}
+        remove_tables(realm_of(root, default_root()) for root in roots)
 
     def remove(self, network: Network) -> None:
         """Remove a network's bridge, with the interfaces that are its ports."""

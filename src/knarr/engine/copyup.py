@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from knarr.linux import overlay, xattr
 from knarr.linux import path as paths
+from knarr.linux import whiteout, xattr
 from knarr.linux.tree import remove_tree
 from knarr.snapshot.copy import copy_tree
 from knarr.util.trace import trace
@@ -69,6 +69,6 @@ def _make_alike(source_fd: int, target_fd: int) -> None:
     os.fchown(target_fd, status.st_uid, status.st_gid)
     os.fchmod(target_fd, status.st_mode & 0o7777)
     for name, value in xattr.read_all(source_fd).items():
-        if not name.startswith(overlay.XATTRS):
+        if not name.startswith(whiteout.XATTRS):
             xattr.write(target_fd, name, value)
     os.utime(target_fd, ns=(status.st_mtime_ns, status.st_mtime_ns))

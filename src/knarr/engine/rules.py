@@ -15,10 +15,11 @@ from knarr.network import firewall, foreign
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from knarr.engine.networks import Networks
-    from knarr.network.model import Published
+    from knarr.network.model import Published, Realm
 
 # How often a plan is made anew because somebody else changed the host's rules meanwhile.
 _ATTEMPTS = 20
@@ -122,6 +123,17 @@ class Rules:
             kernel.apply(changes)
         if xtables.drops_forwarded():
             self._legacy("-D")
+
+
+def remove_tables(realms: Iterable[Realm]) -> None:
+    """Remove the tables of realms that are no more.
+
+    Raises: PermissionDenied, Failed
+    """
+    with _Refusals(), Nftables() as kernel:
+        for table in map(firewall.table_of, realms):
+            if kernel.find_table(table.family, table.name) is not None:
+                kernel.apply([nftables.delete_table(table)])
 
 
 def _run(words: list[str]) -> int:

@@ -65,7 +65,7 @@ class Nftables:
         40 ms), at its exit too. A child that has nothing else open can wait for us.
         """
         global _waiting  # noqa: PLW0603 - children are the process's, not the object's
-        _waiting = [child for child in _waiting if os.waitpid(child, os.WNOHANG) == (0, 0)]
+        _waiting = [child for child in _waiting if not _reaped(child)]
         if len(os.listdir("/proc/self/task")) == 1:  # a process with threads does not fork
             descriptor = self.socket.fileno()
             child = os.fork()
@@ -184,6 +184,13 @@ class Nftables:
         """Throw away what else the kernel had to say about a transaction that is over."""
         while any(True for _ in self.socket.receive(wait=False)):
             pass
+
+
+def _reaped(child: int) -> bool:
+    try:
+        return os.waitpid(child, os.WNOHANG) != (0, 0)
+    except ChildProcessError:  # somebody else has waited for it
+        return True
 
 
 def decode_chain(message: Message) -> tuple[str, Chain]:

@@ -61,6 +61,9 @@ IN6_ADDR_GEN_MODE_NONE = 1
 VETH_INFO_PEER = 1
 RTEXT_FILTER_SKIP_STATS = 8
 
+# The kernel's IFALIASZ, less the final NUL.
+ALIAS_LENGTH = 255
+
 # <linux/if_addr.h>
 IFA_ADDRESS = 1
 IFA_LOCAL = 2
@@ -221,8 +224,8 @@ def set_link(what: str, index: int, *attributes: bytes, up: bool | None = None) 
 
 
 def set_alias(index: int, alias: str) -> Request:
-    """Note beside the interface `index` what it is for, in at most 255 bytes."""
-    raw = os.fsencode(alias)[:255]
+    """Note beside the interface `index` what it is for, cut off at ALIAS_LENGTH bytes."""
+    raw = os.fsencode(alias)[:ALIAS_LENGTH]
     return set_link(f"call {index} {alias}", index, attribute(IFLA_IFALIAS, raw))
 
 

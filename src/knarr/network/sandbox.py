@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MTU = 1500
 
-# Characters of a root's path that an interface's alias has room for.
-_ROOT_SHOWN = 50
+# How a bridge says whose it is.
+_ALIAS = "knarr network "
+_OF = " of "
 
 # Longer than the kernel puts off looking at an interface, one second.
 NOTICED_AFTER = 2.0
@@ -77,7 +78,7 @@ class Host:
             if link is None:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
             write_settings(drivers.bridge_settings(network))
-            alias = f"knarr network {network.name} of {root[-_ROOT_SHOWN:]}"
+            alias = f"{_ALIAS}{network.name}{_OF}{root}"
             for request in drivers.bridge_addresses(network, link.index, alias):
                 try:
                     self.socket.request(request)
@@ -116,6 +117,23 @@ class Host:
             number = bridge.name.removeprefix(prefix)
             if bridge.kind == "bridge" and number != bridge.name and number.isdecimal():
                 self.remove_bridge(bridge.name)
+
+    def abandoned(self) -> dict[str, str]:
+        """Return the bridges of realms whose root directory is gone, and that root.
+
+        Those that something is connected to are left out, and those whose note was cut off.
+        """
+        links = rtnetlink.links(self.socket)
+        used = {link.master for link in links}
+        found = {}
+        for link in links:
+            _, of, root = link.alias.partition(_OF)
+            whole = len(os.fsencode(link.alias)) < rtnetlink.ALIAS_LENGTH
+            if link.kind != "bridge" or not link.alias.startswith(_ALIAS) or not of or not whole:
+                continue
+            if link.index not in used and not os.path.exists(root):
+                found[link.name] = root
+        return found
 
     def occupied(self, *, without: str = "") -> list[Subnet]:
         """Return the blocks that this host has addresses in or routes to, but for one interface.
