@@ -9,6 +9,7 @@ import pytest
 
 from support.engine import Knarr, lent_engine
 from support.rootfs import make_rootfs
+from support.runtimes import Bundle, Runtime
 from support.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -51,3 +52,17 @@ def make(tmp_path: Path, busybox_rootfs: Path) -> Iterator[Callable[[], Supervis
 def container(make: Callable[[], Supervised]) -> Supervised:
     """Make one supervised container."""
     return make()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    """Lend `knarr-runtime` with a state directory of its own."""
+    lent = Runtime("knarr-runtime", tmp_path / "state")
+    yield lent
+    lent.clean_up()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Make a bundle of busybox, to be changed at will."""
+    return Bundle(tmp_path / "bundle")

@@ -192,6 +192,8 @@ def plan_container(request: Request, group: Cgroup) -> Plan:
 def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newborn:
     """Make the child, in its v2 cgroup if there is one."""
     person = Person(plan.identity, plan.program, request.stdio, request.preserve_fds)
+    if not plan.namespaces.has("user"):
+        person.limits = plan.limits
     if plan.hooks:
         person.hooks = plan.hooks
         person.state = request.state("creating")
@@ -245,25 +247,18 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
             for moment in ("prestart", "createRuntime"):
                 for hook in plan.hooks.get(moment, ()):
                     hook.run(state)
+            outside.do_all(plan.scores, child.pid)
+            if plan.namespaces.has("user"):
+                outside.do_all(plan.limits, child.pid)
             child.channel.send(talk.GO)
         elif message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
-            limit(plan.limits, child.pid)
             return master_fd
         elif message:
             talk.raise_error(message)
         else:
             raise _died(child)
-
-
-def limit(steps: Sequence[outside.OutsideStep], pid: int) -> None:
-    """Set the limits of a process that is ready to run its program."""
-    for step in steps:
-        try:
-            step.run(pid)
-        except OSError as error:
-            raise failed(step.doing(), error) from error
 
 
 def _died(child: Newborn) -> Failed:

@@ -17,9 +17,8 @@ import os
 
 from knarr.errors import Conflict, Failed
 from knarr.linux import namespaces
-from knarr.runtime import birth, cgroups, plan_process
+from knarr.runtime import birth, cgroups, outside, plan_process
 from knarr.runtime import channel as talk
-from knarr.runtime.create import limit
 from knarr.runtime.document import Node
 from knarr.runtime.failures import failed
 from knarr.runtime.gate import Gate
@@ -37,7 +36,7 @@ from knarr.util.undo import Undo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any, NoReturn
 
     from knarr.runtime.birth import Newborn
@@ -121,7 +120,6 @@ def execute(
     node = Node(process, "process")
     wanted = plan_process.Program(node)
     identity = plan_process.plan_identity(node)
-    limits = plan_process.plan_limits(node)
     linux = Node(spec).node("linux")
     if "seccomp" in linux:
         from knarr.runtime.filters import compile_filter  # noqa: PLC0415 - not without filters
@@ -129,26 +127,33 @@ def execute(
         compiled = compile_filter(linux.node("seccomp"), cache_dir=cache_dir)
         identity.filter, identity.filter_flags = compiled
     person = Person(identity, wanted, stdio, preserve_fds)
+    person.limits = plan_process.plan_limits(node)
+    scores = plan_process.plan_oom_score(node)
     with Undo() as undo:
         target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
-        child = _fork(target, person, group or cgroups.of_process(target_pid))
+        child = _fork(target, person, scores, group or cgroups.of_process(target_pid))
         undo.push("ending the process", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
-        master_fd = _accompany(child, limits)
+        master_fd = _accompany(child)
         child.channel.close()
         undo.keep()
         target.close()
     return Running(child.pid, child.pidfd, master_fd)
 
 
-def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
+def _fork(target: Target, person: Person, scores: list[OutsideStep], group: Cgroup) -> Newborn:
     """Make the process in the container's v2 cgroup, if it has one."""
 
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
         gate = Gate(channel)
         try:
+            forget_the_host()
+            outside.do_all(scores, 0)
+            if target.flags & namespaces.CLONE_NEWUSER:
+                outside.do_all(person.limits, 0)
+                person.limits = ()
             _become(target, group, person, gate, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
@@ -184,7 +189,6 @@ def _become(
     target: Target, group: Cgroup, person: Person, gate: Gate, doing: list[str]
 ) -> NoReturn:
     """Be the new process: enter the container and run the program."""
-    forget_the_host()
     room = Room(gate.channel, "/")
     doing[0] = "joining the cgroups of the container"
     cgroups.enter(group)
@@ -210,7 +214,7 @@ def _enter(target: Target) -> None:
     os.chdir("/")
 
 
-def _accompany(child: Newborn, limits: Sequence[OutsideStep]) -> int:
+def _accompany(child: Newborn) -> int:
     """Do the parent's part until the program runs; return the terminal's master or -1."""
     master_fd = -1
     while True:
@@ -218,7 +222,6 @@ def _accompany(child: Newborn, limits: Sequence[OutsideStep]) -> int:
         if message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
-            limit(limits, child.pid)
             child.channel.send(talk.START)
             message, _ = child.channel.receive()
             if message:

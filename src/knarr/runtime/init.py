@@ -34,7 +34,7 @@ import sys
 
 from knarr.errors import CommandFailed, PermissionDenied, Unsupported
 from knarr.linux import mount, namespaces, process, tty
-from knarr.runtime import birth, program
+from knarr.runtime import birth, outside, program
 from knarr.runtime import channel as talk
 from knarr.runtime.room import Room
 from knarr.runtime.rootfs import show_console
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from knarr.runtime.gate import Gate
     from knarr.runtime.hooks import Hook
     from knarr.runtime.identity import Identity
+    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan import Plan
     from knarr.runtime.plan_process import Program
     from knarr.runtime.room import Step
@@ -61,7 +62,7 @@ else:
 class Person:
     """What becomes of the process in the end: who, running what, with which descriptors."""
 
-    __slots__ = ("hooks", "identity", "preserve", "program", "state", "stdio")
+    __slots__ = ("hooks", "identity", "limits", "preserve", "program", "state", "stdio")
 
     def __init__(self, identity: Identity, wanted: Program, stdio: Stdio, preserve: int) -> None:
         """Run `wanted` as `identity`, with `stdio` as 0, 1 and 2 if it wants no terminal.
@@ -72,6 +73,7 @@ class Person:
         self.program = wanted
         self.stdio = stdio
         self.preserve = preserve
+        self.limits: Sequence[OutsideStep] = ()
         self.hooks: dict[str, list[Hook]] = {}
         self.state: dict[str, Any] = {}  # what hooks are told
 
@@ -196,6 +198,7 @@ def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoR
     if identity.no_new_privileges:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     entered = try_to_enter(wanted.cwd)
+    outside.do_all(person.limits, 0)
     doing[0] = "changing to the user and its capabilities"
     identity.assume()
     process.prctl(process.PR_SET_DUMPABLE, 0)

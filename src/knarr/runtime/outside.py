@@ -1,8 +1,11 @@
-"""What a parent does to a process in the making that this could not do itself.
+"""Limits of a process in the making, and the mapping of its users: what looks at it from outside.
 
-Inside a user namespace root may neither raise limits nor make itself unattractive to the OOM
-killer, and nobody maps users for himself. And a limit may be lower than what init still needs, so
-that it is set at the last moment, when init says that it is ready.
+Two things pull at the moment when limits are set. They may be lower than what init still needs, so
+that late is better; and raising them needs privileges over the machine, which init has neither in
+a user namespace nor after it has become the program's user. So init sets them itself just before
+it changes users, except in a user namespace: there its parent does, when all mounts are made.
+
+The OOM killer is told by the parent too. And nobody maps users for himself.
 
 Man: user_namespaces(7), prlimit(2), proc_pid_oom_score_adj(5)
 """
@@ -12,19 +15,22 @@ from __future__ import annotations
 import os
 
 from knarr.linux import process
+from knarr.runtime.failures import failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from knarr.runtime.plan import Namespaces
 
 
 class OutsideStep:
-    """One deed of the parent."""
+    """One deed that is done to a process, by itself or by its parent."""
 
     __slots__ = ()
 
     def run(self, pid: int) -> None:
-        """Do it to the process `pid`, a child that has not been waited for."""
+        """Do it to the process `pid`, 0 for the caller."""
         raise NotImplementedError
 
     def doing(self) -> str:
@@ -79,7 +85,19 @@ class OomScore(OutsideStep):
 
     def run(self, pid: int) -> None:
         """Set it."""
-        _write(f"/proc/{pid}/oom_score_adj", str(self.adjustment))
+        _write(f"/proc/{pid or 'self'}/oom_score_adj", str(self.adjustment))
+
+
+def do_all(steps: Sequence[OutsideStep], pid: int) -> None:
+    """Do all steps to the process `pid`.
+
+    Raises: PermissionDenied, Failed
+    """
+    for step in steps:
+        try:
+            step.run(pid)
+        except OSError as error:
+            raise failed(step.doing(), error) from error
 
 
 def map_users(names: Namespaces, pid: int) -> None:

@@ -9,8 +9,7 @@ what `--debug` shows and what the golden tests compare.
     mounting     steps in init before the root changes
     entering     steps in init from the change of the root on
     settling     steps that want privileges but no files: keyring, names, sysctls
-    limits       what the parent does when init is ready
-    writes       limits of the cgroups
+    limits       of the process; `scores` for the OOM killer; `writes` for the cgroups
     identity     user, groups, capabilities, filter
     program      what is run
 
@@ -82,6 +81,7 @@ class Plan:
         "namespaces",
         "program",
         "root_path",
+        "scores",
         "settling",
         "writes",
     )
@@ -93,6 +93,7 @@ class Plan:
         self.mounting: list[Step] = []
         self.entering: list[Step] = []
         self.settling: list[Step] = []
+        self.scores: list[OutsideStep] = []
         self.limits: list[OutsideStep] = []
         self.writes: list[Write] = []
         self.device_rules: list[Rule] = []
@@ -102,7 +103,14 @@ class Plan:
 
     def lines(self) -> list[str]:
         """Return the deeds, one a line, in their order."""
-        steps = (*self.writes, *self.mounting, *self.entering, *self.settling, *self.limits)
+        steps = (
+            *self.writes,
+            *self.mounting,
+            *self.scores,
+            *self.entering,
+            *self.settling,
+            *self.limits,
+        )
         hooks = (hook for moment in self.hooks.values() for hook in moment)
         return [
             *self.namespaces.lines(),
@@ -184,6 +192,7 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
     if around.keyring:
         plan.settling.append(SessionKeyring(around.keyring))
     plan.settling += plan_process.plan_names(node, names)
+    plan.scores = plan_process.plan_oom_score(process)
     plan.limits = plan_process.plan_limits(process)
     plan.writes = plan_resources(linux.node("resources"), around.versions)
     plan.device_rules = device_rules.plan_rules(linux.node("resources").nodes("devices"))

@@ -78,7 +78,7 @@ class Program:
 
 
 def plan_limits(node: Node) -> list[OutsideStep]:
-    """Return the steps for what `process` says of limits and of the OOM killer."""
+    """Return the steps for what `process` says of limits."""
     steps: list[OutsideStep] = []
     seen = set()
     for entry in node.nodes("rlimits"):
@@ -93,12 +93,17 @@ def plan_limits(node: Node) -> list[OutsideStep]:
             entry.refuse("type", f'"RLIMIT_{name}" is given twice')
         seen.add(name)
         steps.append(ResourceLimit(name, soft, hard))
+    return steps
+
+
+def plan_oom_score(node: Node) -> list[OutsideStep]:
+    """Return the step for what `process` says of the OOM killer, if it says anything."""
     score = node.integer("oomScoreAdj")
     if score is not None:
         if not -1000 <= score <= 1000:
             node.refuse("oomScoreAdj", f"must be from -1000 to 1000, not {score}")
-        steps.append(OomScore(score))
-    return steps
+        return [OomScore(score)]
+    return []
 
 
 def plan_names(spec: Node, planned: Namespaces) -> list[Step]:
