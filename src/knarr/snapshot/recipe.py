@@ -42,6 +42,9 @@ _INLINE = 256  # the contents of smaller files are in the recipe: less than open
 _FLUSH = 1 << 16
 _CHUNK = 1 << 18
 _MAX_META = 1 << 20
+_LONG_NAME = b"L"
+_GNU_SPARSE = b"S"
+_CONTENTS = (b"0", b"\0", b"7")
 
 
 class Recorder:
@@ -60,9 +63,10 @@ class Recorder:
         self._dropped = 0  # bytes to come that the tree holds
         self._meta: list[bytes] | None = None  # what of the bytes to come describes the next entry
         self._kind = b""
+        self._meta_size = 0
         self._name = b""
-        self._records: tarpax.Records = []
-        self._entry: tar.Entry | None = None  # a sparse file whose map goes on
+        self._records: dict[bytes, bytes] = {}
+        self._sparse_size = -1  # of a sparse file whose map goes on
         self._over = False
 
     def write(self, data: bytes, /) -> None:
@@ -126,75 +130,86 @@ class Recorder:
 
     def _described(self, data: bytes) -> None:
         """Learn what an entry says about the next one."""
-        size = len(data) if self._entry is None else min(self._entry.size, len(data))
-        data = data[:size]
+        data = data[: self._meta_size]
         try:
-            if self._kind == b"L":
+            if self._kind == _LONG_NAME:
                 self._name = data.rstrip(b"\0")
             else:
-                self._records = tarpax.parse(data)
+                self._records = dict(tarpax.parse(data))
         except Corrupt:
             self._over = True
-        self._entry = None
 
     def _block(self, block: bytes) -> None:
         self._keep(block)
-        if self._entry is not None:
+        if self._sparse_size >= 0:
             # The map of a sparse file in GNU's dialect: the byte at 504 says whether it goes on.
             if not block[504]:
-                self._contents(self._entry)
-            return
-        if block == ZEROS:
+                self._expect(self._sparse_size)
+                self._sparse_size = -1
+        elif block == ZEROS:
             self._over = True
-            return
-        try:
-            self._header(block)
-        except Corrupt:  # whoever unpacks this says so
-            self._over = True
+        else:
+            try:
+                self._header(block)
+            except Corrupt:  # whoever unpacks this says so
+                self._over = True
 
     def _header(self, block: bytes) -> None:
-        entry = tar.parse_header(block)
-        kind = entry.kind
-        if kind in (b"x", b"X", b"L"):
-            if entry.size > _MAX_META:
-                self._over = True
-                return
-            self._kind, self._entry = kind, entry
-            self._plain = entry.size + -entry.size % BLOCK
-            if self._plain:
-                self._meta = []
-            else:
-                self._described(b"")
+        """Learn from a header what comes: no more of it is looked at than that takes."""
+        kind = block[156:157]
+        size = tar.length(tar.number(block[124:136]))
+        if kind in (b"x", b"X", _LONG_NAME):
+            self._describing(kind, size)
             return
-        if kind not in (tar.REGULAR, b"S"):
-            self._plain = entry.size + -entry.size % BLOCK
-            if kind not in (b"K", b"g", b"V"):
-                self._forget()
+        if kind in (b"K", b"g", b"V"):
+            self._expect(size)
             return
-        if self._name:
-            entry.name = self._name
-        tarpax.amend(entry, self._records)
-        self._forget()
-        if kind == b"S" and block[482]:
-            self._entry = entry
+        records, self._records = self._records, {}
+        name, self._name = self._name or records.get(b"path") or _name(block), b""
+        if kind in tar.WITHOUT_DATA or (kind in _CONTENTS[1:] and name.endswith(b"/")):
+            return
+        if b"size" in records:
+            size = tar.length(tarpax.integer(records[b"size"]))
+        if kind == _GNU_SPARSE and block[482]:
+            self._sparse_size = size
+        elif kind in _CONTENTS and not any(key.startswith(b"GNU.sparse.") for key in records):
+            self._contents(name, size)
         else:
-            self._contents(entry, plain=kind == b"S")
+            self._expect(size)
 
-    def _forget(self) -> None:
-        self._name, self._records = b"", []
+    def _describing(self, kind: bytes, size: int) -> None:
+        """Expect what an entry says about the next one."""
+        if size > _MAX_META:
+            self._over = True
+            return
+        self._kind, self._meta_size = kind, size
+        self._expect(size)
+        if size:
+            self._meta = []
+        else:
+            self._described(b"")
 
-    def _contents(self, entry: tar.Entry, *, plain: bool = True) -> None:
-        """Expect the contents of a file: of one that is `plain` the recipe holds them."""
-        self._entry = None
-        size = entry.stored
-        name = os.path.normpath(entry.name.lstrip(b"/"))
-        if plain or entry.segments is not None or size < _INLINE or b".wh." in name:
-            self._plain = size + -size % BLOCK
+    def _expect(self, size: int) -> None:
+        """Expect contents that the recipe holds."""
+        self._plain = size + -size % BLOCK
+
+    def _contents(self, name: bytes, size: int) -> None:
+        """Expect the contents of a file of the tree."""
+        name = os.path.normpath(name.lstrip(b"/"))
+        if size < _INLINE or b".wh." in name:
+            self._expect(size)
             return
         self._flush()
         self._compressor.write(b"\1" + _number(size) + _number(len(name)) + name)
         self._dropped = size
         self._plain = -size % BLOCK
+
+
+def _name(block: bytes) -> bytes:
+    name = block[:100].partition(b"\0")[0]
+    if block[257:265] == b"ustar\x0000" and block[345]:
+        return block[345:500].partition(b"\0")[0] + b"/" + name
+    return name
 
 
 def replay(recipe: Reader, tree: str, out: Writer) -> Digest:
