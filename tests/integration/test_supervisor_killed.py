@@ -107,6 +107,7 @@ def test_an_exit_before_the_adoption_is_a_conflict(container: Supervised) -> Non
     with pytest.raises(errors.Conflict):
         adopt(container)
     assert not task.alive(container.task)
+    os.close(places.take_over(str(container.control_dir)))  # left for recovery to find
 
 
 def test_only_one_supervisor_adopts(container: Supervised) -> None:

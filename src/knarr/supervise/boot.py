@@ -28,6 +28,7 @@ def main() -> None:
         loop = Loop()
         supervisor = Supervisor(loop, order)
         gc.freeze()  # what is here stays, and a forked keeper shares it
+        gc.enable()
         supervisor.begin(ORDERING)
         loop.run()
     except BaseException:  # noqa: BLE001 - the top of this process

@@ -29,24 +29,21 @@ and the boot ID say whether the container does.
 
 Who cleans up after the exit (network, removal): the client that holds the ordering connection, if
 the order says that it is the `owner`, or else the first that asks for it when it says `stopping`,
-because it is a warm process that waits anyway. If it dies,
-or does not answer for as long as a slow reader is waited for, or if there is none, a process of the
-engine is started for it. Both may do it; it is idempotent.
+because it is a warm process that waits anyway. If it dies, or does not answer for as long as a slow
+reader is waited for, or if there is none, a process of the engine is started for it (`cleaner`).
+Both may do it; it is idempotent.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
-from knarr.supervise import endpoints, places, task
-from knarr.supervise.jsonfile import rfc3339
+from knarr.supervise import cleaner, places, task
+from knarr.supervise.audience import Audience
 from knarr.supervise.logs import open_log
-from knarr.supervise.loop import READ
 from knarr.supervise.messages import STDERR, STDOUT
-from knarr.supervise.peers import Peer
 from knarr.supervise.requests import Requests, describe
 from knarr.supervise.restarts import Restarts
 from knarr.supervise.runs import Run
@@ -56,19 +53,14 @@ from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from typing import Any
 
     from knarr.supervise.loop import Loop, Timer
     from knarr.supervise.messages import Order
+    from knarr.supervise.peers import Peer
 
 ORDERING, CREATED, RUNNING, DRAINING, RESTARTING, EXITED, LEAVING = range(7)
 FAILED_STATUS = 128  # Docker's exit code of a container that could not be started
-PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
-_CLEAN_UP = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1));"
-    "from knarr.engine.cleanup import main; main(sys.argv[1:])"
-)
 
 
 class Supervisor:
@@ -87,11 +79,7 @@ class Supervisor:
         self._run = Run(loop, order, self.streams)
         self._lock = -1
         self._network = -1  # the network namespace, kept for later runs
-        self._listener: _socket.socket | None = None
-        self._peers: set[Peer] = set()
-        self._ordering: Peer | None = None
-        self._owner: Peer | None = None  # who cleans up after the exit
-        self._waiters: list[tuple[Peer, Any, str]] = []
+        self._audience = Audience(loop, self.requests, self.streams)
         self._next_start: Timer | None = None
         self._cleaner = 0
 
@@ -100,8 +88,9 @@ class Supervisor:
     def begin(self, descriptor: int) -> None:
         """Create, or adopt, the container that the order from `descriptor` tells of."""
         self._loop.watch_children(self._on_children)
-        self._ordering = self._welcome(descriptor)
-        self._owner = self._ordering if self.order.owner else None
+        self._audience.ordering = self._audience.welcome(descriptor)
+        if self.order.owner:
+            self._audience.owner = self._audience.ordering
         trace("supervise:ordered")
         try:
             if self.order.adopt:
@@ -118,27 +107,27 @@ class Supervisor:
         self._lock = places.take(order.control_dir)
         self._run.create(order.spec)
         self._keep_network()
-        self._listen()
+        self._audience.listen(self.order.control_dir)
         self._save_pid(task.CREATED, restart_count=self.restarts.count)
         trace("supervise:saved")
         self.phase = CREATED
         self._join_ordering()
-        self._tell_ordering({"event": "created", "pid": self._run.pid})
+        self._audience.tell_ordering({"event": "created", "pid": self._run.pid})
 
     def _adopt(self) -> None:
         self._lock = places.take_over(self.order.control_dir)
         self.task.fields.update(task.read(self.order.bundle_dir) or {})
         self._run.adopt(self._process_ended)
         self._keep_network()
-        self._listen()
+        self._audience.listen(self.order.control_dir)
         self.task.save(supervisor_pid=os.getpid())
         self.phase = RUNNING
         self._join_ordering()
-        self._tell_ordering({"event": "started", "pid": self._run.pid})
+        self._audience.tell_ordering({"event": "started", "pid": self._run.pid})
 
     def start(self, peer: Peer) -> None:
         """Let the container's process run: the engine says that everything is there."""
-        if peer is not self._ordering or self.phase != CREATED:
+        if peer is not self._audience.ordering or self.phase != CREATED:
             message = "only who ordered a container can start it, once"
             raise Conflict(message)
         try:
@@ -146,7 +135,7 @@ class Supervisor:
         except KnarrError as error:
             self._fail(error)
             return
-        self._tell_ordering({"event": "started", "pid": self._run.pid})
+        self._audience.tell_ordering({"event": "started", "pid": self._run.pid})
         self._on_children()
 
     def _start_run(self) -> None:
@@ -185,12 +174,13 @@ class Supervisor:
             self.task.save(
                 status=task.CREATED, pid=0, exit_code=status, error=error.message, boot_id=""
             )
-        self._tell_ordering({"event": "failed", **describe(error)})
-        self._leave(removed=False)
+        self._audience.tell_ordering({"event": "failed", **describe(error)})
+        # What could not be adopted is left as it was found, for recovery to see.
+        self._leave(removed=False, clean=not self.order.adopt)
 
     def ordering_ended(self, peer: Peer) -> None:
         """Take the container back if whoever ordered it left before it was started."""
-        if peer is self._ordering and self.phase == CREATED:
+        if peer is self._audience.ordering and self.phase == CREATED:
             trace("supervise:aborting")
             self._run.abort()
             self._leave(removed=False)
@@ -240,8 +230,8 @@ class Supervisor:
             restart_count=self.restarts.count,
             next_start_ns=time.time_ns() + int(delay * 1e9),
         )
-        for peer in self.streams.peers:
-            peer.send({"event": "restarting", "exit_code": fields["exit_code"], "delay": delay})
+        event = {"event": "restarting", "exit_code": fields["exit_code"], "delay": delay}
+        self._audience.tell(event)
         self._next_start = self._loop.later(delay, self._restart)
 
     def _restart(self) -> None:
@@ -277,70 +267,48 @@ class Supervisor:
         self.log.close()
         self.task.save(status=task.EXITED, pid=0, next_start_ns=0)
         trace("supervise:recorded")
-        told = {name: self.task[name] for name in ("exit_code", "oom_killed")}
-        told["error_text"] = self.task["error"]
-        for peer in {*self.streams.peers, self._ordering}:
-            if peer:
-                peer.send({"event": "exited", **told})
-        for peer, number, condition in self._waiters:
-            if condition != "removed":
-                peer.send({"n": number, "ok": True, **told})
-        self._waiters = [waiter for waiter in self._waiters if waiter[2] == "removed"]
+        self._audience.tell({"event": "exited", **self._exit()})
+        self._audience.answer(self._exit(), removed=False)
         self._remove_groups()  # while who was told cleans up the rest
         if not self.order.auto_remove:
             self.task.sync()
-        if self._owner:
+        if self._audience.owner:
             self._loop.later(self.order.patience, self._clean_up)
         else:
             self._clean_up()
+
+    def _exit(self) -> dict[str, Any]:
+        """Return how the container ended, for those who are told."""
+        told = {name: self.task[name] for name in ("exit_code", "oom_killed")}
+        return {**told, "error_text": self.task["error"]}
 
     def _remove_groups(self) -> None:
         try:
             self._run.remove_groups()
         except KnarrError as error:
-            self._remark(str(error))
-
-    def _remark(self, text: str) -> None:
-        """Note something that nobody can be told, and that stops nothing."""
-        with open(self._own_log, "ab", buffering=0) as file:
-            file.write(f"{rfc3339(time.time_ns())} {text}\n".encode())
+            cleaner.remark(self.order, str(error))
 
     # phases: exited to the end
 
     def own(self, peer: Peer) -> bool:
         """Let `peer` clean up after the exit, if nobody else is to; return whether it is."""
-        if self._owner is None and self.phase < EXITED:
-            self._owner = peer
-        return self._owner is peer
+        if self._audience.owner is None and self.phase < EXITED:
+            self._audience.owner = peer
+        return self._audience.owner is peer
 
     def cleaned(self, peer: Peer, *, removed: bool) -> None:
         """End: the owner has cleaned up."""
-        if self.phase == EXITED and peer is self._owner and not self._cleaner:
+        if self.phase == EXITED and peer is self._audience.owner and not self._cleaner:
             self._leave(removed=removed)
 
     def _clean_up(self) -> None:
         """Have the engine clean up in a process of its own."""
-        if self.phase != EXITED or self._cleaner:
-            return
-        order = self.order
-        arguments = ["-I", "-S", "-c", _CLEAN_UP, PACKAGES, order.root, order.run, order.id]
-        log = (os.POSIX_SPAWN_OPEN, 2, self._own_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._cleaner = os.posix_spawn(
-            sys.executable, [sys.executable, *arguments], os.environ, file_actions=[log]
-        )
-
-    @property
-    def _own_log(self) -> str:
-        return f"{self.order.bundle_dir}/supervisor.log"
+        if self.phase == EXITED and not self._cleaner:
+            self._cleaner = cleaner.start(self.order)
 
     def _cleaner_ended(self, status: int) -> None:
         trace("supervise:cleaned")
-        try:
-            if not os.stat(self._own_log).st_size:
-                os.unlink(self._own_log)
-        except FileNotFoundError:
-            pass
-        self._leave(removed=not os.path.exists(self.order.bundle_dir), clean=status == 0)
+        self._leave(removed=cleaner.finish(self.order), clean=status == 0)
 
     def _leave(self, *, removed: bool, clean: bool = True) -> None:
         """Give up the run directory and the lock, then wait for slow readers only.
@@ -348,72 +316,38 @@ class Supervisor:
         Without `clean` the directory stays, so that recovery tries again.
         """
         self.phase = LEAVING
-        if self._listener:
-            self._loop.forget(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
         if self._lock >= 0:
             if clean:
                 places.discard(self.order.control_dir)
             os.close(self._lock)
             self._lock = -1
         if removed:
-            self._tell_removed()
-        for peer in list(self._peers):
-            peer.close_when_sent()
+            self._audience.tell({"event": "removed"})
+            self._audience.answer({"exit_code": self.task["exit_code"]}, removed=True)
+        self._audience.close()
         self._stop_if_alone()
 
-    def _tell_removed(self) -> None:
-        for peer in self.streams.peers:
-            peer.send({"event": "removed"})
-        for peer, number, _ in self._waiters:
-            peer.send({"n": number, "ok": True, "exit_code": self.task["exit_code"]})
-
     def _stop_if_alone(self) -> None:
-        if self.phase == LEAVING and not self._peers:
+        if self.phase == LEAVING and self._audience.empty:
             self._loop.stop()
 
-    # clients
-
-    def _listen(self) -> None:
-        self._listener = endpoints.listen(self.order.control_dir, places.SOCKET, endpoints.STREAM)
-        self._loop.watch(self._listener.fileno(), READ, self._accept)
-
-    def _accept(self, _: int) -> None:
-        assert self._listener is not None
-        try:
-            self._welcome(endpoints.accept(self._listener))
-        except OSError:  # gone again, or out of descriptors: that client's problem alone
-            return
-
-    def _welcome(self, descriptor: int) -> Peer:
-        peer = Peer(self._loop, descriptor, self.requests)
-        self._peers.add(peer)
-        return peer
+    # what clients ask for
 
     def _join_ordering(self) -> None:
-        peer, wanted = self._ordering, self.order.attach
+        peer, wanted = self._audience.ordering, self.order.attach
         if peer and wanted:
             names = {"stdout": STDOUT, "stderr": STDERR}
             self.streams.join(peer, tuple(names[name] for name in wanted if name in names))
             if "stdin" in wanted:
                 self.requests.gives_input(peer)
 
-    def _tell_ordering(self, message: dict[str, Any]) -> None:
-        if self._ordering:
-            self._ordering.send(message)
-
     def peer_gone(self, peer: Peer) -> None:
         """Forget a client."""
-        self._peers.discard(peer)
-        self._waiters = [waiter for waiter in self._waiters if waiter[0] is not peer]
-        self.streams.leave(peer)
-        self.sessions.leave(peer)
         self.ordering_ended(peer)
-        if peer is self._ordering:
-            self._ordering = None
-        if peer is self._owner:
-            self._owner = None
+        owner = peer is self._audience.owner
+        self._audience.forget(peer)
+        self.sessions.leave(peer)
+        if owner:
             self._clean_up()
         self._stop_if_alone()
 
@@ -427,9 +361,8 @@ class Supervisor:
     def wait(self, peer: Peer, number: object, condition: str) -> dict[str, Any] | None:
         """Answer at once if the condition holds, else later."""
         if condition == "not-running" and self.phase >= EXITED:
-            told = {name: self.task[name] for name in ("exit_code", "oom_killed")}
-            return {"ok": True, **told, "error_text": self.task["error"]}
-        self._waiters.append((peer, number, condition))
+            return {"ok": True, **self._exit()}
+        self._audience.wait(peer, number, condition)
         return None
 
     @property
