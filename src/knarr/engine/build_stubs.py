@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from knarr.linux import overlay, xattr
+from knarr.linux import whiteout, xattr
 from knarr.linux.path import open_plain, resolve_in_root
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ class Stubs:
         except OSError:
             return  # the command has put something else there
         try:
-            opaque = xattr.read(descriptor, overlay.OPAQUE) is not None
+            opaque = xattr.read(descriptor, whiteout.OPAQUE) is not None
             unchanged = not opaque and _looks(descriptor) == self._present[path]
             if unchanged and not os.listdir(descriptor):
                 _remove_empty(top_fd, path)
@@ -85,7 +85,7 @@ def _looks(descriptor: int) -> _Looks:
     """Return what of a file is not its contents nor its times."""
     status = os.fstat(descriptor)
     found = xattr.read_all(f"/proc/self/fd/{descriptor}/.") if _is_directory(status) else {}
-    own = {name: value for name, value in found.items() if not name.startswith(overlay.XATTRS)}
+    own = {name: value for name, value in found.items() if not name.startswith(whiteout.XATTRS)}
     return status.st_mode, status.st_uid, status.st_gid, own
 
 

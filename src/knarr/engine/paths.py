@@ -65,9 +65,9 @@ class Paths:
         """The name that control groups of this root have in common, and no other root's."""
         if self.root == SYSTEM_ROOT:
             return "knarr"
-        from knarr.oci.digest import hasher  # noqa: PLC0415 - the default root has a plain name
+        from knarr.oci.digest import digest_of  # noqa: PLC0415 - the default root has a plain name
 
-        return f"knarr-{hasher(self.root.encode()).hexdigest()[:8]}"
+        return f"knarr-{digest_of(self.root.encode()).hex[:8]}"
 
     def container(self, container_id: str) -> str:
         """Return the directory in which a container keeps what outlives a reboot."""

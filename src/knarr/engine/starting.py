@@ -23,7 +23,7 @@ from knarr.engine.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.options.security import bounding_mask
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
 from knarr.engine.specify import Place, specify
-from knarr.engine.users import Identity, identify, read_accounts
+from knarr.engine.users import Identity, find_accounts, identify
 from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
@@ -330,12 +330,25 @@ def find_identity(
 
     Raises: InvalidArgument
     """
+    passwd, group = _accounts(engine, stack, bundle_dir)
+    return identify(options.user, options.group_add, passwd=passwd, group=group)
+
+
+def _accounts(engine: Engine, stack: tuple[Digest, ...], bundle_dir: str) -> tuple[str, str]:
+    """Return the contents of passwd and group, found without a mount if they are plain files."""
+    from knarr.snapshot.lowers import Directory  # noqa: PLC0415 - not for who only asks
+
+    below = engine.layers.view(stack, active=bundle_dir)
+    plain = find_accounts(Directory([f"{bundle_dir}/upper", *below.paths]))
+    if plain is not None:
+        return plain
+    from knarr.engine.users import read_accounts  # noqa: PLC0415 - for few images
+
     root_fd = engine.layers.mount(stack, active=bundle_dir, readonly=True)
     try:
-        passwd, group = read_accounts(root_fd)
+        return read_accounts(root_fd)
     finally:
         os.close(root_fd)
-    return identify(options.user, options.group_add, passwd=passwd, group=group)
 
 
 def stop_signal(options: Options) -> str:

@@ -7,6 +7,7 @@ are those that list the user, unless a group is given.
 from __future__ import annotations
 
 import os
+import stat
 
 from knarr.errors import InvalidArgument
 from knarr.util.value import Value
@@ -14,6 +15,8 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from knarr.snapshot.lowers import Directory
 
 MAXIMUM_ID = 0x7FFFFFFF
 MAXIMUM_SIZE = 4 << 20
@@ -28,6 +31,28 @@ class Identity(Value):
     home: str = "/"
 
 
+def find_accounts(root: Directory) -> tuple[str, str] | None:
+    """Return the contents of passwd and group in a root that is looked at without a mount.
+
+    None if a link is on the way, which leads somewhere inside the container alone.
+    """
+    texts = []
+    etc = root.find("etc")
+    if etc is not None and etc.directory is None:
+        return None
+    for name in ("passwd", "group"):
+        found = etc.directory.find(name) if etc is not None and etc.directory else None
+        if found is None:  # an image of one program has none
+            texts.append("")
+        elif stat.S_ISREG(found.status.st_mode):
+            descriptor = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            texts.append(_read(descriptor))
+        else:
+            return None
+    passwd, group = texts
+    return passwd, group
+
+
 def read_accounts(root_fd: int) -> tuple[str, str]:
     """Return the contents of passwd and group below a root; empty where an image has none."""
     from knarr.linux.path import open_in_root  # noqa: PLC0415 - loads ctypes
@@ -39,10 +64,14 @@ def read_accounts(root_fd: int) -> tuple[str, str]:
         except OSError:  # an image of one program has none
             texts.append("")
             continue
-        with open(descriptor, "rb", buffering=0) as file:
-            texts.append(file.read(MAXIMUM_SIZE).decode("utf-8", "surrogateescape"))
+        texts.append(_read(descriptor))
     passwd, group = texts
     return passwd, group
+
+
+def _read(descriptor: int) -> str:
+    with open(descriptor, "rb", buffering=0) as file:
+        return file.read(MAXIMUM_SIZE).decode("utf-8", "surrogateescape")
 
 
 def identify(user: str, group_add: Iterable[str], *, passwd: str, group: str) -> Identity:

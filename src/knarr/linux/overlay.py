@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
     Options = Sequence[tuple[str, str]]
 
-XATTRS = "trusted.overlay."
-OPAQUE = "trusted.overlay.opaque"
-WHITEOUT_DEVICE = 0  # a character device 0:0
 MAX_LOWERS = 500  # OVL_MAX_STACK of fs/overlayfs
 
 _LONGEST_STRING = 255  # bytes that fsconfig(2) takes of a value
@@ -241,8 +238,3 @@ def open_clone(directory: str, *, readonly: bool) -> int:
             os.close(clone)
             raise
     return clone
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Tell whether `status` is of what overlay puts where a lower file was removed."""
-    return status.st_rdev == WHITEOUT_DEVICE and status.st_mode & 0o170000 == 0o020000

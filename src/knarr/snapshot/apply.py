@@ -24,8 +24,8 @@ import errno
 import os
 import stat
 
-from knarr.linux import overlay, xattr
 from knarr.linux import path as paths
+from knarr.linux import whiteout, xattr
 from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.copyfile import copy_content
 from knarr.snapshot.unpack import Unpacker, exists, refusal
@@ -144,7 +144,7 @@ class LayerUnpacker(Unpacker):
         parent, _, name = path.rpartition(b"/")
         directory_fd = self.parent(parent, entry)
         try:
-            os.mknod(name, stat.S_IFCHR, overlay.WHITEOUT_DEVICE, dir_fd=directory_fd)
+            os.mknod(name, stat.S_IFCHR, whiteout.DEVICE, dir_fd=directory_fd)
         except FileExistsError:
             if stat.S_ISDIR(os.lstat(name, dir_fd=directory_fd).st_mode):
                 self._opaque.add(path)
@@ -154,7 +154,7 @@ class LayerUnpacker(Unpacker):
 
     def meet(self, path: bytes, directory_fd: int, name: bytes) -> None:
         """Make a directory where something is: where a whiteout is, one that hides."""
-        if overlay.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
+        if whiteout.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
             self._opaque.add(path)
         super().meet(path, directory_fd, name)
 
@@ -170,7 +170,7 @@ class LayerUnpacker(Unpacker):
         try:
             os.mkdir(name, 0o700, dir_fd=directory_fd)
         except FileExistsError as error:
-            if not overlay.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
+            if not whiteout.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
                 reason = f"goes through {tar.shown(path)}, which is no directory in this layer"
                 raise refusal(entry.name, reason) from error
             self.meet(path, directory_fd, name)
@@ -198,7 +198,7 @@ class LayerUnpacker(Unpacker):
             if found and not found.directory:
                 self._bring(found, path, directory_fd, name)
                 return directory_fd
-        elif not overlay.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
+        elif not whiteout.is_whiteout(os.lstat(name, dir_fd=directory_fd)):
             return directory_fd
         raise refusal(entry.name, f"is a hard link to {tar.shown(path)}, which is missing")
 
@@ -243,7 +243,7 @@ class LayerUnpacker(Unpacker):
         if path in self._opaque:
             found = self._found_below(path)
             if found and found.directory:
-                xattr.write(descriptor, overlay.OPAQUE, b"y")
+                xattr.write(descriptor, whiteout.OPAQUE, b"y")
         super().finish_directory(path, descriptor, entry)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
-from knarr.linux import overlay, xattr
+from knarr.linux import whiteout, xattr
 from knarr.linux.tree import Walk
 from knarr.snapshot.lowers import opaque
 from knarr.snapshot.snapshotter import Change
@@ -92,7 +92,7 @@ class _Comparison:
 
 
 def _kind(target: str, status: os.stat_result, found: Found | None) -> str:
-    if overlay.is_whiteout(status):
+    if whiteout.is_whiteout(status):
         return "D" if found else ""
     if found is None:
         return "A"

@@ -22,7 +22,7 @@ import os
 import stat
 
 from knarr.errors import Conflict, InvalidArgument
-from knarr.linux import files, overlay, xattr
+from knarr.linux import files, whiteout, xattr
 from knarr.linux import path as paths
 from knarr.linux.tree import Walk
 from knarr.snapshot.copyfile import copy_content
@@ -89,7 +89,7 @@ def copy_upper(upper_dir: str, target_dir: str) -> None:
     try:
         target_fd = os.open(target_dir, _DIRECTORY)
         try:
-            Copier(target_fd, CopyOptions(), kept=(overlay.OPAQUE,)).copy(source_fd, ".", ".")
+            Copier(target_fd, CopyOptions(), kept=(whiteout.OPAQUE,)).copy(source_fd, ".", ".")
         finally:
             os.close(target_fd)
     finally:

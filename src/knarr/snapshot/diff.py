@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import stat
 
-from knarr.linux import overlay, xattr
+from knarr.linux import whiteout, xattr
 from knarr.linux.tree import Walk
 from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.apply import OPAQUE, WHITEOUT
@@ -81,7 +81,7 @@ class LayerPacker(Packer):
         """Write what is called `name` as `path`, whiteouts by their special names."""
         if name.startswith(".wh."):
             refuse_reserved(path)
-        if overlay.is_whiteout(status):
+        if whiteout.is_whiteout(status):
             parent, slash, last = path.rpartition(b"/")
             self.writer.add(tar.Entry(parent + slash + WHITEOUT + last, mode=0))
         else:
@@ -90,7 +90,7 @@ class LayerPacker(Packer):
     def directory(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
         """Write a directory, and that it hides the lower one if it does."""
         super().directory(entry, directory_fd, name)
-        if xattr.read(xattr.place(directory_fd, name), overlay.OPAQUE) == b"y":
+        if xattr.read(xattr.place(directory_fd, name), whiteout.OPAQUE) == b"y":
             self.writer.add(tar.Entry(entry.name + OPAQUE, mode=0))
 
 
@@ -102,13 +102,13 @@ def tidy(upper_dir: str, parents: Directory) -> None:
         for path, directory_fd, name, status in Walk(root_fd):
             if stat.S_ISSOCK(status.st_mode):
                 _unlink_unseen(directory_fd, name)
-            elif overlay.is_whiteout(status):
+            elif whiteout.is_whiteout(status):
                 if parents.find_path(path) is None:
                     _unlink_unseen(directory_fd, name)
             else:
                 target = xattr.place(directory_fd, name)
                 hides = stat.S_ISDIR(status.st_mode) and _hides(target, path, parents)
-                _strip(target, keep=overlay.OPAQUE if hides else "")
+                _strip(target, keep=whiteout.OPAQUE if hides else "")
     finally:
         os.close(root_fd)
 
@@ -122,13 +122,13 @@ def _unlink_unseen(directory_fd: int, name: str) -> None:
 
 def _strip(target: int | str, *, keep: str = "") -> None:
     for name in xattr.names(target):
-        if name.startswith(overlay.XATTRS) and name != keep:
+        if name.startswith(whiteout.XATTRS) and name != keep:
             xattr.remove(target, name)
 
 
 def _hides(target: str, path: str, parents: Directory) -> bool:
     """Tell whether a directory is opaque and there is something to hide."""
-    if xattr.read(target, overlay.OPAQUE) != b"y":
+    if xattr.read(target, whiteout.OPAQUE) != b"y":
         return False
     found = parents.find_path(path)
     return found is not None and found.directory is not None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from knarr.linux import overlay, xattr
+from knarr.linux import whiteout, xattr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Directory:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if not stat.S_ISDIR(status.st_mode):
-                if first is None and not overlay.is_whiteout(status):
+                if first is None and not whiteout.is_whiteout(status):
                     return Found(status, (path,))
                 break
             first = first or status
@@ -70,7 +70,7 @@ class Directory:
                 for entry in entries:
                     if entry.name not in shown:
                         status = entry.stat(follow_symlinks=False)
-                        shown[entry.name] = not overlay.is_whiteout(status)
+                        shown[entry.name] = not whiteout.is_whiteout(status)
         return sorted(name for name, visible in shown.items() if visible)
 
 
@@ -97,4 +97,4 @@ class Found:
 
 def opaque(path: int | str) -> bool:
     """Tell whether a directory hides those of its name further down."""
-    return xattr.read(path, overlay.OPAQUE) == b"y"
+    return xattr.read(path, whiteout.OPAQUE) == b"y"

@@ -10,7 +10,7 @@ import errno
 import os
 
 from knarr.errors import Corrupt, Unsupported
-from knarr.linux import overlay, tree, xattr
+from knarr.linux import whiteout, xattr
 from knarr.snapshot.faults import storage
 from knarr.snapshot.snapshotter import Applied, Limits, Usage
 from knarr.snapshot.trees import Trees
@@ -116,7 +116,9 @@ class Layers:
             size = usage.of(upper_dir).size
             kept = not self._trees.publish(upper_dir, result.hex)
             if kept:
-                tree.remove_path(upper_dir)
+                from knarr.linux.tree import remove_path  # noqa: PLC0415 - rare
+
+                remove_path(upper_dir)
         return Applied(diff_id, result, size, kept=kept, tar_size=sink.size)
 
     def incoming(self) -> Incoming:
@@ -204,6 +206,8 @@ class Layers:
             if len(lowers) == 1:
                 return self._clone(stack, lowers[0])
             options = [*(("lowerdir+", path) for path in lowers), *_PLAIN]
+        from knarr.linux import overlay  # noqa: PLC0415 - a start needs no mount of ours
+
         try:
             return overlay.open_mount(options)
         except OSError as error:
@@ -258,6 +262,8 @@ class Layers:
         return path
 
     def _clone(self, stack: Stack, directory: str) -> int:
+        from knarr.linux import overlay  # noqa: PLC0415 - as above
+
         try:
             return overlay.open_clone(directory, readonly=True)
         except OSError as error:
@@ -266,9 +272,11 @@ class Layers:
 
     def _explain(self, stack: Stack, error: OSError) -> None:
         """Raise what a failure to mount means, if it means anything to a user."""
-        if len(stack) > overlay.MAX_LOWERS:
+        from knarr.linux.overlay import MAX_LOWERS  # noqa: PLC0415 - loaded by now
+
+        if len(stack) > MAX_LOWERS:
             message = f"a stack of {len(stack)} layers is more than overlayfs can mount"
-            hint = f"It takes {overlay.MAX_LOWERS}: join RUN instructions, or squash the image."
+            hint = f"It takes {MAX_LOWERS}: join RUN instructions, or squash the image."
             raise Unsupported(message, hint=hint) from error
         if error.errno == errno.ENOENT:
             for chain_id in stack:
@@ -281,7 +289,7 @@ def copy_attributes(source: str, target: str) -> None:
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, status.st_mode & 0o7777)
     for name, value in xattr.read_all(source).items():
-        if not name.startswith(overlay.XATTRS):
+        if not name.startswith(whiteout.XATTRS):
             xattr.write(target, name, value)
     os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
@@ -292,7 +300,8 @@ def _forget_volatile(active: str) -> None:
     Overlay leaves a mark and refuses what has it, since after a power cut data may be lacking. That
     the changes may be used again is for the caller to know, who asked for `volatile` again.
     """
-    try:
-        tree.remove_path(f"{active}/work/work/incompat")
-    except FileNotFoundError:
-        pass
+    mark = f"{active}/work/work/incompat"
+    if os.path.isdir(mark):
+        from knarr.linux.tree import remove_path  # noqa: PLC0415 - at the second start alone
+
+        remove_path(mark)

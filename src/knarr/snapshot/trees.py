@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import os
 
-from knarr.linux import files, tree
 from knarr.snapshot.marks import Marks
 from knarr.util.trace import trace
 
@@ -78,6 +77,8 @@ class Trees:
             marks.drop(name)
             marks.put(name)
             trace("trees.publish:before-rename")
+            from knarr.linux import files  # noqa: PLC0415 - who only looks needs no system call
+
             files.renameat2(path, self.path(name), files.RENAME_NOREPLACE)
         return True
 
@@ -108,7 +109,9 @@ class Trees:
             return
         descriptor = os.open(self.directory, _DIRECTORY)
         try:
-            files.syncfs(descriptor)
+            from knarr.linux.files import syncfs  # noqa: PLC0415 - as above
+
+            syncfs(descriptor)
         finally:
             os.close(descriptor)
         trace("trees.sync:before-clear")
@@ -154,7 +157,9 @@ class Trees:
         """Delete an unfinished tree whose lock is held."""
         directory_fd = os.open(self.directory, _DIRECTORY)
         try:
-            tree.remove_tree(directory_fd, name)
+            from knarr.linux.tree import remove_tree  # noqa: PLC0415 - as above
+
+            remove_tree(directory_fd, name)
         finally:
             os.close(directory_fd)
 
