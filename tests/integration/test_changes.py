@@ -59,6 +59,15 @@ def test_diff(knarr: Knarr) -> None:
     ]  # fmt: skip
 
 
+def test_diff_shows_any_name(knarr: Knarr) -> None:
+    ended(knarr, r"touch /$(printf 'not-utf8-\377')")
+    environment = {**os.environ, "LC_ALL": "en_US.UTF-8"}
+    done = subprocess.run(
+        knarr.command("diff", "one"), capture_output=True, check=True, env=environment
+    )
+    assert done.stdout == b"A /not-utf8-\xff\n"
+
+
 def test_diff_of_a_running_container(knarr: Knarr) -> None:
     knarr("run", "-d", *NONE, "--name", "web", "busybox", "sh", "-c", "touch /made; sleep 1000")
     knarr.wait_until(lambda: knarr("diff", "web") == "A /made\n")

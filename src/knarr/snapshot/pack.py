@@ -75,12 +75,18 @@ class Packer:
         if kind == tar.DIRECTORY:
             self.directory(entry, directory_fd, name)
             return
+        key = (status.st_dev, status.st_ino)
+        if status.st_nlink > 1 and key in self._names:
+            entry.kind, entry.link = tar.HARD_LINK, self._names[key]
+            self.writer.add(entry)
+            return
+        self._content(entry, directory_fd, name)
         if status.st_nlink > 1:
-            first = self._names.setdefault((status.st_dev, status.st_ino), path)
-            if first is not path:
-                entry.kind, entry.link = tar.HARD_LINK, first
-                self.writer.add(entry)
-                return
+            self._names[key] = path
+
+    def _content(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
+        """Write what is neither a directory nor a further name of something."""
+        kind = entry.kind
         if kind == tar.REGULAR:
             self.regular(entry, directory_fd, name)
             return

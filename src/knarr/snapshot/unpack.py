@@ -270,14 +270,14 @@ class Unpacker:
         held = os.dup(directory_fd)
         try:
             source_fd = self.link_source(existing, parent, target, entry)
+            if stat.S_ISDIR(os.lstat(target, dir_fd=source_fd).st_mode):
+                raise refusal(entry.name, "is a hard link to a directory")
             try:
                 os.link(target, name, src_dir_fd=source_fd, dst_dir_fd=held, follow_symlinks=False)
             except FileExistsError:
                 self.clear(path, held, name)
                 source_fd = self.link_source(existing, parent, target, entry)
                 os.link(target, name, src_dir_fd=source_fd, dst_dir_fd=held, follow_symlinks=False)
-            except PermissionError as error:
-                raise refusal(entry.name, "is a hard link to a directory") from error
         finally:
             os.close(held)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from knarr.cli.command import Command
 
 TYPE_CHECKING = False
@@ -20,6 +22,8 @@ COMMAND = Command(
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.engine.changes import changes  # noqa: PLC0415 - not for --help
 
-    for change in changes(context.engine.containers.get(arguments[0])):
-        context.print(f"{change.kind} {change.path}")
+    container = context.engine.containers.get(arguments[0])
+    lines = [f"{change.kind} {change.path}\n" for change in changes(container)]
+    # Names are whatever bytes the program chose, and are shown as such.
+    context.write(os.fsencode("".join(lines)))
     return 0
