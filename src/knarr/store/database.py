@@ -11,6 +11,7 @@ The database is opened, and made or brought up to date, at its first use.
 from __future__ import annotations
 
 import os
+import sys
 
 from knarr.errors import Conflict, Corrupt, Failed, Unavailable, Unsupported
 from knarr.store.schema import MIGRATIONS
@@ -18,7 +19,7 @@ from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from sqlite3 import Connection, Cursor
     from types import TracebackType
     from typing import Any
@@ -170,11 +171,7 @@ def _disk_hint(name: str) -> str:
 
 
 def _connect(path: str) -> Connection:
-    try:
-        # The C part alone: what `sqlite3` adds are converters of dates, for a millisecond.
-        from _sqlite3 import connect  # noqa: PLC0415 - commands that list nothing do without
-    except ImportError:  # pragma: no cover - another implementation of Python
-        from sqlite3 import connect  # noqa: PLC0415
+    connect = _opener()
     connection: Connection = connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=32
     )
@@ -188,6 +185,34 @@ def _connect(path: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _opener() -> Callable[..., Connection]:
+    """Return SQLite's `connect`, loaded without what most commands need nothing else of.
+
+    The C part alone: what `sqlite3` adds are converters of dates, for a millisecond. And it imports
+    `functools` for one decorator, whose C part is here already; the rest of that module, and
+    `collections` with it, would take two milliseconds of every command.
+    """
+    lend = "functools" not in sys.modules
+    if lend:
+        stand_in: Any = type(sys)("functools")
+        stand_in.lru_cache = _lru_cache
+        sys.modules["functools"] = stand_in
+    try:
+        from _sqlite3 import connect  # noqa: PLC0415 - commands that list nothing do without
+    except ImportError:  # pragma: no cover - another implementation of Python
+        from sqlite3 import connect  # noqa: PLC0415
+    finally:
+        if lend:
+            del sys.modules["functools"]
+    return connect
+
+
+def _lru_cache(maxsize: int) -> Callable[[Callable[..., object]], object]:
+    """Do what the decorator of `functools` does, for a function without keyword arguments."""
+    wrapper: Any = __import__("_functools")._lru_cache_wrapper  # noqa: SLF001
+    return lambda function: wrapper(function, maxsize, False, tuple)  # noqa: FBT003
 
 
 def _migrate(connection: Connection, path: str) -> None:
