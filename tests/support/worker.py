@@ -100,7 +100,11 @@ class FakeWorker:
         self.about[key] = about
         return self.records[key]
 
-    def claim(self, key: str) -> AbstractContextManager[None] | None:
+    def claim(
+        self,
+        key: str,
+        operation: Run | Files,  # noqa: ARG002 - nothing here is for one alone
+    ) -> AbstractContextManager[None] | None:
         return None if key in self.held else self._claim(key)
 
     @contextmanager

@@ -30,7 +30,8 @@ def ingredients(
     """Return what decides the result, in the order in which people look at it."""
     parent = str(inputs[0][-1]) if inputs[0] else ""
     if isinstance(operation, Run):
-        return {"version": VERSION, "kind": "run", "parent": parent, **_run(operation)}
+        about: dict[str, object] = {"version": VERSION, "kind": "run", "parent": parent}
+        return {**about, **_run(operation), "mounts": _mounts(operation, inputs)}
     actions = [_action(action, inputs, fingerprint) for action in operation.actions]
     return {"version": VERSION, "kind": "files", "parent": parent, "actions": actions}
 
@@ -52,6 +53,23 @@ def _run(run: Run) -> dict[str, object]:
         "hostname": run.hostname,
         "script": [run.script_path, run.script],
     }
+
+
+def _mounts(run: Run, inputs: Sequence[Stack]) -> list[dict[str, object]]:
+    """Return what of the mounts decides the result: not what is in caches, nor any secret."""
+    found = []
+    for mount in run.mounts:
+        about: dict[str, object] = {
+            "kind": mount.kind,
+            "target": mount.target,
+            "readonly": mount.readonly,
+            "id": mount.id,
+            "env": mount.env,
+        }
+        if mount.kind == "bind":
+            about["content"] = str(inputs[mount.origin][-1])
+        found.append(about)
+    return found
 
 
 def _action(

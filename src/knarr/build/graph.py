@@ -37,15 +37,15 @@ class Image(Value):
 
 
 class RunMount(Value):
-    """A mount of a Run: a stack's directory (`origin` an input or CONTEXT), a cache, a tmpfs.
+    """A mount of a Run; `kind` is bind, cache, tmpfs or secret.
 
-    `kind` is bind, cache, tmpfs or secret. `id` names a cache or a secret.
+    `origin` is the input that has what is mounted, 0 for none; `id` names a cache or a secret,
+    `env` the variable that has a secret.
     """
 
     kind: str
     target: str
-    origin: int = CONTEXT
-    source: str = "/"
+    origin: int = 0
     readonly: bool = True
     id: str = ""
     sharing: str = "shared"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.checks import Checks
     from knarr.build.dockerfile.nodes import Node
     from knarr.build.dockerfile.program import Program
+    from knarr.build.graph import RunMount
     from knarr.build.worker import Worker
     from knarr.oci.config import History, RunConfig
     from knarr.oci.descriptor import Platform
@@ -213,7 +214,8 @@ class Lowering:
                         expand=word,
                     )
                 case ins.Run():
-                    steps.run(state, instruction, around, triggered=triggered)
+                    mounts = self._mounts(state, stage, instruction, word)
+                    steps.run(state, instruction, around, mounts, triggered=triggered)
                 case ins.Workdir():
                     self._check_workdir(state, instruction)
                     steps.workdir(state, instruction, around, triggered=triggered)
@@ -233,9 +235,25 @@ class Lowering:
             self._checks.add("UndefinedVar", message, node)
         return expansion.text
 
+    def _mounts(
+        self, state: StageState, stage: ins.Stage, run: ins.Run, word: Callable[[str], str]
+    ) -> tuple[tuple[RunMount, ...], tuple[Vertex, ...]]:
+        if not run.mounts:
+            return (), ()
+        from knarr.build.runmounts import lower_mounts  # noqa: PLC0415 - few steps have any
+
+        def find(name: str) -> Vertex | None:
+            return self._source_of(stage, name, f"from={name}", "mount")
+
+        return lower_mounts(state, run, expand=word, find=find)
+
     def _origin(self, stage: ins.Stage, transfer: ins.Transfer) -> Vertex | None:
         """Return the vertex that COPY --from names, None for the context."""
         name = transfer.origin if isinstance(transfer, ins.Copy) else ""
+        return self._source_of(stage, name, f"--from={name}", "copy")
+
+    def _source_of(self, stage: ins.Stage, name: str, word: str, verb: str) -> Vertex | None:
+        """Return the vertex of a stage or image, None for no name. Raises: Fault"""
         if not name:
             return None
         if self._lexer.expand(name, {}).text != name:
@@ -243,30 +261,30 @@ class Lowering:
                 "variable expansion is not supported for --from, define a new stage with FROM "
                 "using ARG from global scope as a workaround"
             )
-            raise Fault(message, word=f"--from={name}")
+            raise Fault(message, word=word)
         index = int(name) if name.isascii() and name.isdigit() else None
         if index is None:
             index = self._named(name.lower(), len(self._program.stages))
         elif index >= len(self._program.stages):
             message = f"invalid stage index {index}"
-            raise Fault(message, word=f"--from={name}")
+            raise Fault(message, word=word)
         if index is None:
+            self.word = word
             return self._image(name)
         if index >= stage.index:
             current = stage.head.stage or f"stage-{stage.index}"
             message = (
-                f"cannot copy from stage {quote(name)}, "
+                f"cannot {verb} from stage {quote(name)}, "
                 f"it needs to be defined before current stage {quote(current)}"
             )
             if index == stage.index:
                 message = f"circular dependency detected on stage: {current}"
-            raise Fault(message, word=f"--from={name}")
+            raise Fault(message, word=word)
         return self._stage(index).vertex
 
     def _image(self, name: str) -> Vertex:
         if name == "scratch":
             return make_vertex(Image("", ()), name="scratch")
-        self.word = f"--from={name}"
         base = self._worker.resolve(name, self._demand.platform or self._demand.build)
         image = Image(base.reference, base.stack)
         lines = (self.at.first, self.at.last) if self.at else (0, 0)

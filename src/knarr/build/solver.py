@@ -20,7 +20,6 @@ everything under way is cancelled before the error leaves.
 from __future__ import annotations
 
 import select
-from contextlib import nullcontext
 
 from knarr.build.cache import ingredients, key_of
 from knarr.build.events import Finished, Noted, Printed, Started, Ticked
@@ -118,7 +117,7 @@ class Solver:
         key, about = self._key(vertex, vertex.operation)
         if self._look_up(vertex, key):
             return
-        claim = nullcontext() if vertex.no_cache else self._worker.claim(key)
+        claim = self._worker.claim("" if vertex.no_cache else key, vertex.operation)
         if claim is None:
             if vertex.digest not in self._blocked:
                 self._blocked.add(vertex.digest)

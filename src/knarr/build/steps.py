@@ -15,6 +15,7 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.build.dockerfile.instructions import CommandLine, Transfer, Workdir
+    from knarr.build.graph import RunMount
     from knarr.build.stage import StageState
 
 _GIT = r"(?:git@|git://|ssh://|https?://\S+\.git(?:[#?]|$))"
@@ -32,10 +33,15 @@ class Surroundings(Value):
 
 
 def run(
-    state: StageState, instruction: RunInstruction, around: Surroundings, *, triggered: bool
+    state: StageState,
+    instruction: RunInstruction,
+    around: Surroundings,
+    mounts: tuple[tuple[RunMount, ...], tuple[Vertex, ...]],
+    *,
+    triggered: bool,
 ) -> None:
-    """Add the vertex of a RUN. Raises: Fault"""
-    _refuse_mounts(instruction)
+    """Add the vertex of a RUN with the mounts, and the inputs that those need. Raises: Fault"""
+    _refuse_privileges(instruction)
     words, script_path, script, summary = _arguments(instruction.command)
     arguments = state.shell(" ".join(words)) if instruction.command.shell else words
     if not arguments:
@@ -52,17 +58,16 @@ def run(
         hostname=around.hostname,
         script_path=script_path,
         script=script,
+        mounts=mounts[0],
         hidden=around.hidden,
     )
-    vertex = _vertex(state, operation, (), title, instruction, around)
+    vertex = _vertex(state, operation, mounts[1], title, instruction, around)
     state.note(f"RUN {_with_arguments(state, arguments)} # buildkit", vertex)
 
 
-def _refuse_mounts(instruction: RunInstruction) -> None:
+def _refuse_privileges(instruction: RunInstruction) -> None:
     message = ""
-    if instruction.mounts:
-        message, word = "RUN --mount cannot be carried out", "--mount"
-    elif instruction.devices:
+    if instruction.devices:
         message, word = "RUN --device cannot be carried out", "--device"
     elif instruction.security == "insecure":
         message, word = "RUN --security=insecure is not allowed for this build", "--security"

@@ -71,8 +71,12 @@ class Worker(Protocol):
     def record(self, key: str, result: Stack, about: dict[str, object]) -> Cached:
         """Record a result with what its key was made of, for who wants to know why."""
 
-    def claim(self, key: str) -> AbstractContextManager[None] | None:
-        """Return the right to do the work of `key` to its end, None while another has it."""
+    def claim(self, key: str, operation: Run | Files) -> AbstractContextManager[None] | None:
+        """Return the right to do the work of `key` to its end, None while another has it.
+
+        An empty key stands for work that is done whatever others do. What else the operation must
+        have for itself is claimed too.
+        """
 
     def start(
         self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]

@@ -15,21 +15,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from knarr.engine.build_mounts import Caches
+
 
 class Claim:
-    """The right to do the work of one key, for a `with` statement after `acquire`."""
+    """The right to do the work of one key, for a `with` statement after `acquire`.
+
+    The caches that the work mounts may be given up with it.
+    """
 
     def __init__(self, directory: str, key: str) -> None:
-        self._lock = FileLock(f"{directory}/{key.rpartition(':')[2]}")
+        """Prepare a claim on `key`; an empty one is everybody's."""
+        self.caches: Caches | None = None
+        self._lock = FileLock(f"{directory}/{key.rpartition(':')[2]}") if key else None
 
     def acquire(self) -> bool:
         """Take the claim; return False while another has it."""
-        while True:
+        while self._lock is not None:
             try:
                 return self._lock.acquire(wait=False)
             except FileNotFoundError:
                 # No directory yet, or the file was removed between opening and locking it.
                 os.makedirs(os.path.dirname(self._lock.path), 0o700, exist_ok=True)
+        return True
 
     def __enter__(self) -> None:
         """Do nothing: the claim is held."""
@@ -41,5 +49,8 @@ class Claim:
         trace: TracebackType | None,
     ) -> None:
         """Give the claim up."""
-        os.unlink(self._lock.path)
-        self._lock.release()
+        if self._lock is not None:
+            os.unlink(self._lock.path)
+            self._lock.release()
+        if self.caches is not None:
+            self.caches.release()

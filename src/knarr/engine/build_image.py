@@ -120,7 +120,7 @@ def _first_made(engine: Engine, lowered: Lowered, stack: Stack) -> int:
         "stack": [str(chain) for chain in stack],
     }
     now = time.time_ns()
-    row = BuildRow(key_of(about), stack[-1] if stack else None, 0, now, now)
+    row = BuildRow(key_of(about), None, 0, now, now)
     return BuildRecords(engine.database).add(row).created_ns
 
 

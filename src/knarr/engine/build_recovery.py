@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine.build_mounts import remove_secrets
 from knarr.engine.build_steps import builds_dir, control_group
 from knarr.linux.process import start_time
 from knarr.linux.tree import remove_path
@@ -26,6 +27,7 @@ def finish(engine: Engine, entry: Entry) -> str:
         if process:
             _end(*process)
         engine.networks.detach(step_id)
+        remove_secrets(f"{engine.paths.run}/builds/secrets-{step_id[:12]}")
     group = cgroups.locate(control_group(engine.paths, entry.key), entry.key)
     if group.exists():
         members.kill(group)

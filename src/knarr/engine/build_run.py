@@ -30,13 +30,15 @@ from knarr.runtime.create import Request, create
 from knarr.util.files import write_all
 from knarr.util.trace import trace
 from knarr.util.undo import Undo
+from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from knarr.build.graph import Run, Stack
+    from knarr.engine.build_mounts import Caches, StepMounts
     from knarr.engine.build_steps import Steps
     from knarr.engine.engine import Engine
     from knarr.engine.sandboxes import Prepared
@@ -51,31 +53,48 @@ _PIECE = 1 << 16
 _ABSENT = 127
 
 
+class Means(Value):
+    """What commands are run with: the engine, the build's directories, its secrets."""
+
+    engine: Engine
+    steps: Steps
+    secrets: Mapping[str, bytes]
+
+
 class RunJob:
     """A command of a build. A `Job` of the solver; `applied` is the layer once it has ended."""
 
     def __init__(
         self,
-        engine: Engine,
-        steps: Steps,
+        means: Means,
         run: Run,
-        stack: Stack,
+        inputs: Sequence[Stack],
         emit: Callable[[int, bytes], None],
+        *,
+        caches: Caches | None = None,
     ) -> None:
-        """Start the command. Raises: CommandFailed and other KnarrErrors"""
+        """Start the command; it takes over `caches`. Raises: CommandFailed, other KnarrErrors"""
         self.applied: Applied | None = None
-        self._engine = engine
-        self._steps = steps
+        self._means = means
+        self._engine = means.engine
+        self._steps = steps = means.steps
         self._run = run
-        self._stack = stack
+        self._inputs = inputs
+        self._stack = inputs[0]
         self._emit = emit
         self._outputs: dict[int, int] = {}
         self._init: Init | None = None
         self._pidfd = -1
-        self.id = starting_id()
+        self.id = os.urandom(32).hex()
         self.directory = steps.begin(self.id)
         self._undo = Undo()
         self._undo.push("removing the step's directory", steps.end, self.id)
+        self._mounts: StepMounts | None = None
+        if caches is not None:
+            from knarr.engine.build_mounts import StepMounts  # noqa: PLC0415 - few steps have any
+
+            self._mounts = StepMounts(means.engine, self.id, self.directory, caches, means.secrets)
+            self._undo.push("removing what was mounted", self._mounts.close)
         try:
             self._start()
         except BaseException as error:
@@ -119,15 +138,17 @@ class RunJob:
             ("resolv.conf", prepared.resolv_conf),
         ):
             _write(f"{directory}/{name}", text, 0o644)
+        given = self._mounts.make(run, self._inputs) if self._mounts else []
+        secret = self._mounts.env if self._mounts else ()
         options = Options(
             command=run.arguments,
-            env=(*run.env, *run.hidden),
+            env=(*run.env, *run.hidden, *secret),
             user=run.user,
             working_dir=run.working_dir,
             networking=Networking(mode=prepared.mode),
         )
         mounts = plan_mounts(options, bundle_dir=directory, files=FILES, volume_path=str)
-        mounts += self._script()
+        mounts += [*given, *self._script()]
         place = Place(
             self.id,
             f"{directory}/rootfs",
@@ -263,11 +284,6 @@ class RunJob:
         if why:
             message = f"{message}: {why}"
         return CommandFailed(message, status=status, hint=hint)
-
-
-def starting_id() -> str:
-    """Return an ID for a step; it names its control group and its place in the network."""
-    return os.urandom(32).hex()
 
 
 def _has_ended(pidfd: int) -> bool:

@@ -20,12 +20,13 @@ from knarr.util.files import read_file, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from knarr.build.graph import Files, Stack
     from knarr.build.ignore import Matcher
     from knarr.build.worker import Job
+    from knarr.engine.build_mounts import Caches
     from knarr.engine.build_steps import Steps
     from knarr.engine.engine import Engine
     from knarr.oci.descriptor import Platform
@@ -39,9 +40,16 @@ class BuildWorker:
     """Carries one build out. `close` it when the build has ended, however."""
 
     def __init__(
-        self, engine: Engine, steps: Steps, context_dir: str, hidden: Matcher | None
+        self,
+        engine: Engine,
+        steps: Steps,
+        context_dir: str,
+        hidden: Matcher | None,
+        secrets: Mapping[str, bytes],
     ) -> None:
-        """Work on a context, which is empty if it has no directory."""
+        """Work on a context, which is empty if it has no directory, with secrets by their IDs."""
+        self._secrets = secrets
+        self._caches: dict[Run, Caches] = {}
         self._engine = engine
         self._steps = steps
         self._records = BuildRecords(engine.database)
@@ -98,8 +106,7 @@ class BuildWorker:
         result = fingerprint(self._tree(source), copy, StatCache())
         now = time.time_ns()
         detail = jsontext.dumps({"fingerprint": result})
-        chain = source[-1] if source else None
-        self._records.add(BuildRow(key, chain, 0, now, now, detail=detail))
+        self._records.add(BuildRow(key, None, 0, now, now, detail=detail))
         return result
 
     def find(self, key: str) -> Cached | None:
@@ -131,19 +138,30 @@ class BuildWorker:
                 self._records.add(row)
         return Cached(result, now)
 
-    def claim(self, key: str) -> AbstractContextManager[None] | None:
+    def claim(self, key: str, operation: Run | Files) -> AbstractContextManager[None] | None:
         claim = Claim(f"{self._engine.paths.run}/builds", key)
-        return claim if claim.acquire() else None
+        if not claim.acquire():
+            return None
+        if isinstance(operation, Run) and operation.mounts:
+            from knarr.engine.build_mounts import Caches  # noqa: PLC0415 - few steps have any
+
+            caches = Caches(self._engine, operation)
+            if not caches.acquire():
+                claim.__exit__(None, None, None)
+                return None
+            claim.caches = self._caches[operation] = caches
+        return claim
 
     def start(
         self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
     ) -> Job:
         if isinstance(operation, Run):
-            from knarr.engine.build_run import RunJob  # noqa: PLC0415 - not for what is cached
+            from knarr.engine.build_run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
-            return _Remembering(
-                RunJob(self._engine, self._steps, operation, inputs[0], emit), self._applied
-            )
+            means = Means(self._engine, self._steps, self._secrets)
+            caches = self._caches.pop(operation, None)
+            job = RunJob(means, operation, inputs, emit, caches=caches)
+            return _Remembering(job, self._applied)
         return _Done(self._change(operation, inputs))
 
     # carrying out

@@ -63,6 +63,7 @@ class BuildOptions(Value):
     platform: str = ""
     network: str = "default"
     hosts: tuple[str, ...] = ()
+    secrets: Mapping[str, bytes] = {}
     no_cache: bool = False
 
 
@@ -123,7 +124,9 @@ class _Build:
     def run(self, steps: Steps) -> tuple[Lowered, Stack, Mapping[str, Cached]]:
         """Return what was to be done, the stack that came of it, and all results."""
         matcher = self._context.matcher()
-        worker = BuildWorker(self._engine, steps, self._context.directory, matcher)
+        worker = BuildWorker(
+            self._engine, steps, self._context.directory, matcher, self._options.secrets
+        )
         try:
             lowered, checks = self._lower(worker)
             for finding in checks.findings():

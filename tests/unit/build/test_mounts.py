@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from knarr.build.dockerfile.fault import Fault
-from knarr.build.dockerfile.mounts import Mount, origin_of, parse_mount
+from knarr.build.dockerfile.mounts import Mount, parse_mount
 
 
 def parse(text: str) -> Mount:
@@ -52,8 +52,3 @@ def test_refusals(text: str, message: str) -> None:
     with pytest.raises(Fault) as caught:
         parse(text)
     assert message in str(caught.value)
-
-
-def test_origin_is_known_without_the_rest() -> None:
-    assert origin_of("type=bind,from=base,target=$X") == "base"
-    assert origin_of("target=/x") == ""

@@ -56,15 +56,6 @@ def check_mount(text: str) -> None:
             raise Fault(message, word=field)
 
 
-def origin_of(text: str) -> str:
-    """Return the stage or image a mount comes from, or ""."""
-    origin = ""
-    for field in _fields(text):
-        key, _, value = field.partition("=")
-        origin = value if key.lower() == "from" else origin
-    return origin
-
-
 def parse_mount(text: str, expand: Callable[[str], str]) -> Mount:
     """Return the mount that `text` describes. Raises: Fault"""
     given: dict[str, object] = {}

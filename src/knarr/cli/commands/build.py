@@ -46,6 +46,11 @@ COMMAND = Command(
             kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
         ),
         Option("quiet", "Suppress the build output and print image ID on success", short="q"),
+        Option(
+            "secret",
+            'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")',
+            kind="list",
+        ),
         Option("rm", "Remove intermediate containers after a successful build", hidden=True),
         Option(
             "tag", 'Name and optionally a tag (format: "name:tag")', kind="list", short="t",
@@ -124,8 +129,38 @@ def _request(options: Options, place: str) -> BuildOptions:
         platform=options.text("platform"),
         network=options.text("network"),
         hosts=tuple(parse_extra_host(text) for text in options.texts("add-host")),
+        secrets=dict(_secret(text) for text in options.texts("secret")),
         no_cache=options.flag("no-cache"),
     )
+
+
+def _secret(text: str) -> tuple[str, bytes]:
+    """Return name and contents of a secret; one without a source is a variable, else a file."""
+    from knarr.errors import InvalidArgument, NotFound  # noqa: PLC0415 - not for --help
+
+    fields = dict(_pair(field) for field in text.split(","))
+    name = fields.get("id", "")
+    unknown = fields.keys() - {"id", "src", "source", "env", "type"}
+    if not name or unknown:
+        message = f"invalid secret {text}"
+        raise InvalidArgument(message, hint="It is id=NAME[,src=FILE] or id=NAME,env=VARIABLE.")
+    path = fields.get("src") or fields.get("source", "")
+    variable = fields.get("env", "")
+    if fields.get("type") == "env":
+        path, variable = "", variable or path or name
+    if not path and not variable:
+        path, variable = ("", name) if name in os.environ else (name, "")
+    if variable:
+        if variable not in os.environ:
+            message = f"secret {name}: the variable {variable} is not set"
+            raise NotFound(message)
+        return name, os.environb[os.fsencode(variable)]
+    try:
+        with open(path, "rb") as file:
+            return name, file.read()
+    except OSError as error:
+        message = f"failed to stat {path}: {(error.strerror or str(error)).lower()}"
+        raise NotFound(message) from error
 
 
 def _arguments(texts: Iterable[str]) -> dict[str, str]:

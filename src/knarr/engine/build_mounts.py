@@ -1,0 +1,189 @@
+"""What `RUN --mount` shows to a step: contents of layers, caches that outlive builds, secrets.
+
+    <root>/builds/caches/<name>/data       a cache, mounted as it is
+    <root>/builds/caches/<name>/lock       held by a step that wants it for itself
+    <run>/builds/secrets-<step>/           secrets, as a rule in memory; gone with the step
+
+Contents that may be written to are copied for the step, since what it writes is not kept. A cache
+is shared by all who name it, unless a step asks to be alone (`locked`): then it waits its turn, as
+for a cache key. With `private` it gets another one instead.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.build.runmounts import CONTENT
+from knarr.engine.build_steps import builds_dir
+from knarr.errors import NotFound
+from knarr.oci.digest import hasher
+from knarr.util.files import FileLock, write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from knarr.build.graph import Run, RunMount, Stack
+    from knarr.engine.engine import Engine
+    from knarr.oci.runtime import Mount
+
+_PRIVATE_CACHES = 1000
+
+
+class Caches:
+    """The caches that one step uses. `acquire` them before the step, `release` after it."""
+
+    def __init__(self, engine: Engine, run: Run) -> None:
+        self._parent = f"{builds_dir(engine.paths)}/caches"
+        self._mounts = [mount for mount in run.mounts if mount.kind == "cache"]
+        self._locks: list[FileLock] = []
+        self._directories: dict[RunMount, str] = {}
+
+    def acquire(self) -> bool:
+        """Take the caches; return False, with none of them taken, if one has to be waited for."""
+        for mount in self._mounts:
+            if not self._take(mount):
+                self.release()
+                return False
+        return True
+
+    def _take(self, mount: RunMount) -> bool:
+        name = hasher(mount.id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        if mount.sharing != "private":
+            return self._lock(mount, name, shared=mount.sharing == "shared")
+        return any(self._lock(mount, f"{name}-{n}", shared=False) for n in range(_PRIVATE_CACHES))
+
+    def _lock(self, mount: RunMount, name: str, *, shared: bool) -> bool:
+        directory = f"{self._parent}/{name}"
+        os.makedirs(directory, 0o700, exist_ok=True)
+        lock = FileLock(f"{directory}/lock")
+        if not lock.acquire(shared=shared, wait=False):
+            return False
+        self._locks.append(lock)
+        self._directories[mount] = directory
+        return True
+
+    def directory(self, mount: RunMount) -> str:
+        """Return the directory of a cache that was taken."""
+        return self._directories[mount]
+
+    def release(self) -> None:
+        """Let others have the caches."""
+        while self._locks:
+            self._locks.pop().release()
+
+
+class StepMounts:
+    """The mounts of one step. `close` takes away what must not stay."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        step_id: str,
+        directory: str,
+        caches: Caches,
+        secrets: Mapping[str, bytes],
+    ) -> None:
+        self.env: list[str] = []
+        self._engine = engine
+        self._directory = directory
+        self._caches = caches
+        self._secrets = secrets
+        self._secrets_dir = f"{engine.paths.run}/builds/secrets-{step_id[:12]}"
+
+    def make(self, run: Run, inputs: Sequence[Stack]) -> list[Mount]:
+        """Return the mounts of `run`, with everything ready to be mounted. Raises: NotFound"""
+        found = []
+        for number, mount in enumerate(run.mounts):
+            if mount.kind == "tmpfs":
+                found.append(_tmpfs(mount))
+            elif mount.kind == "cache":
+                found.append(self._cache(mount, inputs))
+            elif mount.kind == "secret":
+                found += self._secret(mount, number)
+            else:
+                found.append(self._bind(mount, inputs[mount.origin], number))
+        return found
+
+    def _bind(self, mount: RunMount, stack: Stack, number: int) -> Mount:
+        source = self._engine.layers.path(stack[-1]) + CONTENT
+        if not mount.readonly:
+            copy = f"{self._directory}/mount-{number}"
+            self._copy(stack, copy)
+            source = copy
+        return _mount(mount, source, "ro" if mount.readonly else "rw")
+
+    def _copy(self, stack: Stack, target: str) -> None:
+        from knarr.snapshot.copy import copy_tree  # noqa: PLC0415 - seldom wanted
+
+        root_fd = self._engine.layers.mount(stack, readonly=True)
+        parent_fd = os.open(os.path.dirname(target), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            copy_tree(root_fd, CONTENT, parent_fd, os.path.basename(target))
+        finally:
+            os.close(root_fd)
+            os.close(parent_fd)
+
+    def _cache(self, mount: RunMount, inputs: Sequence[Stack]) -> Mount:
+        data = f"{self._caches.directory(mount)}/data"
+        if not os.path.isdir(data):
+            if mount.origin:
+                self._copy(inputs[mount.origin], data)
+            else:
+                os.makedirs(data, exist_ok=True)
+            os.chown(data, mount.uid, mount.gid)
+            os.chmod(data, mount.mode)
+        return _mount(mount, data, "ro" if mount.readonly else "rw")
+
+    def _secret(self, mount: RunMount, number: int) -> list[Mount]:
+        secret = self._secrets.get(mount.id)
+        if secret is None:
+            if mount.required:
+                message = f"secret {mount.id}: not found"
+                hint = f"Give it with --secret id={mount.id},src=FILE."
+                raise NotFound(message, hint=hint)
+            return []
+        if mount.env:
+            self.env.append(f"{mount.env}={secret.decode('utf-8', 'surrogateescape')}")
+        if not mount.target:
+            return []
+        os.makedirs(self._secrets_dir, 0o700, exist_ok=True)
+        path = f"{self._secrets_dir}/{number}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(descriptor, secret)
+            os.fchown(descriptor, mount.uid, mount.gid)
+            os.fchmod(descriptor, mount.mode)
+        finally:
+            os.close(descriptor)
+        return [_mount(mount, path, "ro")]
+
+    def close(self) -> None:
+        """Remove the files with secrets, and let others have the caches."""
+        remove_secrets(self._secrets_dir)
+        self._caches.release()
+
+
+def remove_secrets(directory: str) -> None:
+    """Remove a directory of secrets, if there is one."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        os.unlink(f"{directory}/{name}")
+    os.rmdir(directory)
+
+
+def _mount(mount: RunMount, source: str, access: str) -> Mount:
+    options = ["bind", "rprivate", "nodev", access]
+    return {"destination": mount.target, "type": "bind", "source": source, "options": options}
+
+
+def _tmpfs(mount: RunMount) -> Mount:
+    options = ["nosuid", "nodev", "mode=1777"]
+    if mount.size:
+        options.append(f"size={mount.size}")
+    if mount.readonly:
+        options.append("ro")
+    return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
