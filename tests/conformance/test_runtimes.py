@@ -263,8 +263,9 @@ def test_limits_of_processor_and_processes(runtime: Runtime, bundle: Bundle) -> 
         "pids": {"limit": 20},
     }
     script = (
-        "cd /sys/fs/cgroup; cat cpu/cpu.shares cpu/cpu.cfs_quota_us cpuset/cpuset.cpus pids/pids.max"
-        " 2>/dev/null || cat cpu.weight cpu.max cpuset.cpus pids.max"
+        "cd /sys/fs/cgroup;"
+        " cat cpu/cpu.shares cpu/cpu.cfs_quota_us cpuset/cpuset.cpus pids/pids.max 2>/dev/null"
+        " || cat cpu.weight cpu.max cpuset.cpus pids.max"
     )
     shown = runtime.output(bundle.command(script)).split()
     assert shown in (["512", "20000", "0", "20"], ["59", "20000", "100000", "0", "20"]), shown

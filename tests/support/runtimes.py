@@ -21,11 +21,9 @@ from knarr.linux import cgroup
 from knarr.runtime.command.default_spec import default_spec
 from support.rootfs import make_rootfs
 
-KNARR = [
-    sys.executable, "-I", "-S", "-c",
-    f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2] / 'src')!r});"
-    "from knarr.runtime.main import main; main()",
-]  # fmt: skip
+SOURCE = str(Path(__file__).parents[2] / "src")
+CODE = f"import sys; sys.path.insert(0, {SOURCE!r}); from knarr.runtime.main import main; main()"
+KNARR = [sys.executable, "-I", "-S", "-c", CODE]
 
 
 class Bundle:

@@ -133,9 +133,10 @@ def execute(
         target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
         child = _fork(target, person, scores, group or cgroups.of_process(target_pid))
+        undo.push("closing the process's descriptor", os.close, child.pidfd)
         undo.push("ending the process", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
-        master_fd = _accompany(child)
+        master_fd = _accompany(child, undo)
         child.channel.close()
         undo.keep()
         target.close()
@@ -214,13 +215,14 @@ def _enter(target: Target) -> None:
     os.chdir("/")
 
 
-def _accompany(child: Newborn) -> int:
+def _accompany(child: Newborn, undo: Undo) -> int:
     """Do the parent's part until the program runs; return the terminal's master or -1."""
     master_fd = -1
     while True:
         message, descriptor = child.channel.receive()
         if message == talk.TERMINAL:
             master_fd = descriptor
+            undo.push("closing the terminal", os.close, master_fd)
         elif message == talk.READY:
             child.channel.send(talk.START)
             message, _ = child.channel.receive()

@@ -58,9 +58,28 @@ class Propagation(Step):
         """Show the kind."""
         return f"propagation {'r' if self.recursive else ''}{_PROPAGATION_NAMES[self.kind]} at /"
 
-    def run(self, _: Room) -> None:
-        """Change it."""
+    def run(self, room: Room) -> None:
+        """Change it, but never let the root be mounted where the host would see it."""
         mount.mount(None, "/", None, self.kind | (mount.MS_REC if self.recursive else 0), None)
+        if room.root_fd < 0 and not (self.recursive and self.kind in _CONFINED):
+            _make_private(room.root_path)
+
+
+_CONFINED = (mount.MS_PRIVATE, mount.MS_SLAVE)
+
+
+def _make_private(directory: str) -> None:
+    """Make the mount private on which a directory is: pivot_root(2) asks for it, and so do we."""
+    place = os.path.realpath(directory)
+    while True:
+        try:
+            mount.mount(None, place, None, mount.MS_PRIVATE, None)
+        except OSError as error:
+            if error.errno != errno.EINVAL or place == "/":  # EINVAL: no mount point
+                raise
+            place = os.path.dirname(place)
+        else:
+            return
 
 
 class OverlayRoot(Step):
