@@ -39,6 +39,7 @@ prepared = networks.prepare(name, SandboxOptions(ports=ports))
 networks.attach(prepared, Netns().pid)
 print(prepared.endpoints[0].address, flush=True)
 sys.stdin.read()
+prepared.close()
 networks.detach(name)
 """
 

@@ -23,21 +23,19 @@ from knarr.network.address import mac_of, parse_subnet
 from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Endpoint, PortMapping, Published
 from knarr.network.records import decode_endpoint, encode_endpoint
 from knarr.store.networks import EndpointRow
-from knarr.store.ports import EVERYWHERE, PortRow
 from knarr.util import jsontext
 from knarr.util.trace import trace
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from knarr.engine.networks import Networks
     from knarr.linux.rtnetlink import Link
     from knarr.network.model import Network, SandboxOptions
     from knarr.network.sandbox import Host
-
-EVERY_IPV4 = EVERYWHERE[0]
+    from knarr.store.ports import PortRow
 
 
 class Prepared:
@@ -130,9 +128,11 @@ class Sandboxes:
             network, bridge = self._networks.bridges.ready(network, host)
             endpoint = self._allocate(prepared.sandbox_id, network, options, host)
             prepared.endpoints, prepared.bridges = (endpoint,), (bridge,)
-            if network.internal:
+            if network.internal or not (options.ports or options.publish_all):
                 return
-            self._hold_ports(prepared, options, host)
+            from knarr.engine.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
+
+            HostPorts(self._networks, prepared, lambda ids: self._reap(ids, host)).hold(options)
 
     def _allocate(
         self, sandbox_id: str, network: Network, options: SandboxOptions, host: Host
@@ -178,63 +178,6 @@ class Sandboxes:
         row = EndpointRow(network.id, sandbox_id, address, jsontext.dumps(detail))
         self._records.add_endpoint(row)
         return endpoint
-
-    def _hold_ports(self, prepared: Prepared, options: SandboxOptions, host: Host) -> None:
-        """Record the published ports, each held by a socket."""
-        address = prepared.endpoints[0].address
-        resolved = []
-        for mapping in _wanted(options):
-            host_ip = mapping.host_ip or EVERY_IPV4
-            if ":" in host_ip:
-                message = f"cannot publish port {mapping.container_port} on [{host_ip}]"
-                hint = f"The network {prepared.endpoints[0].network_name} has no IPv6 addresses."
-                raise InvalidArgument(message, hint=hint)
-            port = self._hold(prepared, mapping.replace(host_ip=host_ip), host)
-            resolved.append(port)
-            row = PortRow(
-                prepared.sandbox_id, port.protocol, port.container_port,
-                port.host_ip, port.host_port, address,
-            )  # fmt: skip
-            self._ports.add((row,))
-        prepared.ports = tuple(resolved)
-
-    def _hold(self, prepared: Prepared, mapping: PortMapping, host: Host) -> PortMapping:
-        """Return the mapping with the first host port of those it allows that can be had."""
-        from knarr.network import ports  # noqa: PLC0415 - only for who publishes
-
-        if mapping.host_port and mapping.host_port_end <= mapping.host_port:
-            self._check_clash(mapping, host)
-            held = ports.hold(mapping.protocol, mapping.host_ip, mapping.host_port)
-            prepared.sockets.append(held)
-            return mapping.replace(host_port_end=mapping.host_port)
-        first, last = mapping.host_port, mapping.host_port_end
-        after = -1
-        if not first:
-            first, last = ports.ephemeral_range()
-            after = int(self._marks.find("port") or -1)
-        for port in ports.free_ports(first, last, after):
-            one = mapping.replace(host_port=port, host_port_end=port)
-            try:
-                self._check_clash(one, host)
-                prepared.sockets.append(ports.hold(one.protocol, one.host_ip, port))
-            except Conflict:
-                continue
-            if not mapping.host_port:
-                self._marks.set("port", str(port))
-            return one
-        message = f"Bind for {mapping.host_ip}:{first}-{last} failed: all ports are allocated"
-        raise Conflict(message)
-
-    def _check_clash(self, mapping: PortMapping, host: Host) -> None:
-        clash = (mapping.protocol, mapping.host_ip, mapping.host_port)
-        rows = self._ports.clashing(*clash)
-        if rows:
-            self._reap((row.container for row in rows), host)
-            rows = self._ports.clashing(*clash)
-        if rows:
-            where = f"{mapping.host_ip}:{mapping.host_port}"
-            message = f"Bind for {where} failed: port is already allocated"
-            raise Conflict(message, hint=f"The container {rows[0].container[:12]} has it.")
 
     def _write_files(self, prepared: Prepared, options: SandboxOptions) -> None:
         """Put into `prepared` what the sandbox's hosts and resolv.conf say."""
@@ -361,17 +304,6 @@ def _leads(endpoint: Endpoint, mappings: Iterable[PortMapping]) -> list[Publishe
         Published(m.protocol, m.host_ip, m.host_port, endpoint.address, m.container_port)
         for m in mappings
     ]
-
-
-def _wanted(options: SandboxOptions) -> Iterator[PortMapping]:
-    """Yield the ports to publish: those named, then with `publish_all` the other exposed ones."""
-    yield from options.ports
-    if options.publish_all:
-        named = {(mapping.container_port, mapping.protocol) for mapping in options.ports}
-        for exposed in options.exposed:
-            port, _, protocol = exposed.partition("/")
-            if (int(port), protocol or "tcp") not in named:
-                yield PortMapping(int(port), protocol or "tcp")
 
 
 def _open_namespace(pid: int) -> int:

@@ -1,0 +1,124 @@
+"""Host ports for a sandbox: chosen, recorded, and held by sockets.
+
+Part of the transaction that prepares the sandbox. Of two that want one port, the records tell the
+second; a program of the host is met when the port is bound. A record whose sandbox is gone is no
+obstacle: it is released by the way.
+"""
+
+from __future__ import annotations
+
+import time
+
+from knarr.errors import Conflict, InvalidArgument
+from knarr.network import ports
+from knarr.network.model import PortMapping
+from knarr.store.ports import EVERYWHERE, PortRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from knarr.engine.networks import Networks
+    from knarr.engine.sandboxes import Prepared
+    from knarr.network.model import SandboxOptions
+
+EVERY_IPV4 = EVERYWHERE[0]
+
+# How long a supervisor that lives no more than its container may take to close a port's socket.
+_PATIENCE = 0.05
+_ATTEMPTS = 5
+
+
+class HostPorts:
+    """The host ports of the sandbox that is `prepared`.
+
+    `reap` releases those of the sandboxes given to it that are gone.
+    """
+
+    def __init__(
+        self, networks: Networks, prepared: Prepared, reap: Callable[[list[str]], None]
+    ) -> None:
+        self._records = networks.ports
+        self._marks = networks.marks
+        self._prepared = prepared
+        self._reap = reap
+
+    def hold(self, options: SandboxOptions) -> None:
+        """Record the published ports, each held by a socket."""
+        endpoint = self._prepared.endpoints[0]
+        resolved = []
+        for mapping in _wanted(options):
+            host_ip = mapping.host_ip or EVERY_IPV4
+            if ":" in host_ip:
+                message = f"cannot publish port {mapping.container_port} on [{host_ip}]"
+                hint = f"The network {endpoint.network_name} has no IPv6 addresses."
+                raise InvalidArgument(message, hint=hint)
+            port = self._choose(mapping.replace(host_ip=host_ip))
+            resolved.append(port)
+            row = PortRow(
+                endpoint.sandbox_id, port.protocol, port.container_port,
+                port.host_ip, port.host_port, endpoint.address,
+            )  # fmt: skip
+            self._records.add((row,))
+        self._prepared.ports = tuple(resolved)
+
+    def _choose(self, mapping: PortMapping) -> PortMapping:
+        """Return the mapping with the first host port of those it allows that can be had."""
+        if mapping.host_port and mapping.host_port_end <= mapping.host_port:
+            self._check_clash(mapping)
+            self._prepared.sockets.append(_hold_soon(mapping))
+            return mapping.replace(host_port_end=mapping.host_port)
+        first, last = mapping.host_port, mapping.host_port_end
+        after = -1
+        if not first:
+            first, last = ports.ephemeral_range()
+            after = int(self._marks.find("port") or -1)
+        for port in ports.free_ports(first, last, after):
+            one = mapping.replace(host_port=port, host_port_end=port)
+            try:
+                self._check_clash(one)
+                self._prepared.sockets.append(ports.hold(one.protocol, one.host_ip, port))
+            except Conflict:
+                continue
+            if not mapping.host_port:
+                self._marks.set("port", str(port))
+            return one
+        message = f"Bind for {mapping.host_ip}:{first}-{last} failed: all ports are allocated"
+        raise Conflict(message)
+
+    def _check_clash(self, mapping: PortMapping) -> None:
+        clash = (mapping.protocol, mapping.host_ip, mapping.host_port)
+        rows = self._records.clashing(*clash)
+        if rows:
+            self._reap([row.container for row in rows])
+            rows = self._records.clashing(*clash)
+        if rows:
+            where = f"{mapping.host_ip}:{mapping.host_port}"
+            message = f"Bind for {where} failed: port is already allocated"
+            raise Conflict(message, hint=f"The container {rows[0].container[:12]} has it.")
+
+
+def _wanted(options: SandboxOptions) -> Iterator[PortMapping]:
+    """Yield the ports to publish: those named, then with `publish_all` the other exposed ones."""
+    yield from options.ports
+    if options.publish_all:
+        named = {(mapping.container_port, mapping.protocol) for mapping in options.ports}
+        for exposed in options.exposed:
+            port, _, protocol = exposed.partition("/")
+            if (int(port), protocol or "tcp") not in named:
+                yield PortMapping(int(port), protocol or "tcp")
+
+
+def _hold_soon(mapping: PortMapping) -> int:
+    """Hold a host port that no record speaks of, though its last holder may just be leaving.
+
+    Raises: Conflict, PermissionDenied, InvalidArgument, Failed
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return ports.hold(mapping.protocol, mapping.host_ip, mapping.host_port)
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        time.sleep(_PATIENCE / _ATTEMPTS)
+    raise AssertionError
