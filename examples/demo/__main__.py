@@ -8,6 +8,7 @@ end; nothing else on the machine is touched. The exit status is 0 only if all of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -21,6 +22,8 @@ import building
 import containers
 import images
 from story import Mismatch, Story
+
+import knarr
 
 
 def main() -> int:
@@ -56,9 +59,14 @@ def tell(story: Story) -> None:
 
 
 def end(story: Story) -> None:
-    """Remove every container, whatever happened before."""
-    if os.path.exists(f"{story.directory}/root"):
-        story.do("knarr rm -f $(knarr ps -aq) >/dev/null 2>&1; true", quiet=True)
+    """Remove every container and the network, whatever happened before."""
+    root, run = story.environment["KNARR_ROOT"], story.environment["KNARR_RUN"]
+    if not os.path.exists(root):
+        return
+    with contextlib.closing(knarr.Engine(root, run)) as engine:
+        for container in engine.containers.all():
+            container.remove(force=True, volumes=True)
+        engine.networks.tear_down_all()
 
 
 def left_behind() -> set[str]:

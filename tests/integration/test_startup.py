@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.engine import Knarr, lent_engine
 from support.startup import PACKAGES, dear, loaded, rooms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def knarr(tmp_path: Path) -> Iterator[Knarr]:
-    with lent_engine(tmp_path) as lent:
-        yield lent
 
 
 QUIET = ("--network", "none", "busybox")

@@ -1,0 +1,78 @@
+"""Forgetting what the build cache holds.
+
+A cached result keeps its layer. What an image has too costs nothing to keep, so it goes only with
+`every`; a build that is under way keeps what it uses by itself (see `knarr.engine.collect`).
+"""
+
+from __future__ import annotations
+
+import time
+
+from knarr.engine.collect import collect
+from knarr.engine.filters import parse_filters
+from knarr.store.builds import BuildRecords
+from knarr.store.images import ImageRecords
+from knarr.store.layers import LayerRecords
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.engine.engine import Engine
+    from knarr.oci.digest import Digest
+    from knarr.store.builds import BuildRow
+
+KNOWN = frozenset(("until", "unused-for"))
+
+
+def prune(
+    engine: Engine, filters: Iterable[str] = (), *, every: bool = False, keep: int = 0
+) -> tuple[list[str], int]:
+    """Forget cached results, the longest unused first; return their keys and the bytes freed.
+
+    Those that an image has too stay unless `every`; of the rest `keep` bytes may stay.
+
+    Raises: InvalidArgument
+    """
+    until_ns = _until(filters)
+    records = BuildRecords(engine.database)
+    sizes = {row.chain_id: row.size for row in LayerRecords(engine.database).all()}
+    shared = ImageRecords(engine.database).used_chains()
+    with engine.journal.begin("collect", "build cache"), engine.database.transaction():
+        found = [
+            row
+            for row in records.all()
+            if (every or row.chain is None or row.chain not in shared)
+            and (until_ns is None or row.used_ns < until_ns)
+        ]
+        doomed = _over(found, sizes, keep)
+        records.remove(row.key for row in doomed)
+    freed = sum(sizes.get(chain, 0) for chain in collect(engine))
+    return [row.key for row in doomed], freed
+
+
+def _until(filters: Iterable[str]) -> int | None:
+    given = parse_filters(filters, KNOWN)
+    texts = [text for name in KNOWN for text in given.get(name, ())]
+    if not texts:
+        return None
+    from knarr.util.times import parse_when  # noqa: PLC0415 - for who asks for it
+
+    return min(parse_when(text, now_ns=time.time_ns()) for text in texts)
+
+
+def _over(rows: list[BuildRow], sizes: dict[Digest, int], keep: int) -> list[BuildRow]:
+    """Return the rows that have to go so that the rest takes `keep` bytes at most."""
+    if not keep:
+        return rows
+    kept: set[Digest] = set()
+    total, doomed = 0, []
+    for row in reversed(rows):  # the latest used first
+        size = 0 if row.chain is None or row.chain in kept else sizes.get(row.chain, row.size)
+        if total + size > keep:
+            doomed.append(row)
+            continue
+        total += size
+        if row.chain is not None:
+            kept.add(row.chain)
+    return doomed
