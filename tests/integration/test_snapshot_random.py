@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,97 @@ def _check(base: Path, texts: list[list[str]]) -> None:
     finally:
         os.close(mounted)
         os.close(copied)
+
+
+BASE = """
+dir a/
+file a/a data=1
+dir a/b/
+file a/b/c data=1
+file b data=1
+symlink c to=a
+dir d/
+"""
+place = st.lists(st.sampled_from("abcd"), min_size=1, max_size=3).map("/".join)
+deed = st.tuples(st.sampled_from(["write", "remove", "mkdir", "link", "chmod", "touch"]), place)
+
+
+def do(root: Path, what: str, name: str) -> None:
+    path = root / name
+    try:
+        if what == "write":
+            path.write_text("longer")
+        elif what == "remove" and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif what == "remove":
+            path.unlink()
+        elif what == "mkdir":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to("a")
+        elif what == "chmod":
+            path.chmod(0o711)
+        elif what == "touch" and not path.is_symlink():
+            os.utime(path, (9, 9))
+    except OSError:
+        pass  # what cannot be done is not done
+
+
+def compare(old: Path | None, new: Path, prefix: str = "") -> list[str]:
+    """Return what Docker would list: two trees compared, as mounted."""
+    found = []
+    olds = set(os.listdir(old)) if old else set()
+    for each in sorted(os.listdir(new)):
+        after = os.lstat(new / each)
+        before = os.lstat(old / each) if old and each in olds else None
+        olds.discard(each)
+        both = before is not None and stat.S_ISDIR(before.st_mode) and stat.S_ISDIR(after.st_mode)
+        inner = []
+        if stat.S_ISDIR(after.st_mode):
+            inner = compare(old / each if old and both else None, new / each, f"{prefix}/{each}")
+        if before is None:
+            found.append(f"A {prefix}/{each}")
+        elif inner or differs(before, after):
+            found.append(f"C {prefix}/{each}")
+        found += inner
+    return found + [f"D {prefix}/{each}" for each in sorted(olds)]
+
+
+def differs(old: os.stat_result, new: os.stat_result) -> bool:
+    if (old.st_mode, old.st_uid, old.st_gid) != (new.st_mode, new.st_uid, new.st_gid):
+        return True
+    sizes = (old.st_size, old.st_mtime_ns) != (new.st_size, new.st_mtime_ns)
+    return not stat.S_ISDIR(new.st_mode) and sizes
+
+
+@given(st.lists(deed, max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_random_changes(
+    tmp_path_factory: pytest.TempPathFactory, deeds: list[tuple[str, str]]
+) -> None:
+    base = tmp_path_factory.mktemp("changes")
+    layers, active = Layers(str(base / "layers")), str(base / "active")
+    os.mkdir(active)
+    stack: Stack = ()
+    for text in (BASE, "dir d/\nfile d/d data=2"):
+        stack += (layers.apply(archive(text), parents=stack).chain_id,)
+    layers.prepare(active, stack)
+    old, new = layers.mount(stack), layers.mount(stack, active=active)
+    try:
+        root = Path(f"/proc/self/fd/{new}")
+        for what, where in deeds:
+            do(root, what, where)
+        expected = compare(Path(f"/proc/self/fd/{old}"), root)
+        found = [f"{one.kind} {one.path}" for one in layers.changes(active, stack)]
+        assert sorted(found) == sorted(expected)
+        shown_after = listing(root)
+    finally:
+        os.close(old)
+        os.close(new)
+    adopted = layers.adopt(f"{active}/upper", parents=stack)
+    again = layers.mount((*stack, adopted.chain_id))
+    try:
+        assert listing(again) == shown_after
+    finally:
+        os.close(again)
+        shutil.rmtree(base)
