@@ -1,9 +1,10 @@
 """Execs: further processes in the container, each with streams of its own.
 
-An exec is prepared, started once, and remembered for five minutes after its end, since a client may
-ask for its exit code only after it saw the end of the output. Its pipes have no names: it belongs
-to the client that waits for it, and ends as after a lost connection (end of input, SIGPIPE) if the
-supervisor is killed. Without a client it has /dev/null instead, and goes on.
+An exec is prepared, started once, and remembered for five minutes after its end (the last hundred
+of them), since a client may ask for its exit code only after it saw the end of the output. Its
+pipes have no names: it belongs to the client that waits for it, and ends as after a lost connection
+(end of input, SIGPIPE) if the supervisor is killed. Without a client it has /dev/null instead, and
+goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from knarr.supervise.peers import Peer
 
 REMEMBERED = 300.0  # seconds after its end
+REMEMBERED_COUNT = 100
 
 
 class Session:
@@ -69,6 +71,7 @@ class Sessions:
         self._order = order
         self._by_id: dict[str, Session] = {}
         self._by_pid: dict[int, Session] = {}
+        self._ended_ids: list[str] = []
 
     def create(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> Session:
         """Prepare an exec."""
@@ -194,10 +197,14 @@ class Sessions:
         if session.master >= 0:
             os.close(session.master)
             session.master = -1
-        self._loop.later(REMEMBERED, lambda: self._forget(session))
+        self._ended_ids.append(session.id)
+        if len(self._ended_ids) > REMEMBERED_COUNT:
+            self._forget(self._ended_ids[0])
+        self._loop.later(REMEMBERED, lambda: self._forget(session.id))
 
-    def _forget(self, session: Session) -> None:
-        self._by_id.pop(session.id, None)
+    def _forget(self, exec_id: str) -> None:
+        if self._by_id.pop(exec_id, None):
+            self._ended_ids.remove(exec_id)
 
     def leave(self, peer: Peer) -> None:
         """Forget a client."""

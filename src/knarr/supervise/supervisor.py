@@ -265,7 +265,10 @@ class Supervisor:
         trace("supervise:drained")
         self.phase = EXITED
         self.log.close()
-        self.task.save(status=task.EXITED, pid=0, next_start_ns=0)
+        try:
+            self.task.save(status=task.EXITED, pid=0, next_start_ns=0)
+        except OSError as error:  # who is told here is all that will ever know
+            self.task.fields["error"] = f"cannot record the exit: {error}"
         trace("supervise:recorded")
         self._audience.tell({"event": "exited", **self._exit()})
         self._audience.answer(self._exit(), removed=False)

@@ -11,7 +11,8 @@
 * `exited`.
 
 The file is replaced by rename(2), so that a reader sees one state or the next. It is synced at the
-exit only, after everybody has been told: of what runs nothing is true after a power cut.
+exit only, after everybody has been told: of what runs nothing is true after a power cut. On a full
+disk it is overwritten in place, for which it is always of the same size: an end has to be recorded.
 
 A reader believes `created` and `running` only as far as `alive` says: in the same boot, while a
 process of that ID exists that started at that time.
@@ -19,6 +20,7 @@ process of that ID exists that started at that time.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from knarr.util import jsontext
@@ -32,6 +34,8 @@ CREATED = "created"
 RUNNING = "running"
 RESTARTING = "restarting"
 EXITED = "exited"
+
+SIZE = 1023  # of the file, without its line feed, unless an error's text is very long
 
 FIELDS: dict[str, Any] = {
     "status": CREATED,
@@ -64,8 +68,21 @@ class Task:
     def save(self, **changes: object) -> None:
         """Change fields, and replace the file."""
         self.fields.update(changes)
-        data = jsontext.dumps(self.fields).encode()
-        write_atomically(self.path, data + b"\n", durable=False)
+        data = jsontext.dumps(self.fields).encode().ljust(SIZE) + b"\n"
+        try:
+            write_atomically(self.path, data, durable=False)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._overwrite(data)
+
+    def _overwrite(self, data: bytes) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, data, 0)
+            os.ftruncate(descriptor, len(data))
+        finally:
+            os.close(descriptor)
 
     def sync(self) -> None:
         """Make what was saved survive a power cut."""
