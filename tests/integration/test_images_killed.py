@@ -31,6 +31,7 @@ POINTS = [
     "blobs.commit:before-rename",
     "blobs.commit:after-rename",
     "trees.publish:before-rename",
+    "recipes.put:before-rename",
     "store:unpacked",
     "trees.sync:before-clear",
     "store:before-record",
@@ -56,6 +57,7 @@ def contents(knarr: Knarr) -> list[str]:
         path = f"{knarr.root}/{name}"
         names = os.listdir(path) if os.path.isdir(path) else []
         found += [f"{name}/{n}" for n in names if n not in (".unsynced", ".empty")]
+    found += [n for n in os.listdir(f"{knarr.root}/images") if n.endswith(".tmp")]
     return sorted(found)
 
 

@@ -69,15 +69,16 @@ def docker_archive(
     """Return an archive as `docker save` wrote it before version 25."""
     config = config or config_of(layers)
     names = names or [f"{n:064x}/layer.tar" for n in range(len(layers))]
+    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     item = {
-        "Config": f"{hashlib.sha256(config).hexdigest()}.json",
+        "Config": config_name,
         "RepoTags": list(tags) or None,
         "Layers": list(names),
     }
     return archive(
         {
             **dict(zip(names, layers, strict=True)),
-            item["Config"]: config,
+            config_name: config,
             "manifest.json": json.dumps([item]).encode(),
         }
     )

@@ -3,10 +3,9 @@
     <images>/oci-layout
     <images>/index.json
     <images>/blobs/sha256/<hex>
-    <images>/incoming/<random>      being written; the writer holds a flock(2) on it
+    <images>/incoming/<random>      being written, see `aside`
 
 A blob is written aside, verified, synced and renamed: under its digest there is nothing or all of
-it. A file in `incoming` that nobody holds was left by a process that was killed; `sweep` deletes
 it. Two writers of the same blob do not disturb each other: the second rename replaces a file by
 its equal.
 
@@ -15,12 +14,11 @@ Spec: image-spec image-layout.md
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.digest import Digest, digest_of, hasher
-from knarr.util.files import sync_directory, write_all
+from knarr.store.aside import Aside, sweep
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -89,7 +87,6 @@ class Blobs:
 
     def writer(self) -> BlobWriter:
         """Return a context in which a blob is written; nothing is kept without `commit`."""
-        os.makedirs(self.incoming_dir, 0o700, exist_ok=True)
         return BlobWriter(self)
 
     def put(self, data: bytes) -> Digest:
@@ -124,38 +121,27 @@ class Blobs:
 
     def sweep(self) -> int:
         """Delete what killed writers left, and return how many files that were."""
-        return sum(
-            _delete_abandoned(f"{self.incoming_dir}/{n}") for n in _entries(self.incoming_dir)
-        )
+        return sweep(self.incoming_dir)
 
 
 class BlobWriter:
     """A blob being written. Made by `Blobs.writer`, used as a context."""
 
     def __init__(self, blobs: Blobs) -> None:
-        """Open a file aside."""
+        """Prepare; nothing is made yet."""
         self._blobs = blobs
+        self._aside = Aside(blobs.incoming_dir)
         self._hash = hasher()
-        self._path = ""
-        self._descriptor = -1
         self.size = 0
 
     def __enter__(self) -> Self:
-        """Make the file, locked before anyone could take it for abandoned."""
-        while self._descriptor < 0:
-            path = f"{self._blobs.incoming_dir}/{os.urandom(8).hex()}"
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o644)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                self._path, self._descriptor = path, descriptor
-            else:  # swept in between
-                os.close(descriptor)
+        """Make a file aside."""
+        self._aside.__enter__()
         return self
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
         """Add `data`."""
-        write_all(self._descriptor, data)
+        self._aside.write(data)
         self._hash.update(data)
         self.size += len(data)
         return len(data)
@@ -167,7 +153,7 @@ class BlobWriter:
 
     def reader(self) -> BinaryIO:
         """Return what was written, opened for reading from its start."""
-        return open(self._path, "rb", buffering=0)
+        return open(self._aside.path, "rb", buffering=0)
 
     def commit(self, expected_digest: Digest | None = None) -> Digest:
         """Make the blob visible under its digest, which must be `expected_digest` if given.
@@ -180,18 +166,9 @@ class BlobWriter:
         elif digest != self.digest:
             message = f"{digest} is what was promised, {self.digest} came"
             raise Corrupt(message)
-        target = self._blobs.path(digest)
-        os.fchmod(self._descriptor, 0o644)
-        os.fsync(self._descriptor)
+        self._aside.sync()
         trace("blobs.commit:before-rename")
-        directory = os.path.dirname(target)
-        try:
-            os.rename(self._path, target)
-        except FileNotFoundError:
-            os.makedirs(directory, 0o755, exist_ok=True)
-            os.rename(self._path, target)
-        self._path = ""
-        sync_directory(directory)
+        self._aside.publish(self._blobs.path(digest))
         trace("blobs.commit:after-rename")
         return digest
 
@@ -208,15 +185,10 @@ class BlobWriter:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        """Close the file, and delete it if it was not committed."""
-        if self._path:
-            os.unlink(self._path)
-            self._path = ""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Delete the file if it was not committed."""
+        self._aside.__exit__(kind, error, traceback)
 
 
 def _entries(directory: str) -> list[str]:
@@ -224,21 +196,6 @@ def _entries(directory: str) -> list[str]:
         return os.listdir(directory)
     except FileNotFoundError:
         return []
-
-
-def _delete_abandoned(path: str) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 def _missing(digest: Digest) -> NotFound:

@@ -12,7 +12,8 @@ import os
 
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.digest import Digest
-from knarr.util.files import write_atomically
+from knarr.store.aside import Aside
+from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Recipes:
     def __init__(self, images_dir: str) -> None:
         """Remember where; make nothing yet."""
         self._directory = f"{images_dir}/recipes"
+        self._incoming_dir = f"{images_dir}/incoming"
 
     def path(self, diff_id: Digest) -> str:
         """Return where the recipe lies, or would."""
@@ -36,8 +38,11 @@ class Recipes:
 
     def put(self, diff_id: Digest, recipe: bytes) -> None:
         """Keep a recipe, in the place of another."""
-        os.makedirs(self._directory, 0o700, exist_ok=True)
-        write_atomically(self.path(diff_id), recipe)
+        with Aside(self._incoming_dir) as aside:
+            aside.write(recipe)
+            aside.sync()
+            trace("recipes.put:before-rename")
+            aside.publish(self.path(diff_id))
 
     def open(self, diff_id: Digest) -> BinaryIO:
         """Return a recipe, opened for reading.
@@ -68,5 +73,5 @@ class Recipes:
             try:
                 found.append(Digest(f"sha256:{name}"))
             except Corrupt:
-                continue  # being written, or left by a writer that was killed
+                continue  # not ours
         return found

@@ -94,12 +94,20 @@ def write_index(database: Database, blobs: Blobs) -> None:
     """Make the layout valid, and its index say what the database says now."""
     directory = blobs.images_dir
     with FileLock(f"{directory}/index.lock"):
+        _sweep(directory)
         if not os.path.exists(f"{directory}/{layout.LAYOUT_FILE}"):
             os.makedirs(f"{directory}/{layout.BLOBS_DIR}/sha256", 0o755, exist_ok=True)
             write_atomically(f"{directory}/{layout.LAYOUT_FILE}", layout.render_layout())
         index = layout.render_index(_listed(database, blobs))
         trace("tags.write_index:before-write")
         write_atomically(f"{directory}/{layout.INDEX_FILE}", index)
+
+
+def _sweep(directory: str) -> None:
+    """Delete what a writer that was killed left; all writers of these files hold the lock."""
+    for name in os.listdir(directory):
+        if name.endswith(".tmp"):
+            os.unlink(f"{directory}/{name}")
 
 
 def _listed(database: Database, blobs: Blobs) -> list[tuple[str, Descriptor]]:
