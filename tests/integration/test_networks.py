@@ -373,6 +373,16 @@ def test_an_address_can_be_asked_for(engine: Engine, join: Join) -> None:
         join("b", "own", address="10.9.8.77")
     with pytest.raises(InvalidArgument, match="user defined networks only"):
         join("c", address="10.208.0.9")
+    with pytest.raises(InvalidArgument, match="network-scoped alias"):
+        join("c", aliases=("db",))
+
+
+def test_a_hardware_address_can_be_asked_for(join: Join) -> None:
+    prepared, sandbox = join("a", mac="92-D0-c6-0a-29-33")
+    with sandbox.inside(), netlink.Socket(netlink.NETLINK_ROUTE) as inside:
+        link = rtnetlink.find_link(inside, "eth0")
+    assert link is not None
+    assert link.mac == prepared.endpoints[0].mac == "92:d0:c6:0a:29:33"
 
 
 def test_a_full_network_says_so(engine: Engine, join: Join) -> None:

@@ -19,7 +19,7 @@ import os
 
 from knarr.errors import Conflict, Failed, InvalidArgument, Unavailable
 from knarr.network import ipam, resolver
-from knarr.network.address import mac_of, parse_subnet
+from knarr.network.address import mac_of, parse_mac, parse_subnet
 from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Endpoint, PortMapping, Published
 from knarr.network.records import decode_endpoint, encode_endpoint
 from knarr.store.networks import EndpointRow
@@ -121,9 +121,8 @@ class Sandboxes:
         from knarr.network.sandbox import Host  # noqa: PLC0415 - not for --network none and host
 
         self._release(prepared.sandbox_id)
-        if options.address and network.name == DEFAULT_NETWORK:
-            message = "user specified IP address is supported on user defined networks only"
-            raise InvalidArgument(message)
+        if network.name == DEFAULT_NETWORK:
+            _refuse_own(options)
         with Host() as host:
             network, bridge = self._networks.bridges.ready(network, host)
             endpoint = self._allocate(prepared.sandbox_id, network, options, host)
@@ -168,7 +167,7 @@ class Sandboxes:
             network_name=network.name,
             interface="eth0",
             host_interface=f"kv{endpoint_id[:12]}",
-            mac=options.mac or mac_of(address),
+            mac=parse_mac(options.mac) if options.mac else mac_of(address),
             address=address,
             prefix=parse_subnet(pool.subnet).prefix,
             gateway="" if network.internal else pool.gateway,
@@ -304,6 +303,20 @@ def _leads(endpoint: Endpoint, mappings: Iterable[PortMapping]) -> list[Publishe
         Published(m.protocol, m.host_ip, m.host_port, endpoint.address, m.container_port)
         for m in mappings
     ]
+
+
+def _refuse_own(options: SandboxOptions) -> None:
+    """Raise for what only networks that a user made offer.
+
+    Raises: InvalidArgument
+    """
+    message = ""
+    if options.address:
+        message = "user specified IP address is supported on user defined networks only"
+    elif options.aliases:
+        message = "network-scoped alias is supported only for containers in user defined networks"
+    if message:
+        raise InvalidArgument(message, hint="Make a network with knarr network create.")
 
 
 def _open_namespace(pid: int) -> int:

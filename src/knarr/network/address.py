@@ -92,6 +92,21 @@ def parse_subnet(text: str) -> Subnet:
     return subnet
 
 
+def parse_mac(text: str) -> str:
+    """Return a hardware address that an interface can have, in its usual form.
+
+    Raises: InvalidArgument
+    """
+    parts = text.replace("-", ":").lower().split(":")
+    if len(parts) != 6 or any(len(p) != 2 or p.strip("0123456789abcdef") for p in parts):
+        message = f"invalid MAC address: {text}"
+        raise InvalidArgument(message, hint="It is written as 92:d0:c6:0a:29:33.")
+    if int(parts[0], 16) & 1 or not any(int(part, 16) for part in parts):
+        message = f"invalid MAC address: {text} is no single interface's"
+        raise InvalidArgument(message)
+    return ":".join(parts)
+
+
 def mac_of(address: str) -> str:
     """Return the hardware address that belongs to an IPv4 address.
 

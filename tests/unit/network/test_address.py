@@ -8,6 +8,7 @@ from knarr.errors import InvalidArgument
 from knarr.network.address import (
     Subnet,
     mac_of,
+    parse_mac,
     parse_address,
     parse_subnet,
     render_address,
@@ -60,6 +61,20 @@ def test_overlap_is_seen_from_both_sides(one: str, other: str, overlap: bool) ->
 
 def test_the_hardware_address_follows_from_the_address() -> None:
     assert mac_of("10.208.0.2") == "02:42:0a:d0:00:02"
+
+
+@pytest.mark.parametrize("text", ["92:D0:c6:0a:29:33", "92-d0-c6-0a-29-33"])
+def test_a_hardware_address_has_one_form(text: str) -> None:
+    assert parse_mac(text) == "92:d0:c6:0a:29:33"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "92:d0:c6:0a:29", "92:d0:c6:0a:29:3g", "9:d0:c6:0a:29:33", "01:00:5e:00:00:01", "00:" * 6],
+)
+def test_what_no_interface_can_have_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid MAC address"):
+        parse_mac(text)
 
 
 def test_the_last_address_is_in_the_subnet() -> None:
