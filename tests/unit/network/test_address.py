@@ -8,8 +8,8 @@ from knarr.errors import InvalidArgument
 from knarr.network.address import (
     Subnet,
     mac_of,
-    parse_mac,
     parse_address,
+    parse_mac,
     parse_subnet,
     render_address,
 )
