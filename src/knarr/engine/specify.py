@@ -119,6 +119,8 @@ def process(options: Options, place: Place, bounding: Sequence[str]) -> Process:
         "capabilities": _capabilities(bounding, identity.uid),
         "noNewPrivileges": options.security.no_new_privileges,
     }
+    if options.resources.oom_score_adj:
+        found["oomScoreAdj"] = options.resources.oom_score_adj
     if options.resources.ulimits:
         found["rlimits"] = [
             {
