@@ -47,11 +47,12 @@ def start_slow(shop: Workshop) -> int:
     return process.pid
 
 
-def test_interrupt_ends_the_step_and_leaves_nothing(shop: Workshop) -> None:
-    os.kill(start_slow(shop), signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_step_and_leaves_nothing(shop: Workshop, number: int) -> None:
+    os.kill(start_slow(shop), number)
     process = shop.process  # type: ignore[attr-defined]
     process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert remains(shop) == []
 
 

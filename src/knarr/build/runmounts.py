@@ -44,6 +44,9 @@ def lower_mounts(
         if mount.type == "secret":
             mounts.append(_secret(state, mount))
             continue
+        if mount.type == "ssh":
+            _refuse_agent(mount, text)
+            continue
         made = _common(state, mount, text)
         if mount.type == "bind" or (mount.type == "cache" and mount.origin):
             needed.append(_content(mount, find(mount.origin), instruction))
@@ -52,10 +55,14 @@ def lower_mounts(
     return tuple(mounts), tuple(needed)
 
 
-def _common(state: StageState, mount: Mount, text: str) -> RunMount:
-    if mount.type == "ssh":
-        message = "RUN --mount=type=ssh cannot be carried out: no agent is forwarded"
+def _refuse_agent(mount: Mount, text: str) -> None:
+    """Refuse a step that needs an agent; one that would only use it goes without."""
+    if mount.required:
+        message = "RUN --mount=type=ssh,required cannot be carried out: no agent is forwarded"
         raise Fault(message, word=text)
+
+
+def _common(state: StageState, mount: Mount, text: str) -> RunMount:
     target = state.place(mount.target)
     if target == "/":
         message = f"invalid mount target {quote(mount.target)}"

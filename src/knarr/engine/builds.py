@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from knarr.build.arguments import proxy_environment
-from knarr.build.dockerfile.checks import Checks, parse_switches
+from knarr.build.dockerfile.checks import Checks, Finding, parse_switches
 from knarr.build.dockerfile.document import Source
 from knarr.build.dockerfile.excerpt import excerpt
 from knarr.build.dockerfile.lines import decode
@@ -130,6 +130,10 @@ class _Build:
         try:
             lowered, checks = self._lower(worker)
             for finding in checks.findings():
+                self._report(Warned(finding, self._source.name))
+            if lowered.unused:
+                message = f"build arguments that no ARG declares: {', '.join(lowered.unused)}"
+                finding = Finding("UnusedBuildArg", message, 0, 0)
                 self._report(Warned(finding, self._source.name))
             checks.raise_if_errors()
             solver = Solver(worker, self._report)

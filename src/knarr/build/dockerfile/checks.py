@@ -58,7 +58,7 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class Finding(Value):
-    """One place where a rule is broken."""
+    """One place where a rule is broken; line 0 if it is not in the file."""
 
     rule: str
     message: str
@@ -66,7 +66,8 @@ class Finding(Value):
     last: int
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.message} (line {self.first})"
+        place = f" (line {self.first})" if self.first else ""
+        return f"{self.rule}: {self.message}{place}"
 
 
 class Switches(Value):

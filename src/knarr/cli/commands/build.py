@@ -65,6 +65,7 @@ COMMAND = Command(
 
 _FORMS = ("auto", "plain", "tty", "quiet", "none")
 _EPOCH = "SOURCE_DATE_EPOCH"
+_INTERRUPT = 2
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
@@ -72,17 +73,21 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.ui.progress import choose  # noqa: PLC0415
 
     request = _request(options, arguments[0])
-    form = "quiet" if options.flag("quiet") else _form(options.text("progress"))
+    form = options.text("progress")
+    if not options.given("progress"):
+        form = os.environ.get("BUILDKIT_PROGRESS") or form
+    form = "quiet" if options.flag("quiet") else _form(form)
     display = choose(form, context.stderr)
     try:
-        image_id = context.engine.builds.build(request, display)
+        with _Stopping():
+            image_id = context.engine.builds.build(request, display)
     except KnarrError as error:
         display.conclude()
         _complain(context, error, display)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         display.conclude()
-        raise
+        return 128 + (stop.args[0] if stop.args else _INTERRUPT)
     display.conclude()
     if options.text("iidfile"):
         with open(options.text("iidfile"), "w", encoding="ascii") as file:
@@ -90,6 +95,24 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if form == "quiet":
         context.print(image_id)
     return 0
+
+
+class _Stopping:
+    """Lets a build take back what it does when it is asked to end, as it does on an interrupt."""
+
+    def __enter__(self) -> None:
+        import signal  # noqa: PLC0415 - not for --help
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+
+    @staticmethod
+    def _stop(number: int, frame: object) -> None:
+        del frame
+        raise KeyboardInterrupt(number)
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: the command ends."""
 
 
 def _complain(context: Context, error: Exception, display: Display) -> None:
