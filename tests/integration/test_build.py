@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.startup import dear, loaded
 from support.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ def test_second_build_is_all_cache_and_gives_the_same_image(shop: Workshop) -> N
     assert shop.build().done == []
     assert shop.image_id() == first
     assert len(shop.build("", "--no-cache").done) == 3
+
+
+def test_build_that_has_nothing_to_do_loads_little(shop: Workshop, tmp_path: Path) -> None:
+    shop.write("app.sh", "one")
+    shop.build(STORY)
+    modules = loaded(tmp_path, "build", "-q", str(shop.directory))
+    assert dear(modules) == []
+    for name in ("runtime.create", "engine.networks", "engine.build_run", "engine.build_files"):
+        assert f"knarr.{name}" not in modules
 
 
 def test_step_is_a_container_with_network_and_a_name_of_its_own(shop: Workshop) -> None:

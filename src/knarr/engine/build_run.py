@@ -54,15 +54,19 @@ _ABSENT = 127
 
 
 class Means(Value):
-    """What commands are run with: the engine, the build's directories, its secrets."""
+    """What commands are run with: the engine, the build's directories, its secrets.
+
+    `made` is told of each layer.
+    """
 
     engine: Engine
     steps: Steps
     secrets: Mapping[str, bytes]
+    made: Callable[[Applied], object]
 
 
 class RunJob:
-    """A command of a build. A `Job` of the solver; `applied` is the layer once it has ended."""
+    """A command of a build, as a `Job` of the solver."""
 
     def __init__(
         self,
@@ -74,7 +78,6 @@ class RunJob:
         caches: Caches | None = None,
     ) -> None:
         """Start the command; it takes over `caches`. Raises: CommandFailed, other KnarrErrors"""
-        self.applied: Applied | None = None
         self._means = means
         self._engine = means.engine
         self._steps = steps = means.steps
@@ -226,9 +229,10 @@ class RunJob:
             raise self._failure(status, "", hint=hint)
         trace("build.run:ended")
         self._stubs.remove(f"{self.directory}/upper")
-        self.applied = self._engine.layers.adopt(f"{self.directory}/upper", parents=self._stack)
+        applied = self._engine.layers.adopt(f"{self.directory}/upper", parents=self._stack)
+        self._means.made(applied)
         self._finish()
-        return (*self._stack, self.applied.chain_id)
+        return (*self._stack, applied.chain_id)
 
     def cancel(self) -> None:
         self._finish()

@@ -158,10 +158,9 @@ class BuildWorker:
         if isinstance(operation, Run):
             from knarr.engine.build_run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
-            means = Means(self._engine, self._steps, self._secrets)
+            means = Means(self._engine, self._steps, self._secrets, self._made)
             caches = self._caches.pop(operation, None)
-            job = RunJob(means, operation, inputs, emit, caches=caches)
-            return _Remembering(job, self._applied)
+            return RunJob(means, operation, inputs, emit, caches=caches)
         return _Done(self._change(operation, inputs))
 
     # carrying out
@@ -195,8 +194,12 @@ class BuildWorker:
             applied = layers.adopt(f"{directory}/upper", parents=stack)
         finally:
             self._steps.end(step_id)
-        self._applied[applied.chain_id] = applied
+        self._made(applied)
         return (*stack, applied.chain_id)
+
+    def _made(self, applied: Applied) -> None:
+        """Keep in mind a layer that is about to be recorded."""
+        self._applied[applied.chain_id] = applied
 
     def _tree(self, stack: Stack) -> Tree:
         """Return a stack to read from."""
@@ -236,27 +239,6 @@ class _Done:
 
     def cancel(self) -> None:
         """Do nothing: there is nothing under way."""
-
-
-class _Remembering:
-    """A job of a command, whose layer is kept in mind until it is recorded."""
-
-    def __init__(self, job: Job, applied: dict[str, Applied]) -> None:
-        self._job = job
-        self._applied = applied
-
-    def descriptors(self) -> Sequence[int]:
-        return self._job.descriptors()
-
-    def advance(self) -> Stack | None:
-        result = self._job.advance()
-        if result is not None:
-            made: Applied = self._job.applied  # type: ignore[attr-defined] # a RunJob has it
-            self._applied[made.chain_id] = made
-        return result
-
-    def cancel(self) -> None:
-        self._job.cancel()
 
 
 class _ContextCache:
