@@ -223,6 +223,11 @@ def set_link(what: str, index: int, *attributes: bytes, up: bool | None = None) 
     return Request(what, RTM_NEWLINK, 0, body + b"".join(attributes))
 
 
+def set_up(name: str, index: int, *, mtu: int) -> Request:
+    """Set the interface `index`, called `name`, up with an MTU."""
+    return set_link(f"set {name} up", index, u32(IFLA_MTU, mtu), up=True)
+
+
 def set_alias(index: int, alias: str) -> Request:
     """Note beside the interface `index` what it is for, cut off at ALIAS_LENGTH bytes."""
     raw = os.fsencode(alias)[:ALIAS_LENGTH]

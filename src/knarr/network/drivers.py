@@ -71,17 +71,18 @@ def forwarding(network: Network) -> list[Sysctl]:
     return settings
 
 
-def bridge_addresses(network: Network, index: int, alias: str) -> list[Request]:
+def bridge_addresses(network: Network, index: int, alias: str, mtu: int) -> list[Request]:
     """Return what gives the bridge with `index` the gateways' addresses and sets it up.
 
-    The `alias` says to people whose it is.
+    The `alias` says to people whose it is. Only an MTU that is set once the bridge is there is
+    kept: one given at its making the kernel forgets when the last port goes.
     """
     requests = [
         rtnetlink.add_address(index, pool.gateway, parse_subnet(pool.subnet).prefix)
         for pool in network.pools
     ]
     requests.append(rtnetlink.set_alias(index, alias))
-    return [*requests, rtnetlink.set_link(f"set {network.interface} up", index, up=True)]
+    return [*requests, rtnetlink.set_up(network.interface, index, mtu=network.mtu or mtu)]
 
 
 def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> list[Request]:

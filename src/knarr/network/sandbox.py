@@ -79,7 +79,8 @@ class Host:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
             write_settings(drivers.bridge_settings(network))
             alias = f"{_ALIAS}{network.name}{_OF}{root}"
-            for request in drivers.bridge_addresses(network, link.index, alias):
+            mtu = self.default_mtu()
+            for request in drivers.bridge_addresses(network, link.index, alias, mtu):
                 try:
                     self.socket.request(request)
                 except FileExistsError:
