@@ -17,6 +17,7 @@ from knarr.engine.options.checks import check_options
 from knarr.engine.options.encoding import encode
 from knarr.engine.options.merge import merged
 from knarr.engine.options.security import capabilities
+from knarr.engine.specify import INIT
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.util.trace import trace
@@ -66,7 +67,8 @@ def create(
     with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
         try:
             row = _record(engine, row, options)
-            engine.layers.prepare(engine.paths.container(row.id), stack, points=POINTS)
+            points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
+            engine.layers.prepare(engine.paths.container(row.id), stack, points=points)
             volumes = [mount for mount in options.mounts if mount.kind == "volume"]
             if volumes:
                 engine.volumes.fill(stack, volumes)

@@ -42,6 +42,7 @@ MASKED_PATHS = (
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
     "/sys/devices/virtual/powercap",
 )  # fmt: skip
+INIT = "/sbin/docker-init"  # where images and their users know it from Docker
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # What every container may use, whatever else is denied: its own nodes, and making nodes at all.
@@ -63,7 +64,8 @@ class Place(Value):
     """What the host knows of a container: where it is to run, and with what.
 
     `mounts` are the user's and the engine's own (hosts and the like), resolved, in order.
-    `devices` are nodes of the host to make. `network` is the path of a network namespace to join,
+    `devices` are nodes of the host to make. `init_path` is the host's file of the program that is
+    to be process 1 before the container's own. `network` is the path of a network namespace to join,
     `host`, or empty for a new one. `bounding` is the mask of capabilities that there are to give.
     """
 
@@ -76,6 +78,7 @@ class Place(Value):
     devices: Sequence[tuple[Device, str]] = ()
     cgroups_path: str = ""
     network: str = ""
+    init_path: str = ""
     architecture: str = "amd64"
     kernel: tuple[int, int] = (5, 15)
     processors: int = 0
@@ -111,7 +114,7 @@ def process(options: Options, place: Place, bounding: Sequence[str]) -> Process:
     found: Process = {
         "terminal": options.streams.tty,
         "user": {"uid": identity.uid, "gid": identity.gid, "additionalGids": [*identity.groups]},
-        "args": list(options.process_arguments()),
+        "args": [*([INIT, "--"] if place.init_path else ()), *options.process_arguments()],
         "env": environment(
             options.env, hostname=place.hostname, home=identity.home, tty=options.streams.tty
         ),
@@ -170,7 +173,13 @@ def _mounts(options: Options, place: Place) -> list[Mount]:
         if mount["destination"] not in targets
         and not ("/dev" in targets and mount["destination"].startswith("/dev/"))
     ]
-    return defaults + sorted(place.mounts, key=lambda mount: mount["destination"].count("/"))
+    own = sorted(place.mounts, key=lambda mount: mount["destination"].count("/"))
+    if place.init_path:
+        bound = ["bind", "rprivate", "ro"]
+        own.append(
+            {"destination": INIT, "type": "bind", "source": place.init_path, "options": bound}
+        )
+    return defaults + own
 
 
 def kernel_mounts(options: Options) -> list[Mount]:

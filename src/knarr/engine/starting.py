@@ -195,10 +195,18 @@ class _Launch:
             ),
             devices=devices,
             cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
+            init_path=self._init_path(),
             network="host" if prepared.mode == "host" else "",
             architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
             bounding=bounding_mask(options.security),
         )
+
+    def _init_path(self) -> str:
+        if not self.options.init:
+            return ""
+        from knarr.engine.initprogram import place_program  # noqa: PLC0415 - for few containers
+
+        return place_program(self.engine.paths)
 
     def _hostname(self) -> str:
         if self.options.hostname:

@@ -60,6 +60,7 @@ def place_of(options: Options) -> Place:
         ),
         devices=devices,  # type: ignore[arg-type]
         cgroups_path="/knarr/0123456789abcdef",
+        init_path="/host/init" if options.init else "",
         network="host" if options.networking.mode == "host" else "",
     )
 
