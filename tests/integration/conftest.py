@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,10 +33,9 @@ def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(tmp_path: Path, busybox_rootfs: Path) -> Iterator[Callable[[], Supervised]]:
     """Make supervised containers that are ended with the test."""
     made: list[Supervised] = []
-    numbers = itertools.count(1)
 
     def one() -> Supervised:
-        made.append(Supervised(tmp_path, busybox_rootfs, next(numbers)))
+        made.append(Supervised(tmp_path / str(len(made)), busybox_rootfs))
         return made[-1]
 
     yield one

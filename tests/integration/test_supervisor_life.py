@@ -260,7 +260,7 @@ def test_the_socket_is_for_its_owner_alone(container: Supervised) -> None:
 
 def test_a_path_longer_than_an_address(tmp_path: Path, busybox_rootfs: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
-    container = Supervised(deep, busybox_rootfs, 1)
+    container = Supervised(deep, busybox_rootfs)
     client = container.start("cat", stdin=True, attach=ALL)
     side = container.connect()
     side.signal(signal.SIGKILL)

@@ -8,6 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from knarr.runtime import cgroups, members
 from knarr.supervise import control, task
 from knarr.supervise.messages import CONTROL, LogOptions, Order
 
@@ -62,8 +63,8 @@ def make_spec(rootfs: Path, *arguments: str, terminal: bool = False, uid: int = 
 class Supervised:
     """One container: its directories, the order, and what can be asked about it."""
 
-    def __init__(self, directory: Path, rootfs: Path, number: int) -> None:
-        self.id = f"{number:064x}"
+    def __init__(self, directory: Path, rootfs: Path) -> None:
+        self.id = os.urandom(32).hex()  # also the name of its control groups
         self.rootfs = rootfs
         self.root = directory / "root"
         self.run = directory / "run"
@@ -144,6 +145,8 @@ class Supervised:
             if pid and task.start_time(pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        members.kill(group := cgroups.locate("", self.id))
+        members.delete(group)
 
 
 def events(client: Client) -> Iterator[tuple[int, Any]]:
