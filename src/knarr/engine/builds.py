@@ -33,6 +33,7 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import BinaryIO
 
     from knarr.build.events import Report
     from knarr.build.graph import Stack
@@ -73,8 +74,10 @@ class Builds:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def build(self, options: BuildOptions, report: Report) -> Digest:
-        """Build an image, tag it, and return its ID.
+    def build(
+        self, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None
+    ) -> Digest:
+        """Build an image, tag it, and return its ID. `stdin` is what `-` means, by default ours.
 
         Raises: SyntaxFault, InvalidArgument, NotFound, CommandFailed and other KnarrErrors
         """
@@ -86,7 +89,7 @@ class Builds:
                 context = open_context(
                     options.context,
                     options.dockerfile,
-                    stdin=sys.stdin.buffer,
+                    stdin=stdin or sys.stdin.buffer,
                     scratch_dir=f"{steps.directory}/context",
                 )
             except KnarrError as error:
