@@ -110,6 +110,19 @@ def test_packets_are_as_large_as_the_host_can_send(join: Join) -> None:
     assert links["lo"].up
 
 
+def test_a_bridge_keeps_its_mtu_when_the_last_port_goes(engine: Engine, join: Join) -> None:
+    join()
+    bridge = engine.networks.get("bridge").interface
+    with netlink.Socket(netlink.NETLINK_ROUTE) as socket:
+        before = rtnetlink.find_link(socket, bridge)
+        assert before is not None
+        for port in rtnetlink.links(socket, master=before.index):
+            socket.request(rtnetlink.delete_link(port.name))
+        after = rtnetlink.find_link(socket, bridge)
+    assert after is not None
+    assert after.mtu == MTU
+
+
 def test_a_network_without_ipv6_has_none_inside(join: Join) -> None:
     _, sandbox = join()
     with sandbox.inside(), netlink.Socket(netlink.NETLINK_ROUTE) as inside:

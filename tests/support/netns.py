@@ -102,7 +102,7 @@ class Host:
         with netlink.Socket(netlink.NETLINK_ROUTE) as here:
             # The kernel takes an interface with the number of its other end for a plain one, and
             # takes a second to notice that it is up: let the numbers differ.
-            here.request(rtnetlink.new_bridge("spare", mac="02:42:00:00:00:01", mtu=MTU, up=False))
+            here.request(rtnetlink.new_bridge("spare", mac="02:42:00:00:00:01", up=False))
             here.request(
                 rtnetlink.delete_link("spare"),
                 rtnetlink.set_link("lo up", 1, up=True),

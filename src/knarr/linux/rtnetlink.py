@@ -168,15 +168,18 @@ def hardware(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def new_bridge(name: str, *, mac: str, mtu: int, up: bool = True) -> Request:
-    """Make a bridge. A hardware address of its own keeps it from changing with its ports."""
+def new_bridge(name: str, *, mac: str, up: bool = True) -> Request:
+    """Make a bridge. A hardware address of its own keeps it from changing with its ports.
+
+    Its MTU is for `set_up`: the kernel forgets one given here when the last port goes, and takes
+    setting it to the same number later for nothing to do.
+    """
     flags = IFF_UP if up else 0
     body = b"".join(
         (
             ifinfomsg.pack(0, 0, 0, flags, flags),
             text(IFLA_IFNAME, name),
             attribute(IFLA_ADDRESS, hardware(mac)),
-            u32(IFLA_MTU, mtu),
             nest(IFLA_LINKINFO, text(IFLA_INFO_KIND, "bridge")),
         )
     )

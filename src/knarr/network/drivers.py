@@ -40,10 +40,10 @@ def has_ipv6(network: Network) -> bool:
     return any(version_of(pool.subnet) == 6 for pool in network.pools)
 
 
-def bridge(network: Network, mtu: int) -> Request:
-    """Return what makes the network's bridge, still down, with the host's or its own MTU."""
+def bridge(network: Network) -> Request:
+    """Return what makes the network's bridge, still down."""
     mac = next(mac_of(p.gateway) for p in network.pools if version_of(p.gateway) == 4)
-    return rtnetlink.new_bridge(network.interface, mac=mac, mtu=network.mtu or mtu, up=False)
+    return rtnetlink.new_bridge(network.interface, mac=mac, up=False)
 
 
 def bridge_settings(network: Network) -> list[Sysctl]:
@@ -74,15 +74,14 @@ def forwarding(network: Network) -> list[Sysctl]:
 def bridge_addresses(network: Network, index: int, alias: str, mtu: int) -> list[Request]:
     """Return what gives the bridge with `index` the gateways' addresses and sets it up.
 
-    The `alias` says to people whose it is. Only an MTU that is set once the bridge is there is
-    kept: one given at its making the kernel forgets when the last port goes.
+    The `alias` says to people whose it is.
     """
     requests = [
         rtnetlink.add_address(index, pool.gateway, parse_subnet(pool.subnet).prefix)
         for pool in network.pools
     ]
     requests.append(rtnetlink.set_alias(index, alias))
-    return [*requests, rtnetlink.set_up(network.interface, index, mtu=network.mtu or mtu)]
+    return [*requests, rtnetlink.set_up(network.interface, index, mtu=mtu)]
 
 
 def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> list[Request]:

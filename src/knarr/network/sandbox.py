@@ -73,20 +73,20 @@ class Host:
         with _Translate(f"cannot set up the bridge {network.interface}"):
             link = rtnetlink.find_link(self.socket, network.interface)
             if link is None:
-                self.socket.request(drivers.bridge(network, self.default_mtu()))
+                self.socket.request(drivers.bridge(network))
                 link = rtnetlink.find_link(self.socket, network.interface)
             if link is None:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
             write_settings(drivers.bridge_settings(network))
             alias = f"{_ALIAS}{network.name}{_OF}{root}"
-            mtu = self.default_mtu()
+            mtu = network.mtu or self.default_mtu()
             for request in drivers.bridge_addresses(network, link.index, alias, mtu):
                 try:
                     self.socket.request(request)
                 except FileExistsError:
                     pass  # an earlier attempt came as far as this
         write_settings(drivers.forwarding(network))
-        return link
+        return link.replace(mtu=mtu)
 
     def remove_link(self, name: str) -> None:
         """Remove a bridge or one end of a pair with the other; do nothing if it is not there."""
