@@ -97,13 +97,18 @@ class Knarr:
         name: str = "busybox",
         *,
         files: dict[str, str | bytes] | None = None,
+        links: dict[str, str] | None = None,
         config: images.RunConfig | None = None,
     ) -> Digest:
-        """Put an image of busybox and `files` into the store, and return its ID."""
+        """Put an image of busybox, `files` and `links` into the store, and return its ID."""
         need_busybox()
-        key = repr(sorted((files or {}).items()))
+        key = repr((sorted((files or {}).items()), sorted((links or {}).items())))
         if key not in _tars:
-            _tars[key] = _pack(make_rootfs(self.directory / f"rootfs-{len(_tars)}", files))
+            rootfs = make_rootfs(self.directory / f"rootfs-{len(_tars)}", files)
+            for path, target in (links or {}).items():
+                (rootfs / path).unlink(missing_ok=True)
+                (rootfs / path).symlink_to(target)
+            _tars[key] = _pack(rootfs)
         applied = self.engine.layers.apply(io.BytesIO(_tars[key]))
         default = images.RunConfig(env=("PATH=/bin",), cmd=("sh",))
         document = images.encode_config(

@@ -65,8 +65,9 @@ class Place(Value):
 
     `mounts` are the user's and the engine's own (hosts and the like), resolved, in order.
     `devices` are nodes of the host to make. `init_path` is the host's file of the program that is
-    to be process 1 before the container's own. `network` is the path of a network namespace to join,
-    `host`, or empty for a new one. `bounding` is the mask of capabilities that there are to give.
+    to be process 1 before the container's own. `network` is the path of a network namespace to
+    join, `host`, or empty for a new one. `bounding` is the mask of capabilities that there are to
+    give.
     """
 
     id: str
@@ -197,9 +198,10 @@ def kernel_mounts(options: Options) -> list[Mount]:
         _mount("/sys", "sysfs", system),
         _mount("/sys/fs/cgroup", "cgroup", system),
     ]  # fmt: skip
-    if options.namespaces.ipc == "host":
-        return [*mounts, _bind("/dev/mqueue"), _bind("/dev/shm")]
+    # Of the host's queues too, where the namespace is the host's.
     mounts.append(_mount("/dev/mqueue", "mqueue", plain))
+    if options.namespaces.ipc == "host":
+        return [*mounts, _bind("/dev/shm")]
     if options.namespaces.ipc != "none":
         mounts.append(_mount("/dev/shm", "tmpfs", [*plain, "mode=1777", f"size={shm_size}"]))
     return mounts
