@@ -200,25 +200,48 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
     if request.state_dir:
         make_fifos(request.state_dir)
 
+    enterable = cgroups.Cgroup([]) if _joins_users(plan) else group
+
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
         gate = Gate(channel)
         try:
             if request.state_dir:
                 gate = FifoGate(channel, request.state_dir)
-            become(plan, person, gate, group, doing)
+            become(plan, person, gate, enterable, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
 
-    unified = group.unified
-    if unified is None:
-        return birth.bear(plan.namespaces, child)
-    cgroups.make([unified], {write.controller for write in plan.writes}, made)
-    cgroup_fd = os.open(unified.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    prepared: list[int] = []
     try:
-        return birth.bear(plan.namespaces, child, cgroup_fd=cgroup_fd)
+        if plan.namespaces.has("user"):
+            _prepare(plan, prepared)
+        unified = group.unified
+        if unified is None:
+            return birth.bear(plan.namespaces, child)
+        cgroups.make([unified], {write.controller for write in plan.writes}, made)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        prepared.append(os.open(unified.directory, flags))
+        return birth.bear(plan.namespaces, child, cgroup_fd=prepared[-1])
     finally:
-        os.close(cgroup_fd)
+        for descriptor in prepared:
+            os.close(descriptor)
+
+
+def _joins_users(plan: Plan) -> bool:
+    """Tell whether init begins in a user namespace, from where it may not enter cgroups."""
+    return any(name == "user" for name, _ in plan.namespaces.joined)
+
+
+def _prepare(plan: Plan, prepared: list[int]) -> None:
+    """Open what steps need and init may not; append the descriptors."""
+    for step in plan.mounting:
+        try:
+            descriptor = step.prepare()
+        except OSError as error:
+            raise failed(step.doing(), error) from error
+        if descriptor >= 0:
+            prepared.append(descriptor)
 
 
 def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
@@ -234,6 +257,8 @@ def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
     cgroups.make((place for place in group.places if place.version == 1), needed, made)
     cgroups.apply(group, plan.writes)
     cgroups.restrict_devices(group, plan.device_rules)
+    if _joins_users(plan):
+        cgroups.put(group, child.pid)
     child.channel.send(talk.PLACED)
 
 

@@ -140,6 +140,7 @@ def _enter_namespaces(plan: Plan, room: Room, doing: list[str]) -> None:
     if plan.namespaces.made & namespaces.CLONE_NEWUSER:
         doing[0] = "becoming root of the user namespace"
         room.channel.wait_for(talk.MAPPED)
+        room.enter_cgroups()
         become_root()
     for name, path in plan.namespaces.joined:
         if name not in birth.KINDS:

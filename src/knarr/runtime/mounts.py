@@ -133,22 +133,28 @@ class FileSystem(MountStep):
 class Bind(MountStep):
     """A file or directory of the host, shown in the container."""
 
-    __slots__ = ("source",)
+    __slots__ = ("_mount_fd", "source")
 
     def __init__(self, source: str, target: str, options: MountOptions) -> None:
         """Show `source`, an absolute path of the host."""
         super().__init__(target, options)
         self.source = source
+        self._mount_fd = -1
 
     def subject(self) -> str:
         """Return the source and how much of it."""
         return f"{'rbind' if self.options.bind == AT_RECURSIVE else 'bind'} {self.source}"
 
+    def prepare(self) -> int:
+        """Open the source."""
+        recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
+        self._mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+        return self._mount_fd
+
     def run(self, room: Room) -> None:
         """Bind it."""
         options = self.options
-        recursive = AT_RECURSIVE if options.bind == AT_RECURSIVE else 0
-        mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+        mount_fd = self._mount_fd if self._mount_fd >= 0 else self.prepare()
         directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
         target_fd = self.place(room, directory=directory)
         refuse_cover(room, target_fd, self.target)

@@ -31,6 +31,13 @@ class Step:
         """Do it."""
         raise NotImplementedError
 
+    def prepare(self) -> int:
+        """Open, in the parent, what init may not be allowed to; return the descriptor or -1.
+
+        Called for containers with a user namespace, whose root is nobody to the host's files.
+        """
+        return -1
+
     def doing(self) -> str:
         """Say what is being done, for the beginning of an error."""
         return str(self)
@@ -72,6 +79,7 @@ class Room:
         "channel",
         "devpts_fd",
         "empty",
+        "exposed",
         "null",
         "proc_fd",
         "root_fd",
@@ -89,6 +97,7 @@ class Room:
         self.null = Cover(mount.open_tree(mount.AT_FDCWD, "/dev/null", mount.OPEN_TREE_CLONE))
         self.empty = Cover(-1)
         self.devpts_fd = -1
+        self.exposed = False  # whether mounts reach the host
         self.terminal_fd = -1
 
     def path_of(self, descriptor: int) -> str:

@@ -59,10 +59,9 @@ class Propagation(Step):
         return f"propagation {'r' if self.recursive else ''}{_PROPAGATION_NAMES[self.kind]} at /"
 
     def run(self, room: Room) -> None:
-        """Change it, but never let the root be mounted where the host would see it."""
+        """Change it; note if what is mounted from here on could be seen by the host."""
         mount.mount(None, "/", None, self.kind | (mount.MS_REC if self.recursive else 0), None)
-        if room.root_fd < 0 and not (self.recursive and self.kind in _CONFINED):
-            _make_private(room.root_path)
+        room.exposed = not (self.recursive and self.kind in _CONFINED)
 
 
 _CONFINED = (mount.MS_PRIVATE, mount.MS_SLAVE)
@@ -70,7 +69,7 @@ _CONFINED = (mount.MS_PRIVATE, mount.MS_SLAVE)
 
 def _make_private(directory: str) -> None:
     """Make the mount private on which a directory is: pivot_root(2) asks for it, and so do we."""
-    place = os.path.realpath(directory)
+    place = directory
     while True:
         try:
             mount.mount(None, place, None, mount.MS_PRIVATE, None)
@@ -85,12 +84,13 @@ def _make_private(directory: str) -> None:
 class OverlayRoot(Step):
     """The root as an overlay of layers."""
 
-    __slots__ = ("options", "place")
+    __slots__ = ("_mount_fd", "options", "place")
 
     def __init__(self, options: Sequence[tuple[str, str]], place: str) -> None:
         """Mount with `options`, in order, on the empty directory `place`; no value is a flag."""
         self.options = options
         self.place = place
+        self._mount_fd = -1
 
     def __str__(self) -> str:
         """Show the options."""
@@ -101,21 +101,26 @@ class OverlayRoot(Step):
         """Say what is being done."""
         return "mounting the overlay of the root"
 
+    def prepare(self) -> int:
+        """Mount it, detached."""
+        parameters = [(key, value or None) for key, value in self.options]
+        self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
+        return self._mount_fd
+
     def run(self, room: Room) -> None:
         """Mount it, seen only here."""
-        parameters = [(key, value or None) for key, value in self.options]
-        mount_fd = make_file_system("overlay", "overlay", parameters, 0)
-        _enter(room, mount_fd)
+        _enter(room, self._mount_fd if self._mount_fd >= 0 else self.prepare())
 
 
 class BindRoot(Step):
     """The root as a directory that is there already, with the mounts below it."""
 
-    __slots__ = ("place",)
+    __slots__ = ("_mount_fd", "place")
 
     def __init__(self, place: str) -> None:
         """Make the directory `place` the root."""
         self.place = place
+        self._mount_fd = -1
 
     def __str__(self) -> str:
         """Show the directory."""
@@ -125,15 +130,26 @@ class BindRoot(Step):
         """Say what is being done."""
         return f"mounting the root {self.place}"
 
+    def prepare(self) -> int:
+        """Open the directory."""
+        self._mount_fd = mount.open_tree(AT_FDCWD, self.place, OPEN_TREE_CLONE | AT_RECURSIVE)
+        return self._mount_fd
+
     def run(self, room: Room) -> None:
         """Bind it to itself."""
-        _enter(room, mount.open_tree(AT_FDCWD, self.place, OPEN_TREE_CLONE | AT_RECURSIVE))
+        _enter(room, self._mount_fd if self._mount_fd >= 0 else self.prepare())
 
 
 def _enter(room: Room, mount_fd: int) -> None:
     """Hang the detached root at its place in the tree, and go there."""
-    place_fd = os.open(room.root_path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        place_fd = os.open(room.root_path, flags)
+    except PermissionError:  # root of a user namespace cannot go everywhere; "/" does as well
+        place_fd = os.open("/", flags)
     room.root_path = room.path_of(place_fd)
+    if room.exposed:
+        _make_private(room.root_path)
     mount.attach(mount_fd, place_fd)
     os.close(place_fd)
     os.fchdir(mount_fd)
