@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.engine.options.values import Networking, Options
 from knarr.supervise import task
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Terminal:
         self.resize(24, 80)
         self.process = subprocess.Popen(
             knarr.command(*words), stdin=terminal, stdout=terminal, stderr=terminal,
-            start_new_session=True, preexec_fn=_take_terminal,
+            start_new_session=True, preexec_fn=_take_terminal,  # noqa: PLW1509 - one thread here
         )  # fmt: skip
         os.close(terminal)
         self.seen = b""
@@ -356,3 +357,19 @@ def test_a_driver_that_keeps_nothing_has_nothing_to_read(knarr: Knarr) -> None:
 @pytest.mark.parametrize("words", [("nobody",), ("--since", "soon", "job")])
 def test_logs_says_what_is_wrong(knarr: Knarr, words: tuple[str, ...]) -> None:
     assert "knarr: " in knarr.fails("logs", *words)
+
+
+# the library
+
+
+def test_the_library_runs_execs_and_reads_logs(knarr: Knarr) -> None:
+    container = knarr.engine.containers.run(
+        "busybox", ["sh", "-c", "echo logged; exec sleep 100"],
+        options=Options(networking=Networking(mode="none")),
+    )  # fmt: skip
+    done = container.exec(["sh", "-c", "cat; echo err >&2; exit 4"], data=b"input")
+    assert (done.exit_code, done.stdout, done.stderr) == (4, b"input", b"err\n")
+    (entry,) = container.logs()
+    assert entry
+    assert entry.text == "logged\n"
+    container.remove(force=True)

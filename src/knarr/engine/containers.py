@@ -12,10 +12,12 @@ from knarr.store.containers import ContainerRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from knarr.engine.engine import Engine
+    from knarr.engine.execs import Completed
+    from knarr.engine.logs import Entry, LogOptions
     from knarr.engine.options.values import Options
     from knarr.engine.processes import ProcessTable
     from knarr.engine.starting import Attachment
@@ -168,6 +170,35 @@ class Container:
         from knarr.engine import processes  # noqa: PLC0415 - see the module
 
         return processes.table(self, arguments)
+
+    def exec(
+        self,
+        command: Sequence[str],
+        *,
+        env: Sequence[str] = (),
+        user: str = "",
+        working_dir: str = "",
+        data: bytes = b"",
+    ) -> Completed:
+        """Run a further process in it with `data` as its input, and return what it left.
+
+        Raises: CommandFailed (126, 127), Conflict (it does not run), InvalidArgument
+        """
+        from knarr.engine import execs  # noqa: PLC0415 - see the module
+
+        wanted = execs.ExecOptions(
+            tuple(command), env=tuple(env), user=user, working_dir=working_dir
+        )
+        return execs.complete(self, wanted, data)
+
+    def logs(self, options: LogOptions | None = None) -> Iterator[Entry | None]:
+        """Yield the entries of its log, and when following, None before waiting for more.
+
+        Raises: Unsupported (its logging driver keeps nothing)
+        """
+        from knarr.engine import logs  # noqa: PLC0415 - see the module
+
+        return logs.read(self, options or logs.LogOptions())
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return everything about it, in the form of `docker inspect`."""

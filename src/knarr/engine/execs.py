@@ -13,7 +13,7 @@ from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import bounding_mask, capabilities
 from knarr.engine.specify import Place, process
 from knarr.engine.users import identify, read_accounts
-from knarr.errors import Conflict, InvalidArgument
+from knarr.errors import Conflict, InvalidArgument, Unavailable
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -34,6 +34,14 @@ class ExecOptions(Value):
     tty: bool = False
     stdin: bool = False
     privileged: bool = False
+
+
+class Completed(Value):
+    """What a process left: its exit code and its output."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
 
 
 class Session:
@@ -69,6 +77,31 @@ def prepare(container: Container, wanted: ExecOptions) -> Session:
         client.close()
         raise
     return Session(client, exec_id)
+
+
+def complete(container: Container, wanted: ExecOptions, data: bytes = b"") -> Completed:
+    """Run a process in a container with `data` as its input, and return what it left.
+
+    Raises: CommandFailed (126, 127), Conflict, InvalidArgument, Unavailable
+    """
+    from knarr.engine.attach import Pump  # noqa: PLC0415 - the command line has its own way
+
+    session = prepare(container, wanted.replace(stdin=bool(data)))
+    files = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    try:
+        os.pwrite(files[0], data, 0)
+        session.start(attach=True)
+        stdin = files[0] if data else -1
+        ended = Pump(session.client, stdin=stdin, stdout=files[1], stderr=files[2]).run().exit
+        if ended is None:
+            message = "the exec was lost: the container's supervisor was killed"
+            raise Unavailable(message)
+        stdout, stderr = (os.pread(file, os.fstat(file).st_size, 0) for file in files[1:])
+    finally:
+        session.client.close()
+        for file in files:
+            os.close(file)
+    return Completed(ended.exit_code, stdout, stderr)
 
 
 def _connect(container: Container) -> Client:
