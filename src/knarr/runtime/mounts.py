@@ -157,7 +157,7 @@ class Bind(MountStep):
         mount_fd = self._mount_fd if self._mount_fd >= 0 else self.prepare()
         directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
         target_fd = self.place(room, directory=directory)
-        refuse_cover(room, target_fd, self.target)
+        refuse_cover(room, target_fd, self.target, mount_fd)
         set_attributes(mount_fd, options)
         self.attach(mount_fd, target_fd)
 
@@ -230,9 +230,14 @@ def kernel_log(context: int) -> list[str]:
     return lines
 
 
-def make_file(root_fd: int, target: str) -> int:
-    """Return a descriptor of the file `target`; it and its parents are made if not there."""
-    parent, _, name = path.resolve_in_root(root_fd, target).rpartition("/")
+def make_file(root_fd: int, target: str, *, follow: bool = True) -> int:
+    """Return a descriptor of the file `target`; it and its parents are made if not there.
+
+    With `follow` false a link that is there is opened itself, and nothing can be mounted on it.
+    """
+    if follow:
+        target = path.resolve_in_root(root_fd, target)
+    parent, _, name = target.rpartition("/")
     parent_fd = path.make_directories(root_fd, parent)
     try:
         try:
@@ -244,16 +249,22 @@ def make_file(root_fd: int, target: str) -> int:
         os.close(parent_fd)
 
 
-def refuse_cover(room: Room, target_fd: int, target: str) -> None:
-    """Refuse to cover a part of /proc that programs trust, however its name was spelled.
+def refuse_cover(room: Room, target_fd: int, target: str, mount_fd: int = -1) -> None:
+    """Refuse to cover /proc or a part of it that programs trust, however its name was spelled.
+
+    Only `mount_fd` that is a proc itself may be mounted at /proc.
 
     Raises: PermissionDenied
     """
-    if mount.filesystem_type(target_fd) != mount.PROC_SUPER_MAGIC:
-        return
     shown = room.path_of(target_fd)
     inside = shown[len(room.root_path.rstrip("/")) :] if shown.startswith(room.root_path) else shown
-    if not inside.startswith("/proc/") or inside.removeprefix("/proc/") not in _MAY_COVER:
+    if inside == "/proc":
+        allowed = mount_fd >= 0 and mount.filesystem_type(mount_fd) == mount.PROC_SUPER_MAGIC
+    elif inside.startswith("/proc/"):
+        allowed = inside.removeprefix("/proc/") in _MAY_COVER
+    else:
+        allowed = mount.filesystem_type(target_fd) != mount.PROC_SUPER_MAGIC
+    if not allowed:
         message = f"mounting at {target}: {inside} is a part of proc that must not be covered"
         raise PermissionDenied(message)
 

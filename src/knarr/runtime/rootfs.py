@@ -187,7 +187,7 @@ class Device(Step):
         if self.bind:
             self._show(room)
             return
-        parent, _, name = path.resolve_in_root(room.root_fd, self.path).rpartition("/")
+        parent, _, name = self.path.rpartition("/")
         parent_fd = path.make_directories(room.root_fd, parent)
         kind = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
         try:
@@ -204,7 +204,7 @@ class Device(Step):
 
     def _show(self, room: Room) -> None:
         mount_fd = mount.open_tree(AT_FDCWD, self.path, OPEN_TREE_CLONE)
-        target_fd = make_file(room.root_fd, self.path)
+        target_fd = make_file(room.root_fd, self.path, follow=False)
         try:
             mount.attach(mount_fd, target_fd)
         finally:
@@ -380,7 +380,7 @@ def show_console(room: Room, terminal_fd: int) -> None:
 
     By descriptor: what is at that name in the rootfs is covered, never followed (CVE-2025-52565).
     """
-    target_fd = make_file(room.root_fd, "/dev/console")
+    target_fd = make_file(room.root_fd, "/dev/console", follow=False)
     mount_fd = mount.open_tree(terminal_fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH)
     mount.attach(mount_fd, target_fd)
     os.close(mount_fd)
