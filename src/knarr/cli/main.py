@@ -51,6 +51,7 @@ def main() -> None:
     # The classes and functions of a hundred modules are no garbage: looking for it while they are
     # loaded takes 1 to 2 ms of a `run` or `inspect`.
     gc.set_threshold(50_000, 20, 50)
+    _fill_standard_streams()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -58,6 +59,21 @@ def main() -> None:
         status = PIPE_CLOSED
     sys.stderr.flush()
     os._exit(status)
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null where the caller closed a standard stream.
+
+    Otherwise the next file opened, which may be the database, would be taken for it.
+    """
+    if sys.stdin and sys.stdout and sys.stderr:
+        return
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
+    # They stay open to the end of the process.
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def run(words: list[str], context: Context | None = None) -> int:

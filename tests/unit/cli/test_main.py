@@ -160,3 +160,16 @@ def test_each_goes_on_after_an_error() -> None:
 
 def test_paths_of_a_command() -> None:
     assert table.paths("ps") == ["container ls", "container list", "container ps", "ps"]
+
+
+@pytest.mark.parametrize("closed", ["0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_fault(closed: str) -> None:
+    import shlex
+    import subprocess
+    import sys
+
+    program = "from knarr.cli.main import main; main()"
+    command = shlex.join([sys.executable, "-c", program, "version"])
+    done = subprocess.run(["sh", "-c", f"{command} {closed}"], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == b""
