@@ -75,7 +75,7 @@ def test_build_that_has_nothing_to_do_loads_little(shop: Workshop, tmp_path: Pat
     shop.build(STORY)
     modules = loaded(tmp_path, "build", "-q", str(shop.directory))
     assert dear(modules) == []
-    for name in ("runtime.create", "engine.networks", "engine.build_run", "engine.build_files"):
+    for name in ("runtime.create", "engine.networks", "engine.build.run", "engine.build.files"):
         assert f"knarr.{name}" not in modules
 
 

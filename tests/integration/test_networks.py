@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from knarr.engine.sandboxes import Prepared
+    from knarr.engine.network.sandboxes import Prepared
 
     Join = Callable[..., tuple[Prepared, Netns]]
 

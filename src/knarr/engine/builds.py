@@ -21,10 +21,10 @@ from knarr.build.events import Finished, Located, Noted, Started, Warned
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
-from knarr.engine.build_context import open_context
-from knarr.engine.build_image import store_image
-from knarr.engine.build_steps import Steps
-from knarr.engine.build_worker import BuildWorker
+from knarr.engine.build.context import open_context
+from knarr.engine.build.image import store_image
+from knarr.engine.build.steps import Steps
+from knarr.engine.build.worker import BuildWorker
 from knarr.engine.images import parse_tag
 from knarr.errors import KnarrError, SyntaxFault
 from knarr.oci.descriptor import host_platform, parse_platform
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
-    from knarr.engine.build_context import BuildContext
+    from knarr.engine.build.context import BuildContext
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference

@@ -17,8 +17,8 @@ import os
 import time
 
 from knarr.engine import stopping, tasks
+from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
-from knarr.engine.places.storetarget import image_row
 from knarr.errors import Conflict
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.document import FrozenDict

@@ -52,8 +52,9 @@ def main(arguments: list[str]) -> None:
     root, run, container_id = arguments
     engine = Engine(root, run, recover=False)
     row = ContainerRecords(engine.database).find(container_id)
-    if row is not None:
-        clean_up(engine, container_id, auto_remove=decode(row.options).auto_remove)
+    # Without a record somebody was killed while removing it: that is to be finished.
+    auto_remove = row is None or decode(row.options).auto_remove
+    clean_up(engine, container_id, auto_remove=auto_remove)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

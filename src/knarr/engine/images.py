@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.engine.engine import Engine
-    from knarr.engine.imagefilters import ImageFilters
-    from knarr.engine.imagepruning import Pruned
-    from knarr.engine.imageremoval import Removed
-    from knarr.engine.importing import ImportOptions
-    from knarr.engine.places.storetarget import Arrival
+    from knarr.engine.image.filters import ImageFilters
+    from knarr.engine.image.importing import ImportOptions
+    from knarr.engine.image.places.storetarget import Arrival
+    from knarr.engine.image.pruning import Pruned
+    from knarr.engine.image.removal import Removed
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
@@ -175,7 +175,7 @@ class Images:
 
         Raises: InvalidArgument, NotFound, Conflict
         """
-        from knarr.engine.imageremoval import remove  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.removal import remove  # noqa: PLC0415 - as the module says
 
         return remove(self._engine, text, force=force, prune=prune)
 
@@ -184,7 +184,7 @@ class Images:
 
         Raises: InvalidArgument
         """
-        from knarr.engine.imagepruning import prune  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.pruning import prune  # noqa: PLC0415 - as the module says
 
         return prune(self._engine, filters, every=every)
 
@@ -217,7 +217,7 @@ class Images:
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
-        from knarr.engine.imagedocuments import document  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.documents import document  # noqa: PLC0415 - as the module says
 
         return document(self._engine, self.image(self.get(text)))
 
@@ -226,7 +226,7 @@ class Images:
 
         Raises: InvalidArgument, SyntaxFault, Corrupt
         """
-        from knarr.engine.importing import import_archive  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.importing import import_archive  # noqa: PLC0415 - as the module says
 
         return import_archive(self._engine, stream, options)
 
@@ -237,7 +237,7 @@ class Images:
 
         Raises: InvalidArgument, Corrupt
         """
-        from knarr.engine.loading import load  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.loading import load  # noqa: PLC0415 - as the module says
 
         return load(self._engine, stream, platform=platform)
 
@@ -246,7 +246,7 @@ class Images:
 
         Raises: InvalidArgument, Corrupt
         """
-        from knarr.engine.loading import load_directory  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.loading import load_directory  # noqa: PLC0415 - as the module says
 
         return load_directory(self._engine, path, platform=platform)
 
@@ -255,7 +255,7 @@ class Images:
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
-        from knarr.engine.saving import save_directory  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.saving import save_directory  # noqa: PLC0415 - as the module says
 
         save_directory(self._engine, names, path)
 
@@ -264,7 +264,7 @@ class Images:
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
-        from knarr.engine.saving import save  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.saving import save  # noqa: PLC0415 - as the module says
 
         save(self._engine, names, out, form=form)
 

@@ -13,8 +13,8 @@ What `run` does with a sandbox (a container, or a step of a build):
 between the two, `detach` takes everything back; so does recovery after a crash, for records are
 made before the kernel's state and go after it.
 
-Here are the records of networks; `engine.sandboxes` has those of who is in them, `engine.bridges`
-and `engine.rules` the kernel's side.
+Here are the records of networks; `engine.network.sandboxes` has those of who is in them,
+`engine.network.bridges` and `engine.network.rules` the kernel's side.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
-    from knarr.engine.bridges import Bridges
     from knarr.engine.engine import Engine
-    from knarr.engine.rules import Rules
-    from knarr.engine.sandboxes import Prepared, Sandboxes
+    from knarr.engine.network.bridges import Bridges
+    from knarr.engine.network.rules import Rules
+    from knarr.engine.network.sandboxes import Prepared, Sandboxes
     from knarr.network.model import AddressPool, Endpoint, PortMapping, Published, SandboxOptions
 
     # `list` is a method below.
@@ -155,7 +155,7 @@ class Networks:
 
         Raises: NotFound, InvalidArgument
         """
-        from knarr.engine.networkview import inspect  # noqa: PLC0415 - for who looks closer
+        from knarr.engine.network.view import inspect  # noqa: PLC0415 - for who looks closer
 
         return inspect(self, self.get(text))
 
@@ -189,7 +189,7 @@ class Networks:
 
         Raises: InvalidArgument
         """
-        from knarr.engine.networkview import prunable  # noqa: PLC0415 - rare
+        from knarr.engine.network.view import prunable  # noqa: PLC0415 - rare
 
         removed = []
         for network in prunable(self, filters):
@@ -207,7 +207,7 @@ class Networks:
 
     def _plan(self, name: str, options: NetworkOptions) -> Network:
         """Return a network as asked for, with a subnet and a bridge's name that are free."""
-        from knarr.engine.bridges import refuse_overlap  # noqa: PLC0415 - not for network ls
+        from knarr.engine.network.bridges import refuse_overlap  # noqa: PLC0415 - not for network ls
         from knarr.network import ipam  # noqa: PLC0415
         from knarr.network.address import parse_subnet  # noqa: PLC0415
 
@@ -242,7 +242,7 @@ class Networks:
     def bridges(self) -> Bridges:
         """The bridges of this root."""
         if self._bridges is None:
-            from knarr.engine.bridges import Bridges  # noqa: PLC0415 - not for network ls
+            from knarr.engine.network.bridges import Bridges  # noqa: PLC0415 - not for network ls
 
             self._bridges = Bridges(self)
         return self._bridges
@@ -251,14 +251,14 @@ class Networks:
     def rules(self) -> Rules:
         """The firewall's rules of this root."""
         if self._rules is None:
-            from knarr.engine.rules import Rules  # noqa: PLC0415 - not for network ls
+            from knarr.engine.network.rules import Rules  # noqa: PLC0415 - not for network ls
 
             self._rules = Rules(self)
         return self._rules
 
     def leads(self) -> Sequence[Published]:
         """Return every published port with where it leads."""
-        from knarr.engine.sandboxes import published  # noqa: PLC0415 - not for network ls
+        from knarr.engine.network.sandboxes import published  # noqa: PLC0415 - not for network ls
 
         return [published(row) for row in self.ports.all()]
 
@@ -282,7 +282,7 @@ class Networks:
     def sandboxes(self) -> Sandboxes:
         """Who is in the networks."""
         if self._sandboxes is None:
-            from knarr.engine.sandboxes import Sandboxes  # noqa: PLC0415 - not for network ls
+            from knarr.engine.network.sandboxes import Sandboxes  # noqa: PLC0415 - not for network ls
 
             self._sandboxes = Sandboxes(self)
         return self._sandboxes

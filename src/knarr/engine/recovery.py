@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 # Kinds of journal entries of other modules, each with a function `finish(engine, entry)` that
 # returns what it did in words, or an empty text.
 KINDS: dict[str, str] = {
-    "build": "engine.build_recovery:finish",
+    "build": "engine.build.recovery:finish",
     "commit": "engine.changes:finish",
 }
 

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.engine.engine import Engine
+    from knarr.engine.network.sandboxes import Prepared
     from knarr.engine.options.values import Options
     from knarr.engine.paths import Paths
-    from knarr.engine.sandboxes import Prepared
     from knarr.network.model import SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow

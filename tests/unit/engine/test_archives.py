@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from knarr.engine.places.archive import open_archive
-from knarr.engine.places.dockerarchive import DockerArchiveSource
-from knarr.engine.places.layout import LayoutSource
-from knarr.engine.places.place import choose, read_document, read_manifest
+from knarr.engine.image.places.archive import open_archive
+from knarr.engine.image.places.dockerarchive import DockerArchiveSource
+from knarr.engine.image.places.layout import LayoutSource
+from knarr.engine.image.places.place import choose, read_document, read_manifest
 from knarr.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from knarr.oci.descriptor import OCI_LAYER, OCI_LAYER_GZIP, Descriptor, Platform, host_platform
 from knarr.oci.digest import Digest

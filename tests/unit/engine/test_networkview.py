@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from knarr.engine import networkview
 from knarr.engine.engine import Engine
+from knarr.engine.network import view as networkview
 from knarr.engine.networks import check_name
 from knarr.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from knarr.network.model import AddressPool, Network

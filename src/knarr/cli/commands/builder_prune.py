@@ -23,7 +23,7 @@ UNUSED = "This will remove all dangling build cache."
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
-    from knarr.engine.build_pruning import prune  # noqa: PLC0415 - as above
+    from knarr.engine.build.pruning import prune  # noqa: PLC0415 - as above
     from knarr.util.text import human_size  # noqa: PLC0415 - as above
 
     every = options.flag("all")

@@ -52,7 +52,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     import time  # noqa: PLC0415 - not for --help
 
     from knarr.cli.output import show  # noqa: PLC0415 - as above
-    from knarr.engine.imagefilters import parse_image_filters  # noqa: PLC0415
+    from knarr.engine.image.filters import parse_image_filters  # noqa: PLC0415
 
     now_ns = time.time_ns()
     pattern = arguments[0] if arguments else ""

@@ -26,8 +26,8 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.streams import open_input  # noqa: PLC0415 - not for --help
+    from knarr.engine.image.importing import ImportOptions  # noqa: PLC0415
     from knarr.engine.images import parse_tag  # noqa: PLC0415
-    from knarr.engine.importing import ImportOptions  # noqa: PLC0415
     from knarr.errors import Unsupported  # noqa: PLC0415
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
 

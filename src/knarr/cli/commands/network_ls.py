@@ -40,7 +40,7 @@ TABLE = ("ID", "Name", "Driver", "Scope")
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.output import show  # noqa: PLC0415 - see the module
-    from knarr.engine.networkview import list_networks  # noqa: PLC0415 - not for --help
+    from knarr.engine.network.view import list_networks  # noqa: PLC0415 - not for --help
 
     found = list_networks(context.engine.networks, options.texts("filter"))
     full, form = options.flag("no-trunc"), options.text("format")
@@ -53,7 +53,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
 
 
 def _row(network: Network, *, full: bool) -> Row:
-    from knarr.engine.networkview import SCOPE, has_ipv6  # noqa: PLC0415 - not for --help
+    from knarr.engine.network.view import SCOPE, has_ipv6  # noqa: PLC0415 - not for --help
     from knarr.util.times import render_rfc3339  # noqa: PLC0415
 
     return {

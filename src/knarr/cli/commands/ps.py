@@ -130,7 +130,7 @@ class _View:
         return quote(words if self._full else ellipsis(words, COMMAND_WIDTH))
 
     def _port_words(self, container: Container) -> str:
-        from knarr.engine.portwords import port_words  # noqa: PLC0415 - see the module
+        from knarr.engine.network.portwords import port_words  # noqa: PLC0415 - see the module
 
         published = self._ports.get(container.id, [])
         inside = {(port[2], port[3]) for port in published}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.places.place import pour, read_document
+from knarr.engine.image.places.place import pour, read_document
 from knarr.errors import Corrupt
 from knarr.oci import descriptor as d
 from knarr.oci import layout
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from knarr.engine.places.place import Source
+    from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
 

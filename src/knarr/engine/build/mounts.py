@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from knarr.build.runmounts import CONTENT
-from knarr.engine.build_steps import builds_dir
+from knarr.engine.build.steps import builds_dir
 from knarr.errors import NotFound
 from knarr.oci.digest import hasher
 from knarr.util.files import FileLock, write_all

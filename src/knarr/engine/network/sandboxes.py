@@ -129,7 +129,7 @@ class Sandboxes:
             prepared.endpoints, prepared.bridges = (endpoint,), (bridge,)
             if network.internal or not (options.ports or options.publish_all):
                 return
-            from knarr.engine.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
+            from knarr.engine.network.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
 
             HostPorts(self._networks, prepared, lambda ids: self._reap(ids, host)).hold(options)
 

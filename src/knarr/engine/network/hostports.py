@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from knarr.engine.network.sandboxes import Prepared
     from knarr.engine.networks import Networks
-    from knarr.engine.sandboxes import Prepared
     from knarr.network.model import SandboxOptions
 
 EVERY_IPV4 = EVERYWHERE[0]

@@ -7,10 +7,10 @@ import os
 import time
 
 from knarr.engine.collect import collect_all
-from knarr.engine.places.archive import Slice, reopened, spool_file
-from knarr.engine.places.storesource import plain_manifest
-from knarr.engine.places.storetarget import StoreTarget
-from knarr.engine.transfer import copy
+from knarr.engine.image.places.archive import Slice, reopened, spool_file
+from knarr.engine.image.places.storesource import plain_manifest
+from knarr.engine.image.places.storetarget import StoreTarget
+from knarr.engine.image.transfer import copy
 from knarr.errors import InvalidArgument
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor, host_platform
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knarr.engine.engine import Engine
-    from knarr.engine.places.place import Stream
+    from knarr.engine.image.places.place import Stream
     from knarr.oci.descriptor import Platform
     from knarr.oci.reference import Reference
     from knarr.util.compression import Reader

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from knarr.engine.places.place import read_manifest
+from knarr.engine.image.places.place import read_manifest
 from knarr.oci.descriptor import host_platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from knarr.engine.places.place import Source, Target
+    from knarr.engine.image.places.place import Source, Target
     from knarr.oci.descriptor import Platform
     from knarr.oci.manifest import Manifest
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from knarr.engine.engine import Engine
-    from knarr.engine.imageremoval import Removed
+    from knarr.engine.image.removal import Removed
     from knarr.engine.images import Image
 
 KNOWN = frozenset(("label", "label!", "until"))

@@ -92,7 +92,7 @@ def _ignored(place: str, dockerfile_path: str) -> list[str]:
 
 
 def _from_stdin(dockerfile: str, stdin: BinaryIO, scratch_dir: str) -> BuildContext:
-    from knarr.engine.build_files import is_tar  # noqa: PLC0415 - few contexts come like this
+    from knarr.engine.build.files import is_tar  # noqa: PLC0415 - few contexts come like this
     from knarr.util.compression import Peeked  # noqa: PLC0415
 
     peeked = Peeked(stdin, _PEEKED)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 
-from knarr.engine.places.archive import Slice, spool_file
+from knarr.engine.image.places.archive import Slice, spool_file
 from knarr.errors import Corrupt
 from knarr.oci.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
 from knarr.oci.digest import VerifyingReader
@@ -22,7 +22,7 @@ from knarr.util.files import write_all
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
-    from knarr.engine.places.place import Stream
+    from knarr.engine.image.places.place import Stream
     from knarr.oci.digest import Digest
     from knarr.store.images import ImageRow
     from knarr.util.compression import Writer

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine import starting
-from knarr.engine.build_stubs import Stubs
+from knarr.engine.build.stubs import Stubs
 from knarr.engine.mounts import FILES, plan_mounts
 from knarr.engine.options.values import Networking, Options
 from knarr.engine.specify import Place, specify
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from knarr.build.graph import Run, Stack
-    from knarr.engine.build_mounts import Caches, StepMounts
-    from knarr.engine.build_steps import Steps
+    from knarr.engine.build.mounts import Caches, StepMounts
+    from knarr.engine.build.steps import Steps
     from knarr.engine.engine import Engine
-    from knarr.engine.sandboxes import Prepared
+    from knarr.engine.network.sandboxes import Prepared
     from knarr.oci.runtime import Mount
     from knarr.runtime.create import Init
     from knarr.snapshot.snapshotter import Applied
@@ -94,7 +94,7 @@ class RunJob:
         self._undo.push("removing the step's directory", steps.end, self.id)
         self._mounts: StepMounts | None = None
         if caches is not None:
-            from knarr.engine.build_mounts import StepMounts  # noqa: PLC0415 - few steps have any
+            from knarr.engine.build.mounts import StepMounts  # noqa: PLC0415 - few steps have any
 
             self._mounts = StepMounts(means.engine, self.id, self.directory, caches, means.secrets)
             self._undo.push("removing what was mounted", self._mounts.close)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from knarr.engine.places.place import Stream
+    from knarr.engine.image.places.place import Stream
     from knarr.oci.descriptor import Descriptor
 else:
     Protocol = object

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from knarr.engine.places.archivetarget import ArchiveTarget
-from knarr.engine.places.directory import DirectoryTarget
-from knarr.engine.places.storesource import StoreSource
-from knarr.engine.transfer import copy
+from knarr.engine.image.places.archivetarget import ArchiveTarget
+from knarr.engine.image.places.directory import DirectoryTarget
+from knarr.engine.image.places.storesource import StoreSource
+from knarr.engine.image.transfer import copy
 from knarr.errors import InvalidArgument
 from knarr.oci.reference import looks_like_id, parse_reference
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.engine.engine import Engine
-    from knarr.engine.places.place import Target
+    from knarr.engine.image.places.place import Target
     from knarr.oci.digest import Digest
     from knarr.util.compression import Writer
 

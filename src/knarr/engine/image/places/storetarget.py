@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import time
 
+from knarr.engine.image.places.place import read_document
+from knarr.engine.image.places.storesource import write_tar
 from knarr.engine.images import moment
-from knarr.engine.places.place import read_document
-from knarr.engine.places.storesource import write_tar
 from knarr.errors import Corrupt, KnarrError, Unsupported
 from knarr.oci import descriptor as d
 from knarr.oci.config import chain_id, chain_ids, decode_config
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knarr.engine.engine import Engine
-    from knarr.engine.places.place import Source, Stream
+    from knarr.engine.image.places.place import Source, Stream
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest

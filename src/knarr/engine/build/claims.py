@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from knarr.engine.build_mounts import Caches
+    from knarr.engine.build.mounts import Caches
 
 
 class Claim:

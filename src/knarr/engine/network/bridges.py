@@ -84,7 +84,7 @@ class Bridges:
         abandoned = host.abandoned()
         if not abandoned:
             return
-        from knarr.engine.rules import remove_tables  # noqa: PLC0415 - rare
+        from knarr.engine.network.rules import remove_tables  # noqa: PLC0415 - rare
 
         for name in abandoned:
             host.remove_bridge(name)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 
-from knarr.engine.places.storesource import plain_manifest
+from knarr.engine.image.places.storesource import plain_manifest
 from knarr.errors import Corrupt, InvalidArgument, Unsupported
 from knarr.oci import descriptor as d
 from knarr.oci import document
@@ -23,8 +23,8 @@ from knarr.util import compression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from knarr.engine.places.archive import Archive
-    from knarr.engine.places.place import Stream
+    from knarr.engine.image.places.archive import Archive
+    from knarr.engine.image.places.place import Stream
     from knarr.oci.descriptor import Descriptor
 
 MANIFEST_FILE = "manifest.json"

@@ -7,19 +7,19 @@ blobs and the layers' contents are checked before anything is recorded.
 from __future__ import annotations
 
 from knarr.engine.collect import collect, collect_all
-from knarr.engine.places.archive import Archive, open_archive
-from knarr.engine.places.directory import Directory
-from knarr.engine.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
-from knarr.engine.places.layout import LayoutSource
-from knarr.engine.places.storetarget import StoreTarget
-from knarr.engine.transfer import copy
+from knarr.engine.image.places.archive import Archive, open_archive
+from knarr.engine.image.places.directory import Directory
+from knarr.engine.image.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
+from knarr.engine.image.places.layout import LayoutSource
+from knarr.engine.image.places.storetarget import StoreTarget
+from knarr.engine.image.transfer import copy
 from knarr.errors import InvalidArgument
 from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
-    from knarr.engine.places.storetarget import Arrival
+    from knarr.engine.image.places.storetarget import Arrival
     from knarr.oci.descriptor import Platform
     from knarr.util.compression import Reader
 

@@ -15,7 +15,7 @@ Docker: "docker save" writes the same files since version 25
 
 from __future__ import annotations
 
-from knarr.engine.places.place import pour, read_document
+from knarr.engine.image.places.place import pour, read_document
 from knarr.oci import descriptor as d
 from knarr.oci import document, layout
 from knarr.oci.manifest import Manifest, decode_manifest
@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from knarr.engine.places.place import Source
+    from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
     from knarr.util.compression import Writer

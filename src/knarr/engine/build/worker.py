@@ -8,8 +8,8 @@ import time
 from knarr.build.graph import Copy, Run
 from knarr.build.selection import Tree, fingerprint
 from knarr.build.worker import Base, Cached
-from knarr.engine.build_claims import Claim
-from knarr.engine.build_steps import builds_dir
+from knarr.engine.build.claims import Claim
+from knarr.engine.build.steps import builds_dir
 from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.treehash import StatCache
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from knarr.build.graph import Files, Stack
     from knarr.build.ignore import Matcher
     from knarr.build.worker import Job
-    from knarr.engine.build_mounts import Caches
-    from knarr.engine.build_steps import Steps
+    from knarr.engine.build.mounts import Caches
+    from knarr.engine.build.steps import Steps
     from knarr.engine.engine import Engine
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
@@ -143,7 +143,7 @@ class BuildWorker:
         if not claim.acquire():
             return None
         if isinstance(operation, Run) and operation.mounts:
-            from knarr.engine.build_mounts import Caches  # noqa: PLC0415 - few steps have any
+            from knarr.engine.build.mounts import Caches  # noqa: PLC0415 - few steps have any
 
             caches = Caches(self._engine, operation)
             if not caches.acquire():
@@ -156,7 +156,7 @@ class BuildWorker:
         self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
     ) -> Job:
         if isinstance(operation, Run):
-            from knarr.engine.build_run import Means, RunJob  # noqa: PLC0415 - not for cached ones
+            from knarr.engine.build.run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
             means = Means(self._engine, self._steps, self._secrets, self._made)
             caches = self._caches.pop(operation, None)
@@ -178,7 +178,7 @@ class BuildWorker:
         return result
 
     def _change_once(self, files: Files, inputs: Sequence[Stack]) -> Stack:
-        from knarr.engine.build_files import carry_out  # noqa: PLC0415 - not for what is cached
+        from knarr.engine.build.files import carry_out  # noqa: PLC0415 - not for what is cached
 
         layers, stack = self._engine.layers, inputs[0]
         step_id = os.urandom(32).hex()

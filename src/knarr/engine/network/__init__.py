@@ -1,0 +1,4 @@
+"""What `engine.networks` is made of: sandboxes and their records, bridges, ports and rules.
+
+Start with `sandboxes`.
+"""
