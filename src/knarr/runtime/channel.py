@@ -27,6 +27,7 @@ from _socket import (
     AF_UNIX,
     CMSG_LEN,
     MSG_CMSG_CLOEXEC,
+    MSG_NOSIGNAL,
     SCM_RIGHTS,
     SOCK_CLOEXEC,
     SOCK_SEQPACKET,
@@ -84,11 +85,17 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: Message, descriptor: int = -1) -> None:
-        """Send `message`, and a copy of `descriptor` with it if it is one."""
+        """Send `message`, and a copy of `descriptor` with it if it is one.
+
+        If the other side has gone, nothing is sent: why it went is the next thing received.
+        """
         rights = []
         if descriptor >= 0:
             rights.append((SOL_SOCKET, SCM_RIGHTS, descriptor.to_bytes(4, "little")))
-        self._socket.sendmsg([jsontext.dumps(message).encode()], rights)
+        try:
+            self._socket.sendmsg([jsontext.dumps(message).encode()], rights, MSG_NOSIGNAL)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     def receive(self) -> tuple[Message, int]:
         """Return the next message and the descriptor that came with it, or -1.
@@ -97,8 +104,8 @@ class Channel:
         """
         try:
             data, rights, _, _ = self._socket.recvmsg(_LIMIT, CMSG_LEN(4), MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
-            return (), -1
+        except ConnectionResetError:  # it left something unread; its last words come after that
+            data, rights, _, _ = self._socket.recvmsg(_LIMIT, CMSG_LEN(4), MSG_CMSG_CLOEXEC)
         descriptor = int.from_bytes(rights[0][2][:4], "little") if rights else -1
         return tuple(jsontext.loads(data)) if data else (), descriptor
 
