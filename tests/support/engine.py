@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING
 from knarr.engine.engine import Engine
 from knarr.oci import config as images
 from knarr.oci.descriptor import host_platform
+from knarr.oci.digest import digest_of
 from knarr.oci.reference import parse_reference
-from knarr.store.images import ImageRecords, ImageRow
-from knarr.store.layers import LayerRecords, LayerRow
-from knarr.store.tags import TagRecords
+from support.images import docker_archive
 from support.rootfs import make_rootfs, need_busybox
 
 if TYPE_CHECKING:
@@ -109,24 +108,15 @@ class Knarr:
                 (rootfs / path).unlink(missing_ok=True)
                 (rootfs / path).symlink_to(target)
             _tars[key] = _pack(rootfs)
-        applied = self.engine.layers.apply(io.BytesIO(_tars[key]))
+        layer = _tars[key]
         default = images.RunConfig(env=("PATH=/bin",), cmd=("sh",))
         document = images.encode_config(
-            platform=host_platform(), config=config or default, diff_ids=(applied.diff_id,)
+            platform=host_platform(), config=config or default, diff_ids=(digest_of(layer),)
         )
-        row = ImageRow(
-            self.engine.blobs.put(document.raw), None, "application/vnd.oci.image.config.v1+json",
-            0, time.time_ns(), applied.size, host_platform(),
-        )  # fmt: skip
-        database = self.engine.database
-        with database.transaction():
-            LayerRecords(database).add(
-                LayerRow(applied.chain_id, applied.diff_id, None, applied.size, 0, time.time_ns())
-            )
-            ImageRecords(database).add(row, (applied.chain_id,), (row.id,))
-            reference = parse_reference(name).with_default_tag()
-            TagRecords(database).set(reference, row.id, time.time_ns())
-        return row.id
+        reference = str(parse_reference(name).with_default_tag())
+        archive = docker_archive([layer], reference, config=document.raw)
+        (loaded,) = self.engine.images.load(io.BytesIO(archive))
+        return loaded.id
 
     def wait_until(self, condition: object, *, timeout: float = 10.0) -> None:
         """Wait until the callable `condition` is true."""

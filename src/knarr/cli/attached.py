@@ -51,7 +51,7 @@ def run_attached(
         container.start(starting=starting).close()
         context.print(container.id)
         return 0
-    from knarr.engine.starting import Attachment  # noqa: PLC0415 - not for who attaches alone
+    from knarr.engine.container.starting import Attachment  # noqa: PLC0415 - not for who attaches alone
 
     streams = (*names, "stdin") if stdin else tuple(names)
     attachment = Attachment(streams, owner=True, window=window() if wanted.tty else None)
@@ -62,7 +62,7 @@ def run_attached(
     if not names:
         context.print(container.id)
         context.stdout.flush()
-    from knarr.engine import removing  # noqa: F401, PLC0415 - loaded while the program runs
+    from knarr.engine.container import removing  # noqa: F401, PLC0415 - loaded while the program runs
 
     outcome = interact(client, lambda: control.connect(_control_dir(container)), terms)
     if outcome.exit is not None:
@@ -124,7 +124,7 @@ def require_terminal(terms: Terms) -> None:
 
 
 def _clean_up(container: Container, client: Client) -> None:
-    from knarr.engine.cleanup import clean_up  # noqa: PLC0415 - at the end
+    from knarr.engine.container.cleanup import clean_up  # noqa: PLC0415 - at the end
 
     auto_remove = container.options.auto_remove
     removed = clean_up(container.engine, container.id, auto_remove=auto_remove)

@@ -48,7 +48,7 @@ def connect(container: Container) -> Client:
 
     Raises: Conflict (it does not run)
     """
-    from knarr.engine import stopping  # noqa: PLC0415 - not for who has a connection
+    from knarr.engine.container import stopping  # noqa: PLC0415 - not for who has a connection
 
     if not container.state.active:
         message = "You cannot attach to a stopped container, start it first"

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from knarr.engine.container.processes import ProcessTable
+    from knarr.engine.container.starting import Attachment
+    from knarr.engine.container.tasks import State
     from knarr.engine.engine import Engine
     from knarr.engine.execs import Completed
     from knarr.engine.logs import Entry, LogOptions
     from knarr.engine.options.values import Options
-    from knarr.engine.processes import ProcessTable
-    from knarr.engine.starting import Attachment
-    from knarr.engine.tasks import State
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
 
@@ -61,7 +61,7 @@ class Container:
     @property
     def state(self) -> State:
         """What its process is doing now."""
-        from knarr.engine.tasks import read_state  # noqa: PLC0415 - see the module
+        from knarr.engine.container.tasks import read_state  # noqa: PLC0415 - see the module
 
         return read_state(self.engine.paths, self.id)
 
@@ -77,7 +77,7 @@ class Container:
 
         Raises: NotModified, Conflict, CommandFailed (126, 127)
         """
-        from knarr.engine import starting as module  # noqa: PLC0415 - see the module
+        from knarr.engine.container import starting as module  # noqa: PLC0415 - see the module
 
         return module.start(
             self.engine, self.row, self.options, attachment=attachment, starting=starting
@@ -88,7 +88,7 @@ class Container:
 
         Raises: NotModified, InvalidArgument
         """
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         stopping.stop(self.engine, self.row, self.options, timeout=timeout, signal=signal)
 
@@ -97,7 +97,7 @@ class Container:
 
         Raises: Conflict, InvalidArgument
         """
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         stopping.kill(self.engine, self.row, self.options, signal)
 
@@ -106,7 +106,7 @@ class Container:
 
         Raises: Conflict, CommandFailed
         """
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         stopping.restart(self.engine, self.row, self.options, timeout=timeout, signal=signal)
 
@@ -115,7 +115,7 @@ class Container:
 
         Raises: Conflict
         """
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         stopping.pause(self.engine, self.row)
 
@@ -124,13 +124,13 @@ class Container:
 
         Raises: Conflict
         """
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         stopping.unpause(self.engine, self.row)
 
     def wait(self, condition: str = "not-running") -> int:
         """Wait for its end, its `next-exit` or until it is `removed`; return the exit code."""
-        from knarr.engine import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
 
         return stopping.wait(self.engine, self.row, condition)
 
@@ -139,7 +139,7 @@ class Container:
 
         Raises: Conflict
         """
-        from knarr.engine import removing  # noqa: PLC0415 - see the module
+        from knarr.engine.container import removing  # noqa: PLC0415 - see the module
 
         removing.remove(self.engine, self.row, self.options, force=force, volumes=volumes)
 
@@ -148,7 +148,7 @@ class Container:
 
         Raises: InvalidArgument, Conflict
         """
-        from knarr.engine.creating import refuse_taken  # noqa: PLC0415 - see the module
+        from knarr.engine.container.creating import refuse_taken  # noqa: PLC0415 - see the module
         from knarr.engine.options.names import check_name  # noqa: PLC0415 - see the module
 
         name = name.removeprefix("/")
@@ -167,7 +167,7 @@ class Container:
 
         Raises: Conflict, InvalidArgument
         """
-        from knarr.engine import processes  # noqa: PLC0415 - see the module
+        from knarr.engine.container import processes  # noqa: PLC0415 - see the module
 
         return processes.table(self, arguments)
 
@@ -202,7 +202,7 @@ class Container:
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return everything about it, in the form of `docker inspect`."""
-        from knarr.engine import inspection  # noqa: PLC0415 - see the module
+        from knarr.engine.container import inspection  # noqa: PLC0415 - see the module
 
         return inspection.inspect(self, size=size)
 
@@ -218,7 +218,7 @@ class Containers:
 
         Raises: InvalidArgument, NotFound (no such image), Conflict (the name is taken)
         """
-        from knarr.engine import creating  # noqa: PLC0415 - see the module
+        from knarr.engine.container import creating  # noqa: PLC0415 - see the module
 
         row, merged = creating.create(self._engine, options, name=name, container_id=container_id)
         return Container(self._engine, row, merged)

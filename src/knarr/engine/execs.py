@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine.container.specify import Place, process
+from knarr.engine.container.users import identify, read_accounts
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import bounding_mask, capabilities
-from knarr.engine.specify import Place, process
-from knarr.engine.users import identify, read_accounts
 from knarr.errors import Conflict, InvalidArgument, Unavailable
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from knarr.engine.container.users import Identity
     from knarr.engine.containers import Container
-    from knarr.engine.users import Identity
     from knarr.oci.runtime import Process
     from knarr.supervise.control import Client
 
@@ -105,7 +105,7 @@ def complete(container: Container, wanted: ExecOptions, data: bytes = b"") -> Co
 
 
 def _connect(container: Container) -> Client:
-    from knarr.engine import stopping, tasks  # noqa: PLC0415 - loads the client
+    from knarr.engine.container import stopping, tasks  # noqa: PLC0415 - loads the client
 
     state = container.state
     if state.status == tasks.PAUSED:

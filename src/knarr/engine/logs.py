@@ -99,7 +99,7 @@ def read(container: Container, options: LogOptions) -> Iterator[Entry | None]:
 
     Raises: Unsupported (its driver keeps nothing that could be read)
     """
-    from knarr.engine.starting import log_path  # noqa: PLC0415 - loads much
+    from knarr.engine.container.starting import log_path  # noqa: PLC0415 - loads much
 
     driver = container.options.log.driver
     if driver != "json-file":

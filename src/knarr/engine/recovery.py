@@ -26,8 +26,9 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.engine import cleanup, creating, leftovers, removing, starting, tasks
-from knarr.engine.locks import ContainerLock
+from knarr.engine import leftovers
+from knarr.engine.container import cleanup, creating, removing, starting, tasks
+from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.encoding import decode
 from knarr.errors import KnarrError, NotFound, Unavailable
 from knarr.store.containers import ContainerRecords

@@ -1,7 +1,7 @@
 """The engine's clean-up in a process of its own, and the supervisor's own log.
 
 The supervisor knows nothing of networks and records, and stays small. When nobody else cleans up
-after an exit, it starts `knarr.engine.cleanup` with the root, the run directory and the ID.
+after an exit, it starts `engine.container.cleanup` with the root, the run directory and the ID.
 
 `supervisor.log` beside task.json has what nobody could be told: the words of a clean-up that
 failed, and remarks of the supervisor. It does not exist as long as there are none.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv.pop(1));"
-    "from knarr.engine.cleanup import main; main(sys.argv[1:])"
+    "from knarr.engine.container.cleanup import main; main(sys.argv[1:])"
 )
 
 

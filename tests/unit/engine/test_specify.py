@@ -17,11 +17,11 @@ import pytest
 from knarr.cli import options as parser
 from knarr.cli.commands.run import COMMAND
 from knarr.cli.creating import parse_create
-from knarr.engine.mounts import FILES, plan_mounts
+from knarr.engine.container.mounts import FILES, plan_mounts
+from knarr.engine.container.specify import Place, environment, specify
+from knarr.engine.container.users import identify
 from knarr.engine.options.merge import merged
 from knarr.engine.options.values import Options
-from knarr.engine.specify import Place, environment, specify
-from knarr.engine.users import identify
 from knarr.oci.config import RunConfig, decode_run_config
 from knarr.oci.document import Fields
 

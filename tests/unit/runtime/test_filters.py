@@ -15,7 +15,7 @@ from knarr.errors import InvalidArgument
 from knarr.linux import seccomp, syscalls
 from knarr.oci.seccomp import seccomp_for
 from knarr.runtime.document import Node
-from knarr.runtime.filters import compile_filter
+from knarr.runtime.filtering.filters import compile_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knarr.linux import mount as m
-from knarr.runtime.options import clean, parse_options
+from knarr.runtime.steps.options import clean, parse_options
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ WARNING = (
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
-    from knarr.engine.pruning import prune  # noqa: PLC0415 - not for --help
+    from knarr.engine.container.pruning import prune  # noqa: PLC0415 - not for --help
     from knarr.util.text import human_size  # noqa: PLC0415
 
     if not options.flag("force"):

@@ -57,7 +57,7 @@ MOUNT_WIDTH = 15
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.output import show  # noqa: PLC0415 - see the module
-    from knarr.engine.listing import list_containers  # noqa: PLC0415 - not for --help
+    from knarr.engine.container.listing import list_containers  # noqa: PLC0415 - not for --help
 
     last = 1 if options.flag("latest") else options.number("last")
     found = list_containers(
@@ -117,7 +117,7 @@ class _View:
         return cells
 
     def _image(self, container: Container) -> str:
-        from knarr.engine.usage import image_words  # noqa: PLC0415 - see the module
+        from knarr.engine.container.usage import image_words  # noqa: PLC0415 - see the module
 
         return image_words(container, full=self._full)
 
@@ -143,7 +143,7 @@ class _View:
         return port_words([*published, *exposed])
 
     def _size(self, container: Container) -> str:
-        from knarr.engine.usage import container_size  # noqa: PLC0415 - see the module
+        from knarr.engine.container.usage import container_size  # noqa: PLC0415 - see the module
         from knarr.util.text import human_size  # noqa: PLC0415
 
         own, whole = container_size(container)

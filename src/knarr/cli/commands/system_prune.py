@@ -66,8 +66,8 @@ def _prune(
     engine: Engine, filters: list[str], *, every: bool, volumes: bool
 ) -> Iterable[tuple[str, list[str], int]]:
     """Remove what is unused, kind by kind; yield what kind, what it was, and the bytes."""
-    from knarr.engine import pruning  # noqa: PLC0415 - not for --help
     from knarr.engine.build import pruning as build_pruning  # noqa: PLC0415 - not for --help
+    from knarr.engine.container import pruning  # noqa: PLC0415 - not for --help
 
     containers, freed = pruning.prune(engine, filters)
     yield "Containers", containers, freed

@@ -10,7 +10,7 @@ from knarr.build.graph import CONTEXT, Copy, MakeDirectory
 from knarr.build.modes import parse_mode
 from knarr.build.placing import Way, make_directory, mode_of_way, place, target_of
 from knarr.build.selection import Taken, Tree, select
-from knarr.engine.users import MAXIMUM_SIZE, Identity, identify
+from knarr.engine.container.users import MAXIMUM_SIZE, Identity, identify
 from knarr.errors import Corrupt, InvalidArgument
 from knarr.linux import path as paths
 from knarr.util.compression import open_any

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine import starting
 from knarr.engine.build.stubs import Stubs
-from knarr.engine.mounts import FILES, plan_mounts
+from knarr.engine.container import starting
+from knarr.engine.container.mounts import FILES, plan_mounts
+from knarr.engine.container.specify import Place, specify
 from knarr.engine.options.values import Networking, Options
-from knarr.engine.specify import Place, specify
 from knarr.errors import CommandFailed, InvalidArgument
 from knarr.network.model import SandboxOptions
 from knarr.runtime import lifecycle

@@ -2,5 +2,5 @@
 
 Owns the values, their form in the database, and the small pure parsers of what people type
 (`-v a:b:ro`, `--ulimit nofile=1024`), with Docker's words for what is wrong. Never looks at the
-host: what a value means is decided in `engine.specify` and `engine.starting`. Start with `values`.
+host: what a value means is decided in `engine.container`. Start with `values`.
 """

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine import tasks
+from knarr.engine.container import tasks
+from knarr.engine.container.specify import MASKED_PATHS, READONLY_PATHS
+from knarr.engine.container.starting import log_path
 from knarr.engine.options.values import DEFAULT_SHM_SIZE
-from knarr.engine.specify import MASKED_PATHS, READONLY_PATHS
-from knarr.engine.starting import log_path
 from knarr.store.layers import LayerRecords
 from knarr.store.ports import PortRecords
 from knarr.util.times import ZERO, render_rfc3339
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from knarr.engine.container.tasks import State
     from knarr.engine.containers import Container
     from knarr.engine.options.values import MountRequest, Options, PortRequest
-    from knarr.engine.tasks import State
     from knarr.network.model import Endpoint
 
     Document = dict[str, Any]
@@ -63,7 +63,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
         if not os.path.exists(document[name]):  # until the first start
             document[name] = ""
     if size:
-        from knarr.engine.usage import container_size  # noqa: PLC0415 - walks the whole tree
+        from knarr.engine.container.usage import container_size  # noqa: PLC0415 - walks the whole tree
 
         document["SizeRw"], document["SizeRootFs"] = container_size(container)
     return document

@@ -2,7 +2,7 @@
 
 Done by whoever is attached as owner, or by a process of its own that the supervisor starts:
 
-    python -c "…; from knarr.engine.cleanup import main; main([root, run, id])"
+    python -c "…; from knarr.engine.container.cleanup import main; main([root, run, id])"
 
 Either may do it, both may, and neither may have: then it is recovery's business. Whoever holds the
 container's lock is about to start or to remove it, and does the same first: then nothing is done.
@@ -13,8 +13,8 @@ from __future__ import annotations
 import os
 import sys
 
-from knarr.engine.locks import ContainerLock
-from knarr.engine.tasks import read_state
+from knarr.engine.container.locks import ContainerLock
+from knarr.engine.container.tasks import read_state
 from knarr.errors import NotFound, Unavailable
 from knarr.util.trace import trace
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def clean_up(engine: Engine, container_id: str, *, auto_remove: bool) -> bool:
     """Take down what only a running container needs; return whether it is removed."""
-    from knarr.engine import removing  # noqa: PLC0415 - loads more than it takes to find nothing
+    from knarr.engine.container import removing  # noqa: PLC0415 - loads more than it takes to find nothing
 
     try:
         with ContainerLock(engine.paths, container_id, wait=False):

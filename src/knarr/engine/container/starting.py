@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine import tasks
-from knarr.engine.locks import ContainerLock
-from knarr.engine.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.container import tasks
+from knarr.engine.container.locks import ContainerLock
+from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.container.specify import Place, specify
+from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
-from knarr.engine.specify import Place, specify
-from knarr.engine.users import Identity, find_accounts, identify
 from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
@@ -181,7 +181,7 @@ class _Launch:
         volume_path = self.engine.volumes.path if _has_volumes(options) else _no_volume
         devices = []
         if options.security.privileged or options.resources.devices:
-            from knarr.engine.devices import find_devices  # noqa: PLC0415 - for few containers
+            from knarr.engine.container.devices import find_devices  # noqa: PLC0415 - for few containers
 
             devices = find_devices(options)
         return Place(
@@ -204,7 +204,7 @@ class _Launch:
     def _init_path(self) -> str:
         if not self.options.init:
             return ""
-        from knarr.engine.initprogram import place_program  # noqa: PLC0415 - for few containers
+        from knarr.engine.container.initprogram import place_program  # noqa: PLC0415 - for few containers
 
         return place_program(self.engine.paths)
 
@@ -350,7 +350,7 @@ def _accounts(engine: Engine, stack: tuple[Digest, ...], bundle_dir: str) -> tup
     plain = find_accounts(Directory([f"{bundle_dir}/upper", *below.paths]))
     if plain is not None:
         return plain
-    from knarr.engine.users import read_accounts  # noqa: PLC0415 - for few images
+    from knarr.engine.container.users import read_accounts  # noqa: PLC0415 - for few images
 
     root_fd = engine.layers.mount(stack, active=bundle_dir, readonly=True)
     try:

@@ -12,8 +12,8 @@ import os
 import select
 import time
 
-from knarr.engine import tasks
-from knarr.engine.locks import ContainerLock
+from knarr.engine.container import tasks
+from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.names import parse_signal
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
 from knarr.errors import Conflict, Failed, NotModified, Unavailable
@@ -91,7 +91,7 @@ def end(engine: Engine, row: ContainerRow, options: Options) -> None:
 
 def _clean_up(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
     """Do what is to be done after the exit, and wait until the supervisor has left."""
-    from knarr.engine.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
+    from knarr.engine.container.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
 
     removed = clean_up(engine, row.id, auto_remove=options.auto_remove)
     client.cleaned(removed=removed)
@@ -256,7 +256,7 @@ def restart(
 
     Raises: Conflict, CommandFailed, other KnarrErrors
     """
-    from knarr.engine import starting  # noqa: PLC0415 - not for who stops alone
+    from knarr.engine.container import starting  # noqa: PLC0415 - not for who stops alone
 
     with ContainerLock(engine.paths, row.id):
         try:

@@ -6,8 +6,8 @@ without `--all` only what runs is shown, unless a filter asks for a status or an
 
 from __future__ import annotations
 
+from knarr.engine.container.tasks import EXITED, STATUSES
 from knarr.engine.filters import boolean, matches_labels, parse_filters
-from knarr.engine.tasks import EXITED, STATUSES
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False

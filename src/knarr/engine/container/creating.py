@@ -11,13 +11,13 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.engine.locks import ContainerLock
-from knarr.engine.names import generate_name
+from knarr.engine.container.locks import ContainerLock
+from knarr.engine.container.names import generate_name
+from knarr.engine.container.specify import INIT
 from knarr.engine.options.checks import check_options
 from knarr.engine.options.encoding import encode
 from knarr.engine.options.merge import merged
 from knarr.engine.options.security import capabilities
-from knarr.engine.specify import INIT
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.util.trace import trace
@@ -142,7 +142,7 @@ def refuse_taken(records: ContainerRecords, name: str) -> None:
 
 def forget(engine: Engine, container_id: str) -> None:
     """Remove a container of which nothing but a directory, and perhaps its record, exists."""
-    from knarr.engine.removing import remove_directory  # noqa: PLC0415 - only for what failed
+    from knarr.engine.container.removing import remove_directory  # noqa: PLC0415 - only for what failed
 
     with engine.database.transaction():
         engine.volumes.release(container_id)

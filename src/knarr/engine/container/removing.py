@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine import tasks
-from knarr.engine.locks import ContainerLock
-from knarr.engine.tasks import read_state
+from knarr.engine.container import tasks
+from knarr.engine.container.locks import ContainerLock
+from knarr.engine.container.tasks import read_state
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
@@ -42,7 +42,7 @@ def remove(
     if state.active:
         if not force:
             raise _refusal(row, state.status)
-        from knarr.engine import stopping  # noqa: PLC0415 - only for what runs
+        from knarr.engine.container import stopping  # noqa: PLC0415 - only for what runs
 
         stopping.end(engine, row, options)
     try:
