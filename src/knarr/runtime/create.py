@@ -18,13 +18,14 @@ import os
 
 from knarr.errors import Failed
 from knarr.linux import cgroup, namespaces
-from knarr.runtime import birth, cgroups, outside
+from knarr.runtime import birth, cgroups
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
 from knarr.runtime.gate import FifoGate, Gate, make_fifos
 from knarr.runtime.init import Person, become, give_up
 from knarr.runtime.plan import Surroundings, make_plan
+from knarr.runtime.steps import outside
 from knarr.util.trace import trace
 from knarr.util.undo import Undo
 
@@ -150,7 +151,7 @@ def create(request: Request) -> Init:
     plan = plan_container(request, group)
     if "seccomp" in linux:
         identity, node = plan.identity, linux.node("seccomp")
-        from knarr.runtime.filters import compile_filter  # noqa: PLC0415 - not without filters
+        from knarr.runtime.filtering.filters import compile_filter  # noqa: PLC0415 - not without filters
 
         compiled = compile_filter(node, cache_dir=request.cache_dir)
         identity.filter, identity.filter_flags = compiled

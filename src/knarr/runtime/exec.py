@@ -17,7 +17,7 @@ import os
 
 from knarr.errors import Conflict, Failed
 from knarr.linux import namespaces
-from knarr.runtime import birth, cgroups, outside, plan_process
+from knarr.runtime import birth, cgroups, plan_process
 from knarr.runtime import channel as talk
 from knarr.runtime.document import Node
 from knarr.runtime.failures import failed
@@ -30,7 +30,8 @@ from knarr.runtime.init import (
     open_terminal,
     run_program,
 )
-from knarr.runtime.room import Room
+from knarr.runtime.steps import outside
+from knarr.runtime.steps.room import Room
 from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from knarr.runtime.birth import Newborn
     from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel
-    from knarr.runtime.outside import OutsideStep
+    from knarr.runtime.steps.outside import OutsideStep
 else:
     import _signal
 
@@ -122,7 +123,7 @@ def execute(
     identity = plan_process.plan_identity(node)
     linux = Node(spec).node("linux")
     if "seccomp" in linux:
-        from knarr.runtime.filters import compile_filter  # noqa: PLC0415 - not without filters
+        from knarr.runtime.filtering.filters import compile_filter  # noqa: PLC0415 - not without filters
 
         compiled = compile_filter(linux.node("seccomp"), cache_dir=cache_dir)
         identity.filter, identity.filter_flags = compiled

@@ -34,10 +34,11 @@ import sys
 
 from knarr.errors import CommandFailed, PermissionDenied, Unsupported
 from knarr.linux import mount, namespaces, process, tty
-from knarr.runtime import birth, outside, program
+from knarr.runtime import birth, program
 from knarr.runtime import channel as talk
-from knarr.runtime.room import Room
-from knarr.runtime.rootfs import show_console
+from knarr.runtime.steps import outside
+from knarr.runtime.steps.room import Room
+from knarr.runtime.steps.rootfs import show_console
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ if TYPE_CHECKING:
     from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.gate import Gate
     from knarr.runtime.hooks import Hook
-    from knarr.runtime.identity import Identity
-    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan import Plan
     from knarr.runtime.plan_process import Program
-    from knarr.runtime.room import Step
+    from knarr.runtime.steps.identity import Identity
+    from knarr.runtime.steps.outside import OutsideStep
+    from knarr.runtime.steps.room import Step
 
     Stdio = tuple[int, ...]
 else:

@@ -23,8 +23,8 @@ import os
 from knarr.linux import namespaces
 from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
-from knarr.runtime.identity import SessionKeyring
 from knarr.runtime.resources import plan_resources
+from knarr.runtime.steps.identity import SessionKeyring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.device_rules import Rule
     from knarr.runtime.hooks import Hook
-    from knarr.runtime.identity import Identity
-    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan_process import Program
     from knarr.runtime.resources import Write
-    from knarr.runtime.room import Step
+    from knarr.runtime.steps.identity import Identity
+    from knarr.runtime.steps.outside import OutsideStep
+    from knarr.runtime.steps.room import Step
 
 
 class Namespaces:

@@ -6,7 +6,7 @@ Spec: runtime-spec config.md "Process", "POSIX process", "Linux Process", "User"
 from __future__ import annotations
 
 from knarr.linux import capabilities, namespaces, process
-from knarr.runtime.identity import (
+from knarr.runtime.steps.identity import (
     Capabilities,
     DomainName,
     HostName,
@@ -16,14 +16,14 @@ from knarr.runtime.identity import (
     Sysctl,
     sysctl_path,
 )
-from knarr.runtime.outside import OomScore, ResourceLimit
+from knarr.runtime.steps.outside import OomScore, ResourceLimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.runtime.document import Node
-    from knarr.runtime.outside import OutsideStep
     from knarr.runtime.plan import Namespaces
-    from knarr.runtime.room import Step
+    from knarr.runtime.steps.outside import OutsideStep
+    from knarr.runtime.steps.room import Step
 
 # Below /proc/sys: what belongs to which namespace. Everything else is the whole machine's.
 _SYSCTL_NAMESPACES = (

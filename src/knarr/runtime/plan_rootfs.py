@@ -10,10 +10,10 @@ import stat
 
 from knarr.linux import mount
 from knarr.linux.mount import MOUNT_ATTR_RDONLY
-from knarr.runtime.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
-from knarr.runtime.mounts import MountStep, Remount, plan_mount
-from knarr.runtime.options import clean, parse_options
-from knarr.runtime.rootfs import (
+from knarr.runtime.steps.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
+from knarr.runtime.steps.mounts import MountStep, Remount, plan_mount
+from knarr.runtime.steps.options import clean, parse_options
+from knarr.runtime.steps.rootfs import (
     BindRoot,
     Device,
     Link,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.document import Node
-    from knarr.runtime.room import Step
+    from knarr.runtime.steps.room import Step
 
     View = tuple[Hierarchy, str]
 

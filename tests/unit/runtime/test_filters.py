@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from knarr.errors import InvalidArgument
-from knarr.linux import seccomp, syscalls
+from knarr.linux import seccomp
 from knarr.oci.seccomp import seccomp_for
 from knarr.runtime.document import Node
+from knarr.runtime.filtering import syscalls
 from knarr.runtime.filtering.filters import compile_filter
 
 if TYPE_CHECKING:

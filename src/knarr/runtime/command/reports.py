@@ -153,7 +153,9 @@ def parse_duration(text: str) -> float:
 def show_features() -> None:
     """Carry out `features`: what this runtime knows, whatever this kernel does."""
     from knarr.linux import capabilities, namespaces  # noqa: PLC0415 - for this command alone
-    from knarr.runtime import filter_compiler, filter_rules, filters, hooks, options  # noqa: PLC0415
+    from knarr.runtime import hooks  # noqa: PLC0415
+    from knarr.runtime.filtering import compiler, filters, rules  # noqa: PLC0415
+    from knarr.runtime.steps import options  # noqa: PLC0415
 
     mount_options = {
         *options.ATTRIBUTES,
@@ -180,9 +182,9 @@ def show_features() -> None:
                 },
                 "seccomp": {
                     "enabled": True,
-                    "actions": sorted(filter_rules.ACTIONS),
-                    "operators": sorted(filter_rules.OPERATORS),
-                    "archs": sorted(filter_compiler.ARCHITECTURES),
+                    "actions": sorted(rules.ACTIONS),
+                    "operators": sorted(rules.OPERATORS),
+                    "archs": sorted(compiler.ARCHITECTURES),
                     "knownFlags": sorted(filters.FLAGS),
                     "supportedFlags": sorted(filters.FLAGS),
                 },

@@ -1,0 +1,336 @@
+"""The mounts of a spec: from config.json to steps, and how each is made.
+
+Every mount is made detached (`fsopen` … `fsmount` for a file system, `open_tree` for a bind), gets
+its attributes while nobody can see it, and is moved onto its place, which is a descriptor that
+openat2 resolved inside the container's root. No path of the host is ever put together from names
+inside, so a rootfs with symbolic links gains nothing by them, not even by exchanging directories
+meanwhile (CVE-2021-30465 and its kin).
+
+Where the kernel makes a place of its own (below /proc), only what cannot deceive the programs that
+trust it may be mounted, as in runc.
+
+Spec: runtime-spec config.md, "Mounts"
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from knarr.errors import PermissionDenied
+from knarr.linux import mount, path
+from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
+from knarr.runtime.steps.options import MountOptions, clean, parse_options
+from knarr.runtime.steps.room import Step
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.runtime.document import Node
+    from knarr.runtime.steps.room import Room
+
+_KERNEL_VIEWS = ("proc", "sysfs")  # what programs believe without looking twice
+
+# Files of /proc that may be covered: what others emulate per container (lxcfs), nothing that
+# credentials or security labels are written to.
+_MAY_COVER = frozenset(
+    (
+        "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo",
+        "net/dev", "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled",
+    )
+)  # fmt: skip
+
+
+class MountStep(Step):
+    """What all mounts have: a place, options, and the way onto the place."""
+
+    __slots__ = ("options", "target")
+
+    def __init__(self, target: str, options: MountOptions) -> None:
+        """Mount at `target`, a path inside the container."""
+        self.target = target
+        self.options = options
+
+    def __str__(self) -> str:
+        """Show the mount in one line, as in fstab."""
+        words = str(self.options)
+        return f"{self.subject()} at {self.target}" + (f" ({words})" if words else "")
+
+    def doing(self) -> str:
+        """Say what is being mounted where."""
+        return f"mounting {self.subject()} at {self.target}"
+
+    def subject(self) -> str:
+        """Return what is mounted, in words."""
+        raise NotImplementedError
+
+    def place(self, room: Room, *, directory: bool) -> int:
+        """Return a descriptor of the target, made if it is not there."""
+        flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
+        try:
+            return path.open_in_root(room.root_fd, self.target, flags)
+        except FileNotFoundError:
+            pass
+        if directory:
+            return path.make_directories(room.root_fd, self.target)
+        return make_file(room.root_fd, self.target)
+
+    def attach(self, mount_fd: int, target_fd: int) -> None:
+        """Move the detached mount to its place, with its propagation; both descriptors close."""
+        try:
+            mount.attach(mount_fd, target_fd)
+            for propagation, recursive in self.options.propagation:
+                flags = AT_EMPTY_PATH | recursive
+                mount.mount_setattr(mount_fd, "", flags, propagation=propagation)
+        finally:
+            os.close(target_fd)
+            os.close(mount_fd)
+
+
+class FileSystem(MountStep):
+    """A new mount of a file system that the kernel knows."""
+
+    __slots__ = ("fstype", "source")
+
+    def __init__(self, fstype: str, source: str, target: str, options: MountOptions) -> None:
+        """Mount `source`, for most types just a word, as `fstype`."""
+        super().__init__(target, options)
+        self.fstype = fstype
+        self.source = source
+
+    def subject(self) -> str:
+        """Return the type."""
+        return self.fstype
+
+    def run(self, room: Room) -> None:
+        """Mount it."""
+        target_fd = self._place(room)
+        parameters = list(self.options.parameters)
+        if self.fstype == "tmpfs" and not any(key == "mode" for key, _ in parameters):
+            parameters.append(("mode", f"{stat.S_IMODE(os.fstat(target_fd).st_mode):o}"))
+        if self.options.set & mount.MOUNT_ATTR_RDONLY and not self.options.copy_up:
+            parameters.append(("ro", None))
+        mount_fd = make_file_system(self.fstype, self.source, parameters, self.options.set)
+        if self.options.copy_up:
+            copy_up(target_fd, mount_fd)
+        if self.fstype == "devpts" and self.target.rstrip("/") == "/dev/pts":
+            room.devpts_fd = os.dup(mount_fd)
+        self.attach(mount_fd, target_fd)
+
+    def _place(self, room: Room) -> int:
+        """Return the target, which for what programs trust must not be reached through links."""
+        if self.fstype not in _KERNEL_VIEWS:
+            target_fd = self.place(room, directory=True)
+            refuse_cover(room, target_fd, self.target)
+            return target_fd
+        try:
+            return path.open_plain(
+                room.root_fd, self.target.lstrip("/"), os.O_PATH | os.O_DIRECTORY
+            )
+        except FileNotFoundError:
+            return self.place(room, directory=True)
+
+
+class Bind(MountStep):
+    """A file or directory of the host, shown in the container."""
+
+    __slots__ = ("_mount_fd", "source")
+
+    def __init__(self, source: str, target: str, options: MountOptions) -> None:
+        """Show `source`, an absolute path of the host."""
+        super().__init__(target, options)
+        self.source = source
+        self._mount_fd = -1
+
+    def subject(self) -> str:
+        """Return the source and how much of it."""
+        return f"{'rbind' if self.options.bind == AT_RECURSIVE else 'bind'} {self.source}"
+
+    def prepare(self) -> int:
+        """Open the source."""
+        recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
+        self._mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+        return self._mount_fd
+
+    def run(self, room: Room) -> None:
+        """Bind it."""
+        options = self.options
+        mount_fd = self._mount_fd if self._mount_fd >= 0 else self.prepare()
+        directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
+        target_fd = self.place(room, directory=directory)
+        refuse_cover(room, target_fd, self.target, mount_fd)
+        set_attributes(mount_fd, options)
+        self.attach(mount_fd, target_fd)
+
+
+class Remount(MountStep):
+    """Other attributes for a mount that is there already."""
+
+    __slots__ = ()
+
+    def subject(self) -> str:
+        """Return the verb."""
+        return "remount"
+
+    def run(self, room: Room) -> None:
+        """Change the attributes of the mount at the target."""
+        target_fd = path.open_in_root(room.root_fd, self.target)
+        try:
+            set_attributes(target_fd, self.options)
+        finally:
+            os.close(target_fd)
+
+
+def set_attributes(mount_fd: int, options: MountOptions) -> None:
+    """Set what `options` say of the mount, and of all below it."""
+    if options.recursive_set or options.recursive_clear:
+        mount.mount_setattr(
+            mount_fd,
+            "",
+            AT_EMPTY_PATH | AT_RECURSIVE,
+            attr_set=options.recursive_set,
+            attr_clr=options.recursive_clear,
+        )
+    if options.set or options.clear:
+        mount.mount_setattr(
+            mount_fd, "", AT_EMPTY_PATH, attr_set=options.set, attr_clr=options.clear
+        )
+
+
+def make_file_system(
+    fstype: str, source: str, parameters: list[tuple[str, str | None]], attributes: int
+) -> int:
+    """Return a detached mount of a new `fstype`; what the kernel says of an error is its note."""
+    context = mount.fsopen(fstype)
+    try:
+        if source:
+            mount.fsconfig_string(context, "source", source)
+        for key, value in parameters:
+            if value is None:
+                mount.fsconfig_flag(context, key)
+            else:
+                mount.fsconfig_string(context, key, value)
+        mount.fsconfig_create(context)
+        return mount.fsmount(context, attributes)
+    except OSError as error:
+        for line in kernel_log(context):
+            error.add_note(line)
+        raise
+    finally:
+        os.close(context)
+
+
+def kernel_log(context: int) -> list[str]:
+    """Return what the kernel noted in a context of `fsopen`."""
+    lines = []
+    try:
+        while line := os.read(context, 1024):
+            lines.append(line.decode(errors="replace").strip())
+    except OSError:  # ENODATA: that was all
+        pass
+    return lines
+
+
+def make_file(root_fd: int, target: str, *, follow: bool = True) -> int:
+    """Return a descriptor of the file `target`; it and its parents are made if not there.
+
+    With `follow` false a link that is there is opened itself, and nothing can be mounted on it.
+    """
+    if follow:
+        target = path.resolve_in_root(root_fd, target)
+    parent, _, name = target.rpartition("/")
+    parent_fd = path.make_directories(root_fd, parent)
+    try:
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=parent_fd))
+        except FileExistsError:
+            pass
+        return path.open_plain(parent_fd, name, os.O_PATH | os.O_NOFOLLOW)
+    finally:
+        os.close(parent_fd)
+
+
+def refuse_cover(room: Room, target_fd: int, target: str, mount_fd: int = -1) -> None:
+    """Refuse to cover /proc or a part of it that programs trust, however its name was spelled.
+
+    Only `mount_fd` that is a proc itself may be mounted at /proc.
+
+    Raises: PermissionDenied
+    """
+    shown = room.path_of(target_fd)
+    inside = shown[len(room.root_path.rstrip("/")) :] if shown.startswith(room.root_path) else shown
+    if inside == "/proc":
+        allowed = mount_fd >= 0 and mount.filesystem_type(mount_fd) == mount.PROC_SUPER_MAGIC
+    elif inside.startswith("/proc/"):
+        allowed = inside.removeprefix("/proc/") in _MAY_COVER
+    else:
+        allowed = mount.filesystem_type(target_fd) != mount.PROC_SUPER_MAGIC
+    if not allowed:
+        message = f"mounting at {target}: {inside} is a part of proc that must not be covered"
+        raise PermissionDenied(message)
+
+
+def copy_up(from_fd: int, to_fd: int) -> None:
+    """Copy a directory with its attributes into an empty file system (the option tmpcopyup)."""
+    source_fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=from_fd)
+    try:
+        _copy_directory(source_fd, to_fd)
+    finally:
+        os.close(source_fd)
+
+
+def _copy_directory(source_fd: int, target_fd: int) -> None:
+    for name in os.listdir(source_fd):
+        status = os.lstat(name, dir_fd=source_fd)
+        _copy_entry(source_fd, target_fd, name, status)
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=target_fd, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=target_fd)
+
+
+def _copy_entry(source_fd: int, target_fd: int, name: str, status: os.stat_result) -> None:
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    if stat.S_ISDIR(status.st_mode):
+        os.mkdir(name, 0o700, dir_fd=target_fd)
+        inner = os.open(name, flags | os.O_RDONLY, dir_fd=source_fd)
+        outer = os.open(name, flags | os.O_RDONLY, dir_fd=target_fd)
+        _copy_directory(inner, outer)
+    elif stat.S_ISREG(status.st_mode):
+        inner = os.open(name, flags | os.O_RDONLY, dir_fd=source_fd)
+        outer = os.open(name, flags | os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=target_fd)
+        while os.sendfile(outer, inner, None, 1 << 20):
+            pass
+    elif stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source_fd), name, dir_fd=target_fd)
+        return
+    else:
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=target_fd)
+        return
+    os.close(inner)
+    os.close(outer)
+
+
+def plan_mounts(nodes: list[Node], bundle_dir: str) -> list[MountStep]:
+    """Return a step for each of the spec's mounts, in its order.
+
+    Raises: InvalidArgument
+    """
+    return [plan_mount(node, bundle_dir) for node in nodes]
+
+
+def plan_mount(node: Node, bundle_dir: str) -> MountStep:
+    """Return the step for one mount."""
+    target = clean(node.required("destination"))
+    options = parse_options(node.texts("options"))
+    fstype = node.text("type")
+    source = node.text("source")
+    if options.remount:
+        return Remount(target, options)
+    if options.bind or fstype in ("bind", "rbind"):
+        if not source:
+            node.refuse("source", "is required for a bind mount")
+        if fstype == "rbind":
+            options.bind = AT_RECURSIVE
+        return Bind(os.path.join(bundle_dir, source), target, options)
+    if not fstype:
+        node.refuse("type", "is required where neither bind nor rbind is an option")
+    return FileSystem(fstype, source, target, options)
