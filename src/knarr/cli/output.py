@@ -69,7 +69,7 @@ def show(context: Context, listing: Listing, rows: Iterable[Row], form: str = ""
 
 
 def _show_template(context: Context, listing: Listing, rows: Iterable[Row], form: str) -> None:
-    from knarr.util.template import parse  # noqa: PLC0415 - only for who gives a template
+    from knarr.util.gotemplate.template import parse  # noqa: PLC0415 - only for who gives a template
 
     aligned = form.startswith("table ")
     text = form[6:] if aligned else form
@@ -116,7 +116,7 @@ def show_object(context: Context, value: object, form: str) -> None:
 
     Raises: InvalidArgument
     """
-    from knarr.util.template import parse  # noqa: PLC0415 - only for who gives a template
+    from knarr.util.gotemplate.template import parse  # noqa: PLC0415 - only for who gives a template
 
     context.print(_json(value) if form == "json" else parse(form).render(value))
 

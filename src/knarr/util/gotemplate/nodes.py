@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from knarr.util.goprint import show
-from knarr.util.templateexpressions import NO_VALUE
-from knarr.util.templatefunctions import truth
+from knarr.util.gotemplate.expressions import NO_VALUE
+from knarr.util.gotemplate.functions import truth
+from knarr.util.gotemplate.printing import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from knarr.util.templateexpressions import Pipeline, Run
+    from knarr.util.gotemplate.expressions import Pipeline, Run
 else:
     Protocol = object
 

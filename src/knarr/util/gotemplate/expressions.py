@@ -6,8 +6,8 @@ An expression keeps its source text and place, which an error quotes as Go does.
 from __future__ import annotations
 
 from knarr.errors import SyntaxFault
-from knarr.util.goprint import kind
-from knarr.util.templatefunctions import ARITY, FUNCTIONS, truth
+from knarr.util.gotemplate.functions import ARITY, FUNCTIONS, truth
+from knarr.util.gotemplate.printing import kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from knarr.errors import SyntaxFault
-from knarr.util.template import parse
+from knarr.util.gotemplate.template import parse
 
 DATA = {
     "Name": "/web",

@@ -8,22 +8,22 @@ if the template gives any (`{{.Label "version"}}`). There are all of Go's action
 templates (`define`, `template`, `block`), Go's functions but `call` and `js`, and Docker's (`json`,
 `join`, `split`, `lower`, `upper`, `title`, `pad`, `truncate`).
 
-The parts: `templatelexer` and `templateparser` make nodes of text, `templateexpressions` gives
-values, `templatenodes` text; `templatefunctions` has what can be called, `goprint` how Go prints.
+The parts: `lexer` and `parser` make nodes of text, `expressions` gives
+values, `nodes` text; `functions` has what can be called, `printing` how Go prints a value.
 """
 
 from __future__ import annotations
 
-from knarr.util.templateexpressions import Run
-from knarr.util.templatefunctions import HEADER_FUNCTIONS
-from knarr.util.templatenodes import write_all
-from knarr.util.templateparser import Parser
+from knarr.util.gotemplate.expressions import Run
+from knarr.util.gotemplate.functions import HEADER_FUNCTIONS
+from knarr.util.gotemplate.nodes import write_all
+from knarr.util.gotemplate.parser import Parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from knarr.util.templatenodes import Writer
+    from knarr.util.gotemplate.nodes import Writer
 
 
 class Template:

@@ -6,7 +6,7 @@ where in the template that was.
 
 from __future__ import annotations
 
-from knarr.util.goprint import kind, print_, printf, show
+from knarr.util.gotemplate.printing import kind, print_, printf, show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.util.templateexpressions import (
+from knarr.util.gotemplate.expressions import (
     Call,
     Dot,
     Expression,
@@ -11,9 +11,9 @@ from knarr.util.templateexpressions import (
     Pipeline,
     Variable,
 )
-from knarr.util.templatefunctions import FUNCTIONS
-from knarr.util.templatelexer import Source, Token
-from knarr.util.templatenodes import (
+from knarr.util.gotemplate.functions import FUNCTIONS
+from knarr.util.gotemplate.lexer import Source, Token
+from knarr.util.gotemplate.nodes import (
     Action,
     Branch,
     BreakLoop,
@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from knarr.util.templatenodes import Writer
+    from knarr.util.gotemplate.nodes import Writer
 
 KEYWORDS = frozenset(("if", "else", "end", "range", "with", "break", "continue"))
 CALLABLE = frozenset((*FUNCTIONS, "and", "or"))

@@ -6,7 +6,7 @@ Faults are worded as Go words them, since people look them up.
 from __future__ import annotations
 
 from knarr.errors import SyntaxFault
-from knarr.util.templateexpressions import Place
+from knarr.util.gotemplate.expressions import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
