@@ -196,6 +196,12 @@ def test_rootfs_that_would_be_imported_from(runtime: Runtime, bundle: Bundle) ->
     assert not (bundle.rootfs / "planted").exists()
 
 
+def mounts_of(bundle: Bundle) -> list[str]:
+    """Return the mounts that the host sees below a bundle."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if str(bundle.directory) in line]
+
+
 def left_behind(name: str) -> dict[str, int]:
     """Count what containers whose IDs begin with `name` could leave behind."""
     groups = sum(
@@ -207,7 +213,6 @@ def left_behind(name: str) -> dict[str, int]:
     ps = subprocess.run(["ps", "-e", "-o", "args="], capture_output=True, text=True, check=True)
     return {
         "groups": groups,
-        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
         "keys": Path("/proc/keys").read_text().count(f"_ses.{name}"),
         "processes": ps.stdout.count("/bin/cycled"),
     }
@@ -260,17 +265,17 @@ def test_fifty_containers_leave_nothing(runtime: Runtime, bundle: Bundle, tmp_pa
     while left_behind(name) != before and time.monotonic() < deadline:  # keys linger
         time.sleep(0.1)
     assert left_behind(name) == before
+    assert mounts_of(bundle) == []
 
 
 def test_containers_killed_half_way_leave_no_mounts(runtime: Runtime, bundle: Bundle) -> None:
     container_id = runtime.new_id()
     words = ["run", "--bundle", str(bundle.command("sleep", "100").write()), container_id]
-    before = len(Path("/proc/self/mountinfo").read_text().splitlines())
     environment = {**os.environ, "KNARR_TRACE": "runtime.create:forked=kill"}
     command = [*runtime.command, "--root", str(runtime.root), *words]
     done = subprocess.run(command, env=environment, check=False, capture_output=True)
     assert done.returncode == -9
-    assert len(Path("/proc/self/mountinfo").read_text().splitlines()) == before
+    assert mounts_of(bundle) == []
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:  # init notices that its parent is gone
         ps = subprocess.run(["ps", "-e", "-o", "args"], capture_output=True, text=True, check=True)
@@ -279,3 +284,39 @@ def test_containers_killed_half_way_leave_no_mounts(runtime: Runtime, bundle: Bu
     assert container_id not in ps.stdout
     assert runtime.call("delete", "--force", container_id).returncode == 0
     assert runtime.run(bundle.command("true")).returncode == 0
+
+
+def test_interpreter_of_an_exec_cannot_be_written_to(tmp_path: Path) -> None:
+    """Whoever gets a descriptor of it keeps one that can never be written through."""
+    from knarr.runtime import shield
+
+    copy = tmp_path / "busybox"
+    copy.write_bytes(Path("/bin/busybox").read_bytes())
+    copy.chmod(0o755)
+    descriptor = shield.open_interpreter(str(copy))
+    path = shield.executable_path(descriptor)
+    held = {}
+    for name, program in (("covered", path), ("bare", str(copy))):
+        with subprocess.Popen(["sleep", "100"], executable=program, close_fds=False) as child:
+            held[name] = os.open(f"/proc/{child.pid}/exe", os.O_RDONLY)
+            child.kill()
+    os.close(descriptor)
+    os.close(os.open(f"/proc/self/fd/{held['bare']}", os.O_RDWR))
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.open(f"/proc/self/fd/{held['covered']}", os.O_RDWR)
+    for each in held.values():
+        os.close(each)
+
+
+def test_exec_takes_cover(runtime: Runtime, bundle: Bundle) -> None:
+    """With CAP_SYS_PTRACE a container sees the interpreter that comes in, and cannot harm it."""
+    sets = ("bounding", "effective", "permitted")
+    names = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE"]
+    bundle.spec["process"]["capabilities"] = dict.fromkeys(sets, names)
+    bundle.spec["process"]["noNewPrivileges"] = False
+    watch = "while :; do for p in /proc/[0-9]*; do readlink $p/exe >> /tmp/seen; done; done"
+    container_id = runtime.start(bundle.command(watch))
+    for _ in range(20):
+        assert runtime.call("exec", container_id, "true").returncode == 0
+    seen = (bundle.rootfs / "tmp" / "seen").read_text().splitlines()
+    assert not [line for line in seen if "python" in line]

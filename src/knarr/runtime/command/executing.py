@@ -25,8 +25,10 @@ else:
 
 def execute_in(root: str, arguments: list[str], options: Options) -> int:
     """Carry out `exec`; return the status of the process, or 0 with --detach."""
-    from knarr.runtime.exec import execute  # noqa: PLC0415 - for this command alone
+    from knarr.runtime import shield  # noqa: PLC0415 - for this command alone
+    from knarr.runtime.exec import execute  # noqa: PLC0415
 
+    shield.take_cover()  # hostile processes may be waiting inside
     container = state.read(root, arguments[0])
     allowed = [state.RUNNING, state.CREATED]
     if options.flag("ignore-paused"):
