@@ -14,6 +14,7 @@ from knarr.runtime.steps.cgroupfs import CgroupNamespace, SeparateViews, Unified
 from knarr.runtime.steps.mounts import MountStep, Remount, plan_mount
 from knarr.runtime.steps.options import clean, parse_options
 from knarr.runtime.steps.rootfs import (
+    KCORE,
     BindRoot,
     Device,
     Link,
@@ -64,7 +65,7 @@ LINKS = (
     ("/proc/self/fd/0", "/dev/stdin"),
     ("/proc/self/fd/1", "/dev/stdout"),
     ("/proc/self/fd/2", "/dev/stderr"),
-    ("/proc/kcore", "/dev/core"),
+    (KCORE, "/dev/core"),
     ("pts/ptmx", "/dev/ptmx"),
 )
 
