@@ -149,6 +149,7 @@ class Knarr:
         left = [f"process {pid}: {words}" for pid, words in self.processes()]
         left += [f"mount {line}" for line in _lines("/proc/self/mountinfo") if self.root in line]
         left += [f"control group {path}" for path in self.control_groups()]
+        left += [f"interface {name}" for name in self.interfaces()]
         paths = self.engine.paths
         for directory in (paths.containers_dir, paths.tasks_dir, paths.journal_dir):
             left += [f"{directory}/{name}" for name in os.listdir(directory)]
@@ -192,6 +193,18 @@ class Knarr:
                 with contextlib.suppress(OSError):
                     os.rmdir(parent)
         return found
+
+    def interfaces(self) -> list[str]:
+        """Return the interfaces on this engine's bridges that no container has."""
+        prefix = self.engine.networks.bridges.realm.prefix
+        found = set()
+        for name in os.listdir("/sys/class/net"):
+            with contextlib.suppress(OSError):
+                bridge = os.path.basename(os.readlink(f"/sys/class/net/{name}/master"))
+                if bridge.startswith(prefix):
+                    found.add(name)
+        rows = self.engine.database.rows("SELECT detail FROM endpoints")
+        return sorted(name for name in found if not any(name in detail for (detail,) in rows))
 
     def kill_everything(self) -> None:
         """End every process of this engine: the last resort of a test that failed."""

@@ -35,8 +35,8 @@ class Paths:
 
     def __init__(self, root: str | None = None, run: str | None = None) -> None:
         """Take `root` and `run`, or what the environment says, or where the user may write."""
-        self.root = os.path.abspath(root or os.environ.get("KNARR_ROOT") or default_root())
-        self.run = os.path.abspath(run or os.environ.get("KNARR_RUN") or default_run())
+        self.root = os.path.realpath(root or os.environ.get("KNARR_ROOT") or default_root())
+        self.run = os.path.realpath(run or os.environ.get("KNARR_RUN") or default_run())
         self.database_path = f"{self.root}/knarr.db"
         self.images_dir = f"{self.root}/images"
         self.layers_dir = f"{self.root}/layers"

@@ -234,6 +234,7 @@ def _sweep(engine: Engine) -> list[str]:
     if released:
         done.append(f"released the addresses of {len(released)} containers that do not run")
     _sweep_control_groups(engine, active | living)
+    engine.volumes.sweep()
     from knarr.engine.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
     return done + collect_all(engine)
