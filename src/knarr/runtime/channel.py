@@ -13,7 +13,8 @@ named here; the first string says of what kind. Every talk goes
                          <- START
       (end of file)      ->             the program runs: exec(2) closed the socket
 
-At any point init may send ERROR and exit. If the parent is gone, init reads end of file and exits.
+At any point init may send NOTE, a level and a text for the log, or send ERROR and exit. If the
+parent is gone, init reads end of file and exits.
 
 An error crosses as its kind, a number, the message and a hint, and is raised on the parent's side
 as if it had happened there.
@@ -50,9 +51,11 @@ from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     Message = tuple[str, ...]
+    Note = Callable[[str, str], None]
 
 MAPPED = ("mapped",)
 PLACED = ("placed",)
@@ -63,12 +66,17 @@ LISTENER = ("listener",)
 READY = ("ready",)
 START = ("start",)
 ERROR = "error"
+NOTE = "note"
 
 _LIMIT = 65536
 _CLASSES = {
     kind.__name__: kind
     for kind in (Failed, InvalidArgument, NotFound, PermissionDenied, Unsupported)
 }
+
+
+def ignore(_: str, __: str) -> None:
+    """Be the `Note` of who keeps no log: takes a level (debug, warning) and a text."""
 
 
 class Channel:
@@ -108,6 +116,14 @@ class Channel:
             data, rights, _, _ = self._socket.recvmsg(_LIMIT, CMSG_LEN(4), MSG_CMSG_CLOEXEC)
         descriptor = int.from_bytes(rights[0][2][:4], "little") if rights else -1
         return tuple(jsontext.loads(data)) if data else (), descriptor
+
+    def receive_noting(self, note: Note) -> tuple[Message, int]:
+        """Return what `receive` does, once all that was sent for the log is noted."""
+        while True:
+            message, descriptor = self.receive()
+            if message[:1] != (NOTE,):
+                return message, descriptor
+            note(message[1], message[2])
 
     def wait_for(self, message: Message) -> None:
         """Wait for `message`; the process ends if the other side is gone or says anything else."""

@@ -29,16 +29,17 @@ def main() -> NoReturn:
     """Run the command line and end the process."""
     status = 1
     log = Log("", "text")
-    words = sys.argv[1:]
     try:
-        given, rest = arguments.parse_options(words, arguments.GLOBAL)
-        log = Log(given.text("log"), given.text("log-format", "text"))
-        status = run(given, rest)
+        given, rest = arguments.parse_options(sys.argv[1:], arguments.GLOBAL)
+        if rest[:1] == ["exec"]:
+            status = 255  # unless the program runs: 1 could be its own
+        form = given.text("log-format", "text")
+        log = Log(given.text("log"), form, debug=given.flag("debug"))
+        status = run(given, rest, log)
     except KnarrError as error:
-        if given_debug(words):
+        if log.debug:
             log.note("debug", _trace(error))
         log.error(error)
-        status = 255 if "exec" in words[:8] else 1
     except OSError as error:
         log.note("error", _describe(error))
     except KeyboardInterrupt:
@@ -48,11 +49,6 @@ def main() -> NoReturn:
     except BrokenPipeError:
         status = 1
     os._exit(status)
-
-
-def given_debug(words: list[str]) -> bool:
-    """Tell whether --debug is among the global options."""
-    return "--debug" in words[: next((n for n, w in enumerate(words) if w[:1] != "-"), None)]
 
 
 def _trace(error: BaseException) -> str:
@@ -67,13 +63,17 @@ def _describe(error: OSError) -> str:
 
 
 class Log:
-    """Where errors go, in which form."""
+    """Where errors, warnings and, with `debug`, the course of things are noted, in which form.
 
-    def __init__(self, path: str, form: str) -> None:
+    Errors on stderr are for people; everything else has the form that readers of runc's log know.
+    """
+
+    def __init__(self, path: str, form: str, *, debug: bool = False) -> None:
         """Write to the file `path`, or to stderr if it is empty; `form` is text or json."""
         if form not in ("text", "json", ""):
             message = f"invalid log-format: {form}"
             raise InvalidArgument(message)
+        self.debug = debug
         self._path = path
         self._form = form
 
@@ -85,6 +85,8 @@ class Log:
 
     def note(self, level: str, text: str) -> None:
         """Write one entry."""
+        if level == "debug" and not self.debug:
+            return
         import time  # noqa: PLC0415 - only when there is something to say
 
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -94,7 +96,7 @@ class Log:
 
             entry = {"level": level, "msg": text, "time": stamp}
             line = jsontext.dumps(entry)
-        elif self._path:
+        elif self._path or level != "error":
             quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             line = f'time="{stamp}" level={level} msg="{quoted}"'
         else:
@@ -109,7 +111,7 @@ class Log:
             sys.stderr.write(f"knarr-runtime: {self._path}: {error.strerror}\n")
 
 
-def run(given: Options, rest: list[str]) -> int:
+def run(given: Options, rest: list[str], log: Log) -> int:
     """Carry out what the command line says; return the exit status.
 
     Raises: KnarrError
@@ -121,20 +123,24 @@ def run(given: Options, rest: list[str]) -> int:
         sys.stdout.write(f"knarr-runtime version {__version__}\nspec: {SPEC_VERSION}\n")
         return 0
     if given.flag("help") or not rest or rest[0] in ("help", "h"):
-        sys.stdout.write(arguments.usage() + "\n")
+        from knarr.runtime.command import help_texts  # noqa: PLC0415 - for this command alone
+
+        sys.stdout.write(help_texts.usage() + "\n")
         return 0
     name, *words = rest
+    if words[:1] in (["-h"], ["--help"]):
+        from knarr.runtime.command import help_texts  # noqa: PLC0415 - for this command alone
+
+        sys.stdout.write(help_texts.usage_of(name) + "\n")
+        return 0
     if name not in arguments.COMMANDS:
-        if name in ("checkpoint", "restore"):
-            message = f"{name} is not supported: it needs CRIU"
+        if name in arguments.UNSUPPORTED:
+            message = f"{name} is not supported: {arguments.UNSUPPORTED[name]}"
             raise Unsupported(message)
         message = f"unknown command {name}"
         raise InvalidArgument(message, hint="knarr-runtime --help lists the commands.")
-    known = {**arguments.COMMANDS[name][0], "help": arguments.FLAG}
-    options, found = arguments.parse_options(words, known)
-    if options.flag("help"):
-        sys.stdout.write(arguments.usage_of(name) + "\n")
-        return 0
+    options, found = arguments.parse_options(words, arguments.COMMANDS[name][0])
+    options.note, options.debug = log.note, log.debug
     arguments.check_arguments(name, found)
     root = os.path.abspath(given.text("root", DEFAULT_ROOT))
     if root == "/":

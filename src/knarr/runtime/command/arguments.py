@@ -8,10 +8,13 @@ a command to execute keeps its own options. `--` ends the options.
 from __future__ import annotations
 
 from knarr.errors import InvalidArgument
+from knarr.runtime.channel import ignore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from knarr.runtime.channel import Note
 
 FLAG = "flag"
 TEXT = "text"
@@ -93,6 +96,9 @@ COMMANDS: dict[str, tuple[dict[str, str], int, int, str, str]] = {
     "features": ({}, 0, 0, "", "print what this runtime can do"),
 }  # fmt: skip
 
+# Commands of runc that are known and refused, and why.
+UNSUPPORTED = {"checkpoint": "it needs CRIU", "restore": "it needs CRIU"}
+
 _SHORT = {
     "b": "bundle", "d": "detach", "t": "tty", "u": "user", "e": "env", "g": "additional-gids",
     "p": "process", "c": "cap", "f": "force", "a": "all", "q": "quiet", "r": "resources",
@@ -101,13 +107,15 @@ _SHORT = {
 
 
 class Options:
-    """What was given: flags, texts, numbers and lists by name."""
+    """What was given: flags, texts, numbers and lists by name; and where to note things."""
 
-    __slots__ = ("_given",)
+    __slots__ = ("_given", "debug", "note")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._given: dict[str, list[str]] = {}
+        self.note: Note = ignore
+        self.debug = False
 
     def add(self, name: str, value: str) -> None:
         """Note that an option was given."""
@@ -192,20 +200,3 @@ def check_arguments(command: str, arguments: list[str]) -> None:
             wanted = f"a maximum of {most}"
         message = f'knarr-runtime: "{command}" requires {wanted} argument(s)'
         raise InvalidArgument(message)
-
-
-def usage() -> str:
-    """Return what `--help` prints."""
-    lines = ["Usage: knarr-runtime [global options] command [options] [arguments]", "", "Commands:"]
-    for name, (_, _, _, arguments, what) in COMMANDS.items():
-        lines.append(f"  {name + ' ' + arguments:<45} {what}")
-    lines += ["", "Global options:", *(f"  --{name}" for name in GLOBAL)]
-    return "\n".join(lines)
-
-
-def usage_of(command: str) -> str:
-    """Return what `command --help` prints."""
-    options, _, _, arguments, what = COMMANDS[command]
-    lines = [f"Usage: knarr-runtime {command} [options] {arguments}".rstrip(), "", what, ""]
-    lines += ["Options:", *(f"  --{name}" for name in options)] if options else []
-    return "\n".join(lines)
