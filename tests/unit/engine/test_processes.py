@@ -1,0 +1,40 @@
+"""Options of ps(1) that `top` takes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from knarr.engine.container.processes import Process, parse_columns
+from knarr.errors import InvalidArgument
+
+
+@pytest.mark.parametrize(
+    ("words", "titles"),
+    [
+        ([], "UID PID PPID C STIME TTY TIME CMD"),
+        (["-ef"], "UID PID PPID C STIME TTY TIME CMD"),
+        (["-e"], "PID TTY TIME CMD"),
+        (["aux"], "USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND"),
+        (["-o", "pid,comm"], "PID COMMAND"),
+        (["-eo", "pid=Number,args"], "Number COMMAND"),
+        (["-opid", "-o", "ppid"], "PID PPID"),
+    ],
+)
+def test_columns(words: list[str], titles: str) -> None:
+    assert " ".join(title for _, title in parse_columns(words)) == titles
+
+
+@pytest.mark.parametrize("words", [["-o"], ["-o", "colour"], ["--forest"], ["-Z"]])
+def test_bad_columns(words: list[str]) -> None:
+    with pytest.raises(InvalidArgument, match="ps: "):
+        parse_columns(words)
+
+
+def test_a_process_is_read_from_proc() -> None:
+    process = Process(os.getpid(), 10.0**6, 0)
+    assert process.parent == os.getppid()
+    assert process.uid == os.getuid()
+    assert process.state == "R"
+    assert "pytest" in process.command
