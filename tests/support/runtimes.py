@@ -73,6 +73,10 @@ class Runtime:
         self.name = name
         self.root = root
         self.command = KNARR if name == "knarr-runtime" else [shutil.which(name) or name]
+        if name == "crun" and (unified := _v2_beside_v1()):
+            # It refuses a machine with both versions, so it gets a view without the second.
+            script = 'umount "$0" && exec "$@"'
+            self.command = ["unshare", "-m", "sh", "-c", script, unified, *self.command]
         self._ids: list[str] = []
         self._prefix = f"t{abs(hash(str(root))) % 10**8:08d}"
 
@@ -132,13 +136,15 @@ class Runtime:
                 self.call("delete", "--force", container_id)
 
 
+def _v2_beside_v1() -> str:
+    """Return where v2 is mounted if v1 is too, else nothing."""
+    points = {hierarchy.version: hierarchy.mount_point for hierarchy in cgroup.hierarchies()}
+    return points[2] if len(points) == 2 else ""
+
+
 def need(name: str) -> None:
     """Skip unless the runtime `name` can be used here."""
     if name == "knarr-runtime":
         return
     if not shutil.which(name):
         pytest.skip(f"{name} is not installed, to compare with")
-    if name == "crun":
-        kinds = {h.version: h.controllers for h in cgroup.hierarchies()}
-        if len(kinds) == 2 and kinds[2]:
-            pytest.skip("crun refuses cgroups of both versions while v2 has controllers")
