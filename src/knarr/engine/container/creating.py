@@ -26,7 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import MountRequest, Options
+    from knarr.oci.config import RunConfig
     from knarr.oci.digest import Digest
+    from knarr.store.images import ImageRow
 
 CREATING = "create"
 NAME_ATTEMPTS = 100
@@ -58,25 +60,42 @@ def create(
 
         check_name(name)
     image = engine.images.get(options.image)
-    options = _settled(merged(options, engine.images.config(image.id).config))
+    options = _settled(merged(options, _config(engine, image, options)))
     capabilities(options.security)
-    stack = engine.images.stack(image.id)
-    row = ContainerRow(
-        container_id or new_id(), name, image.id, _top(stack), time.time_ns(), encode(options)
-    )
+    container_id = container_id or new_id()
+    row = ContainerRow(container_id, name, image.id, None, time.time_ns(), encode(options))
     with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
         try:
-            row = _record(engine, row, options)
-            points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
-            engine.layers.prepare(engine.paths.container(row.id), stack, points=points)
-            volumes = [mount for mount in options.mounts if mount.kind == "volume"]
-            if volumes:
-                engine.volumes.fill(stack, volumes)
-            trace("create:prepared")
+            row, stack = _record(engine, row, options)
+            _prepare(engine, row, options, stack)
         except BaseException:
             forget(engine, row.id)
             raise
     return row, options
+
+
+def _config(engine: Engine, image: ImageRow, options: Options) -> RunConfig:
+    try:
+        return engine.images.config(image.id).config
+    except NotFound as error:
+        raise _gone(options) from error
+
+
+def _gone(options: Options) -> NotFound:
+    message = f"no such image: {options.image}"
+    return NotFound(message, hint="It was removed a moment ago.")
+
+
+def _prepare(
+    engine: Engine, row: ContainerRow, options: Options, stack: tuple[Digest, ...]
+) -> None:
+    """Make the file system, and fill new volumes from the image's."""
+    points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
+    engine.layers.prepare(engine.paths.container(row.id), stack, points=points)
+    volumes = [mount for mount in options.mounts if mount.kind == "volume"]
+    if volumes:
+        engine.volumes.fill(stack, volumes)
+    trace("create:prepared")
 
 
 def _settled(options: Options) -> Options:
@@ -92,29 +111,28 @@ def _named(mount: MountRequest) -> MountRequest:
     return mount
 
 
-def _top(stack: tuple[Digest, ...]) -> Digest | None:
-    return stack[-1] if stack else None
+def _record(
+    engine: Engine, row: ContainerRow, options: Options
+) -> tuple[ContainerRow, tuple[Digest, ...]]:
+    """Record the container with its volumes, under a name that is free, on the image's stack.
 
-
-def _record(engine: Engine, row: ContainerRow, options: Options) -> ContainerRow:
-    """Record the container with its volumes, under a name that is free.
+    The stack is read in the same transaction: an image that is gone by now would seem empty.
 
     Raises: Conflict, NotFound
     """
     records = ContainerRecords(engine.database)
     with engine.database.transaction():
-        row = row.replace(name=row.name or _free_name(records))
+        if row.image is None or engine.images.records.find(row.image) is None:
+            raise _gone(options)
+        stack = engine.images.stack(row.image)
+        row = row.replace(name=row.name or _free_name(records), chain=stack[-1] if stack else None)
         refuse_taken(records, row.name)
-        try:
-            records.add(row)
-        except Conflict as error:  # no name is taken, no ID twice: a layer is gone
-            message = f"no such image: {options.image}"
-            raise NotFound(message, hint="It was removed a moment ago.") from error
+        records.add(row)
         volumes = [mount for mount in options.mounts if mount.kind == "volume"]
         if volumes:
             engine.volumes.claim(row.id, volumes)
         trace("create:recorded")
-    return row
+    return row, stack
 
 
 def _free_name(records: ContainerRecords) -> str:
