@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.engines import ENGINES, Engine, make_rootfs
 from benchmarks.harness import Result, Timer, measure
-from benchmarks.rows import rows
+from benchmarks.memory import helper_memory
+from benchmarks.rows import QUIET, Run, rows
 
 
 def main() -> int:
@@ -48,16 +49,38 @@ def _run(work: Path, options: argparse.Namespace) -> int:
 
 def _measure_all(engines: list[Engine], options: argparse.Namespace) -> None:
     interpreter = _interpreter(options.rounds)
-    print(f"\nWhole commands, milliseconds, median (minimum) of {options.rounds}.")
-    print(f"An empty interpreter (`python -I -S`) takes {interpreter}.\n")
+    print(
+        f"\nWhole commands, milliseconds, median (minimum) of {options.rounds}; ratios are times as"
+    )
+    print(f"long as knarr. An empty interpreter (`python -I -S`) takes {interpreter}.\n")
     names = [engine.name for engine in engines]
     print(f"| | {' | '.join(names)} | ratios |")
     print(f"|---{'|--:' * len(names)}|---|")
+    budget = ""
     for row in rows(options.rounds):
         if options.only in row.name:
             results = measure(row, engines, options.rounds)
             cells = [str(results.get(name, "")) for name in names]
             print(f"| {row.name} | {' | '.join(cells)} | {_ratios(results)} |", flush=True)
+            if row.name == Run(*QUIET).name:
+                budget = _budget(results, interpreter)
+    print(f"\n{budget}")
+    helpers = {engine.name: helper_memory(engine) for engine in engines if not engine.runtime}
+    figures = ", ".join(f"{name} {figure}" for name, figure in helpers.items())
+    print(f"Process that looks after a container, kB of its own memory (PSS): {figures}.")
+
+
+def _budget(results: dict[str, Result], interpreter: Result) -> str:
+    """Compare `run` with what it may take: three times the bare runtime and two interpreters."""
+    own, bare = results.get("knarr"), results.get("crun") or results.get("runc")
+    if own is None or bare is None or own.failure or bare.failure:
+        return ""
+    allowed = 3 * bare.median + 2 * interpreter.median
+    least = 3 * min(bare.seconds) + 2 * min(interpreter.seconds)
+    return (
+        f"run --rm --network none: {own.median * 1000:.1f} ({min(own.seconds) * 1000:.1f}); three"
+        f" times the bare runtime and two interpreters: {allowed * 1000:.1f} ({least * 1000:.1f})."
+    )
 
 
 def _interpreter(rounds: int) -> Result:
