@@ -282,7 +282,8 @@ def test_containers_killed_half_way_leave_no_mounts(runtime: Runtime, bundle: Bu
         if container_id not in ps.stdout:
             break
     assert container_id not in ps.stdout
-    assert runtime.call("delete", "--force", container_id).returncode == 0
+    assert runtime.call("delete", container_id).returncode == 0
+    assert left_behind(container_id) == {"groups": 0, "keys": 0, "processes": 0}
     assert runtime.run(bundle.command("true")).returncode == 0
 
 

@@ -49,6 +49,7 @@ class Request:
     __slots__ = (
         "bundle_dir",
         "cache_dir",
+        "group",
         "id",
         "no_new_keyring",
         "no_pivot",
@@ -68,6 +69,7 @@ class Request:
         stdio: what the program gets as 0, 1 and 2, unless the spec wants a terminal.
         preserve_fds: how many descriptors from 3 on the program gets as well.
         cache_dir: where compiled seccomp filters are kept; none are when empty.
+        group: the container's cgroup, where it was located already.
         state_dir: where the FIFOs are by which another process starts the program; when empty
             only `Init.start` can.
         """
@@ -79,6 +81,7 @@ class Request:
         self.stdio: tuple[int, ...] = (0, 1, 2)
         self.preserve_fds = 0
         self.cache_dir = ""
+        self.group: Cgroup | None = None
         self.state_dir = ""
         self.no_pivot = False
         self.no_new_keyring = False
@@ -147,7 +150,7 @@ def create(request: Request) -> Init:
     Failed
     """
     linux = Node(request.spec).node("linux")
-    group = cgroups.locate(linux.text("cgroupsPath"), request.id)
+    group = request.group or cgroups.locate(linux.text("cgroupsPath"), request.id)
     plan = plan_container(request, group)
     if "seccomp" in linux:
         identity, node = plan.identity, linux.node("seccomp")

@@ -49,17 +49,23 @@ class Order:
         request.no_new_keyring = options.flag("no-new-keyring")
         request.preserve_fds = preserved(options, spec.get("process") or {})
         request.cache_dir = f"{root}/{FILTERS}"
+        request.group = lifecycle.locate(spec, container_id)
         self.directory = state.reserve(root, container_id)
+        self._write_state(0)  # so that what a killed creation leaves can be found and deleted
+
+    def _write_state(self, pid: int) -> None:
+        request = self.request
+        root_path = os.path.join(request.bundle_dir, Node(request.spec).node("root").text("path"))
+        assert request.group is not None
+        spec = dict(request.spec)
+        fields = state.describe(pid, request.bundle_dir, spec, root_path, request.group)
+        state.write(self.directory, fields)
 
     def bring_up(self, undo: Undo) -> Init:
         """Create the container, write its state, and hand out descriptors and process ID."""
-        request = self.request
-        init = create(request)
+        init = create(self.request)
         undo.push("ending the container", init.abort)
-        root_path = os.path.join(request.bundle_dir, request.spec["root"]["path"])
-        spec = dict(request.spec)
-        fields = state.describe(init.pid, request.bundle_dir, spec, root_path, init.group)
-        state.write(self.directory, fields)
+        self._write_state(init.pid)
         sockets.hand_out(self.options, init.pid, init.pidfd, init.master_fd)
         return init
 

@@ -1,6 +1,6 @@
 """What `knarr-runtime` remembers between its calls: one directory for each container.
 
-    <root>/<id>/state.json      what the container is: written once, when it is created
+    <root>/<id>/state.json      what the container is: written before and after it is created
     <root>/<id>/start.fifo      how it is started (see `gate`); gone once it runs
     <root>/<id>/result.fifo
 
@@ -152,10 +152,10 @@ def write(directory: str, fields: dict[str, Any]) -> None:
 def describe(
     pid: int, bundle_dir: str, spec: dict[str, Any], root_path: str, group: Cgroup
 ) -> dict[str, Any]:
-    """Return the fields of the state file for a container that was just created."""
+    """Return the fields of the state file; `pid` is 0 before the container's init is there."""
     return {
         "pid": pid,
-        "pid_started": process.start_time(pid),
+        "pid_started": process.start_time(pid) if pid else 0,
         "bundle": bundle_dir,
         "rootfs": root_path,
         "created": _now(),
