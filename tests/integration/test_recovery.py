@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,6 +93,15 @@ def test_a_killed_supervisor_gets_a_successor(knarr: Knarr) -> None:
     assert settle(knarr) == ""
     knarr("stop", "one")
     assert knarr("inspect", "-f", "{{.State.ExitCode}}", "one") == "7\n"
+
+
+def test_a_successor_holds_the_ports(knarr: Knarr) -> None:
+    knarr("run", "-d", "--name", "one", "-p", "127.0.0.1::80", *SLEEP)
+    port = int(knarr("port", "one", "80").rpartition(":")[2])
+    os.kill(task(knarr, "one")["supervisor_pid"], signal.SIGKILL)
+    knarr.wait_until(lambda: "gave container one a new supervisor" in settle(knarr), timeout=2)
+    with socket.socket() as ours, pytest.raises(OSError, match="in use"):
+        ours.bind(("127.0.0.1", port))
 
 
 def test_a_container_that_died_unseen_is_recorded(knarr: Knarr) -> None:

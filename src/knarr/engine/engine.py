@@ -14,6 +14,8 @@ from knarr.engine.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from knarr.engine.builds import Builds
     from knarr.engine.containers import Containers
     from knarr.engine.images import Images
@@ -76,6 +78,14 @@ class Engine:
         """Close the database, if it was opened."""
         if "database" in self.__dict__:
             self.database.close()
+
+    def __enter__(self) -> Self:
+        """Return the engine, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the database; what runs goes on."""
+        self.close()
 
     def _recover(self) -> None:
         """Look for signs of unfinished work; load what can finish it only if there are any."""

@@ -32,6 +32,7 @@ from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.encoding import decode
 from knarr.errors import KnarrError, NotFound, Unavailable
 from knarr.store.containers import ContainerRecords
+from knarr.store.ports import PortRecords
 from knarr.supervise import control, places, task
 from knarr.supervise.messages import Adoption
 from knarr.util.files import FileLock, write_atomically
@@ -162,12 +163,28 @@ def adopt(engine: Engine, container_id: str) -> None:
         adopt=Adoption(fields["pid"], fields["pid_started"]),
         restart_count=fields["restart_count"],
     )
+    sockets = _hold_ports(engine, container_id)
     fresh = control.spawn()
     try:
-        fresh.send_order(order)
+        fresh.send_order(order, sockets)
         fresh.wait_started()
     finally:
         fresh.abort()
+        for descriptor in sockets:
+            os.close(descriptor)
+
+
+def _hold_ports(engine: Engine, container_id: str) -> list[int]:
+    """Return sockets that keep a container's host ports from others, as the old supervisor did."""
+    from knarr.network.ports import hold  # noqa: PLC0415 - for who publishes ports
+
+    sockets = []
+    for row in PortRecords(engine.database).of(container_id):
+        try:
+            sockets.append(hold(row.protocol, row.host_ip, row.host_port))
+        except KnarrError:  # somebody was faster; the rules lead to the container all the same
+            continue
+    return sockets
 
 
 def _bury(engine: Engine, row: ContainerRow) -> str:
