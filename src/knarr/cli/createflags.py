@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Option
+from knarr.cli.lifeflags import HEALTH
 
 PROCESS = (
     Option("attach", "Attach to STDIN, STDOUT or STDERR", kind="list", short="a"),
@@ -68,14 +69,21 @@ NETWORK = (
 LIMITS = (
     Option("blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable "
                            "(default 0)", kind="int"),
+    Option("blkio-weight-device", "Block IO weight (relative device weight)", kind="list"),
     Option("cgroup-parent", "Optional parent cgroup for the container", kind="string"),
     Option("cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period", kind="int"),
     Option("cpu-quota", "Limit CPU CFS (Completely Fair Scheduler) quota", kind="int"),
+    Option("cpu-rt-period", "Limit CPU real-time period in microseconds", kind="int"),
+    Option("cpu-rt-runtime", "Limit CPU real-time runtime in microseconds", kind="int"),
     Option("cpu-shares", "CPU shares (relative weight)", kind="int", short="c"),
     Option("cpus", "Number of CPUs", kind="decimal"),
     Option("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)", kind="string"),
     Option("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)", kind="string"),
     Option("device-cgroup-rule", "Add a rule to the cgroup allowed devices list", kind="list"),
+    Option("device-read-bps", "Limit read rate (bytes per second) from a device", kind="list"),
+    Option("device-read-iops", "Limit read rate (IO per second) from a device", kind="list"),
+    Option("device-write-bps", "Limit write rate (bytes per second) to a device", kind="list"),
+    Option("device-write-iops", "Limit write rate (IO per second) to a device", kind="list"),
     Option("memory", "Memory limit", kind="bytes", short="m"),
     Option("memory-reservation", "Memory soft limit", kind="bytes"),
     Option("memory-swap", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
@@ -94,31 +102,33 @@ SECURITY = (
     Option("cap-drop", "Drop Linux capabilities", kind="list"),
     Option("cgroupns", "Cgroup namespace to use (host|private)", kind="string",
            completes="host private"),
-    Option("ipc", "IPC mode to use", kind="string", completes="host none private"),
+    Option("gidmap", "Map group IDs (CONTAINER:HOST:SIZE) in a user namespace", kind="list"),
+    Option("ipc", "IPC mode to use", kind="string", completes="host none private shareable"),
     Option("pid", "PID namespace to use", kind="string", completes="host"),
     Option("privileged", "Give extended privileges to this container"),
     Option("security-opt", "Security Options", kind="list"),
+    Option("uidmap", "Map user IDs (CONTAINER:HOST:SIZE) in a user namespace", kind="list"),
+    Option("userns", "User namespace to use (auto[:size=N]|host)", kind="string",
+           completes="auto host"),
     Option("uts", "UTS namespace to use", kind="string", completes="host"),
 )  # fmt: skip
 
-HEALTH = (
-    Option("health-cmd", "Command to run to check health", kind="string"),
-    Option("health-interval", "Time between running the check (ms|s|m|h) (default 0s)",
-           kind="duration"),
-    Option("health-retries", "Consecutive failures needed to report unhealthy", kind="int"),
-    Option("health-start-interval", "Time between running the check during the start period "
-                                    "(ms|s|m|h) (default 0s)", kind="duration"),
-    Option("health-start-period", "Start period for the container to initialize before starting "
-                                  "health-retries countdown (ms|s|m|h) (default 0s)",
-           kind="duration"),
-    Option("health-timeout", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
-           kind="duration"),
-    Option("no-healthcheck", "Disable any container-specified HEALTHCHECK"),
+# Taken for the sake of scripts, and without any effect on Linux: `knarr.cli.creating.ignored`.
+IGNORED = (
+    Option("cpu-count", "CPU count (Windows only)", kind="int", hidden=True),
+    Option("cpu-percent", "CPU percent (Windows only)", kind="int", hidden=True),
+    Option("disable-content-trust", "Skip image verification", default=True, hidden=True),
+    Option("io-maxbandwidth", "Maximum IO bandwidth limit for the system drive (Windows only)",
+           kind="bytes", hidden=True),
+    Option("io-maxiops", "Maximum IOps limit for the system drive (Windows only)", kind="int",
+           hidden=True),
+    Option("isolation", "Container isolation technology", kind="string", hidden=True),
+    Option("kernel-memory", "Kernel memory limit", kind="bytes", hidden=True),
 )  # fmt: skip
 
 CREATE_OPTIONS = tuple(
     sorted(
-        (*PROCESS, *RECORD, *STORAGE, *NETWORK, *LIMITS, *SECURITY, *HEALTH),
+        (*PROCESS, *RECORD, *STORAGE, *NETWORK, *LIMITS, *SECURITY, *IGNORED, *HEALTH),
         key=lambda option: option.name,
     )
 )

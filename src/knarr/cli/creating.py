@@ -53,6 +53,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         "platform": options.text("platform"),
         "cidfile": options.text("cidfile"),
         "shm_size": options.number("shm-size"),
+        "health_on_failure": options.text("health-on-failure"),
     }
     for name, convert in _GROUPS.items():
         fields[name] = convert(options)
@@ -166,43 +167,11 @@ def _mounts(options: Options) -> tuple[MountRequest, ...]:
 
 
 def _resources(options: Options) -> Resources:
-    fields: dict[str, Any] = {
-        "memory": options.number("memory"),
-        "memory_reservation": options.number("memory-reservation"),
-        "oom_kill_disabled": options.flag("oom-kill-disable"),
-        "oom_score_adj": options.number("oom-score-adj"),
-        "nano_cpus": options.number("cpus"),
-        "cpu_shares": options.number("cpu-shares"),
-        "cpu_period_us": options.number("cpu-period"),
-        "cpu_quota_us": options.number("cpu-quota"),
-        "cpuset_cpus": options.text("cpuset-cpus"),
-        "cpuset_mems": options.text("cpuset-mems"),
-        "pids_limit": options.number("pids-limit"),
-        "blkio_weight": options.number("blkio-weight"),
-        "cgroup_parent": options.text("cgroup-parent"),
-        "device_rules": tuple(options.texts("device-cgroup-rule")),
-    }
-    if options.given("memory-swap"):
-        fields["memory_swap"] = _swap(options.text("memory-swap"))
-    if options.number("memory-swappiness") != -1:
-        fields["memory_swappiness"] = options.number("memory-swappiness")
-    if options.given("ulimit"):
-        from knarr.engine.options.limits import parse_ulimit  # noqa: PLC0415 - see the module
+    from knarr.cli import limiting  # noqa: PLC0415 - see the module
 
-        fields["ulimits"] = tuple(parse_ulimit(text) for text in options.texts("ulimit"))
-    if options.given("device"):
-        from knarr.engine.options.storage import parse_device  # noqa: PLC0415 - see the module
-
-        fields["devices"] = tuple(parse_device(text) for text in options.texts("device"))
-    return Resources(**fields)
-
-
-def _swap(text: str) -> int:
-    if text == "-1":
-        return -1
-    from knarr.util.text import parse_size  # noqa: PLC0415 - see the module
-
-    return parse_size(text)
+    if not any(options.given(name) for name in limiting.NAMES):
+        return Resources()
+    return limiting.parse_resources(options)
 
 
 def _networking(options: Options) -> Networking:
@@ -251,9 +220,19 @@ def _read_file(path: str) -> bytes:
 
 
 def _namespaces(options: Options) -> Namespaces:
-    return Namespaces(
-        options.text("pid"), options.text("ipc"), options.text("uts"), options.text("cgroupns")
-    )
+    modes = {
+        "pid": options.text("pid"),
+        "ipc": options.text("ipc"),
+        "uts": options.text("uts"),
+        "cgroup": options.text("cgroupns"),
+        "user": options.text("userns"),
+    }
+    mapped = options.given("uidmap") or options.given("gidmap")
+    if not mapped and not any(modes.values()):
+        return Namespaces()
+    from knarr.engine.options.namespaces import parse_namespaces  # noqa: PLC0415 - see the module
+
+    return parse_namespaces(modes, options.texts("uidmap"), options.texts("gidmap"))
 
 
 def _log(options: Options) -> LogSettings:
@@ -265,35 +244,13 @@ def _log(options: Options) -> LogSettings:
 
 
 def _health(options: Options) -> Healthcheck | None:
-    names = [f"health-{name}" for name in _DURATIONS] + ["health-cmd", "health-retries"]
-    given = [name for name in names if options.given(name)]
-    if not given and not options.flag("no-healthcheck"):
+    if not any(name.startswith("health-") or name == "no-healthcheck" for name in options.names):
         return None
-    from knarr.oci.config import Healthcheck  # noqa: PLC0415 - few containers have one
+    from knarr.cli.living import parse_health  # noqa: PLC0415 - few containers have one
 
-    if options.flag("no-healthcheck"):
-        if given:
-            message = "--no-healthcheck conflicts with --health-* options"
-            raise InvalidArgument(message)
-        return Healthcheck(("NONE",))
-    if options.number("health-retries") < 0:
-        message = "--health-retries cannot be negative"
-        raise InvalidArgument(message)
-    command = options.text("health-cmd")
-    spans: dict[str, Any] = {}
-    for name in _DURATIONS:
-        spans[f"{name.replace('-', '_')}_ns"] = int(options.seconds(f"health-{name}") * 10**9)
-        if options.seconds(f"health-{name}") < 0:
-            message = f"--health-{name} cannot be negative"
-            raise InvalidArgument(message)
-    return Healthcheck(
-        ("CMD-SHELL", command) if command else None,
-        retries=options.number("health-retries"),
-        **spans,
-    )
+    return parse_health(options)
 
 
-_DURATIONS = ("interval", "timeout", "start-period", "start-interval")
 _GROUPS = {
     "resources": _resources,
     "networking": _networking,
@@ -302,6 +259,22 @@ _GROUPS = {
     "log": _log,
     "healthcheck": _health,
 }
+
+
+def ignored(options: Options) -> list[str]:
+    """Return a warning for each option that is taken and has no effect."""
+    from knarr.cli.createflags import IGNORED  # noqa: PLC0415 - loaded by then
+
+    silent = ("isolation", "disable-content-trust")
+    warnings = [
+        f"--{option.name} has no effect on Linux and is ignored"
+        for option in IGNORED
+        if options.given(option.name) and option.name not in silent
+    ]
+    if options.text("isolation") not in ("", "default"):
+        message = f"invalid isolation: {options.text('isolation')}: only default is known on Linux"
+        raise InvalidArgument(message)
+    return warnings
 
 
 class CidFile:

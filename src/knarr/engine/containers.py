@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 class Container:
     """One container. Its record is as of when it was found; `state` always asks again."""
 
-    __slots__ = ("_options", "engine", "row")
+    __slots__ = ("_options", "engine", "row", "warnings")
 
     def __init__(self, engine: Engine, row: ContainerRow, options: Options | None = None) -> None:
         self.engine = engine
         self.row = row
         self._options = options
+        self.warnings: list[str] = []  # of its creation: what was asked for and is left out
 
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.id[:12]}>"
@@ -220,8 +221,12 @@ class Containers:
         """
         from knarr.engine.container import creating  # noqa: PLC0415 - see the module
 
-        row, merged = creating.create(self._engine, options, name=name, container_id=container_id)
-        return Container(self._engine, row, merged)
+        row, merged, warnings = creating.create(
+            self._engine, options, name=name, container_id=container_id
+        )
+        container = Container(self._engine, row, merged)
+        container.warnings = warnings
+        return container
 
     def run(
         self,

@@ -298,6 +298,15 @@ def test_security_options() -> None:
     assert security.parse_security(["seccomp:unconfined"], lambda _: b"").seccomp == "unconfined"
 
 
+def test_switches_among_security_options() -> None:
+    parsed = security.parse_security(
+        ["no-new-privileges:false", "writable-cgroups=1", "apparmor=unconfined", "label=disable"],
+        lambda _: b"",
+    )
+    assert not parsed.no_new_privileges
+    assert parsed.writable_cgroups
+
+
 def test_bad_security_options() -> None:
     def read(path: str) -> bytes:
         if path == "/missing":
@@ -312,12 +321,6 @@ def test_bad_security_options() -> None:
     ):
         with pytest.raises(InvalidArgument, match=words):
             security.parse_security([text], read)
-
-
-def test_namespaces() -> None:
-    security.check_namespaces(Namespaces(pid="host", ipc="private", uts="host"))
-    with pytest.raises(InvalidArgument, match="--pid: invalid PID mode"):
-        security.check_namespaces(Namespaces(pid="mine"))
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,17 @@ def place_of(options: Options) -> Place:
         cgroups_path="/knarr/0123456789abcdef",
         init_path="/host/init" if options.init else "",
         network="host" if options.networking.mode == "host" else "",
+        joined=joined_of(options),
+        shm="/proc/4711/root/dev/shm" if ":" in options.namespaces.ipc else "",
+        block_devices={"/dev/vda": (254, 0)},
     )
+
+
+def joined_of(options: Options) -> dict[str, str]:
+    spaces = options.namespaces
+    modes = {"network": options.networking.mode, "ipc": spaces.ipc, "pid": spaces.pid}
+    modes["uts"] = spaces.uts
+    return {kind: f"/proc/4711/ns/{kind}" for kind, mode in modes.items() if ":" in mode}
 
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)

@@ -21,11 +21,13 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.cli.creating import CidFile, parse_create  # noqa: PLC0415 - not for --help
+    from knarr.cli.creating import CidFile, ignored, parse_create  # noqa: PLC0415 - not for --help
 
     asked = parse_create(options, arguments, detached=False)
     with CidFile(asked.cidfile) as cidfile:
         container = context.engine.containers.create(asked, name=options.text("name"))
         cidfile.write(container.id)
+    for words in (*container.warnings, *ignored(options)):
+        context.warn(f"WARNING: {words}")
     context.print(container.id)
     return 0

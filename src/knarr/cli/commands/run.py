@@ -43,7 +43,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 
 def _run(context: Context, options: Options, arguments: list[str], starting: Starting) -> int:
-    from knarr.cli.creating import CidFile, parse_create  # noqa: PLC0415 - after the spawn
+    from knarr.cli.creating import CidFile, ignored, parse_create  # noqa: PLC0415 - after the spawn
 
     detached = options.flag("detach")
     asked = parse_create(options, arguments, detached=detached)
@@ -52,6 +52,8 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
     with CidFile(asked.cidfile) as cidfile:
         container = context.engine.containers.create(asked, name=options.text("name"))
         cidfile.write(container.id)
+    for words in (*container.warnings, *ignored(options)):
+        context.warn(f"WARNING: {words}")
     try:
         if detached:
             container.start(starting=starting)

@@ -18,6 +18,7 @@ from knarr.engine.options.checks import check_options
 from knarr.engine.options.encoding import encode
 from knarr.engine.options.merge import merged
 from knarr.engine.options.security import capabilities
+from knarr.engine.options.values import Resources
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.util.trace import trace
@@ -48,8 +49,8 @@ def new_id() -> str:
 
 def create(
     engine: Engine, options: Options, *, name: str = "", container_id: str = ""
-) -> tuple[ContainerRow, Options]:
-    """Create a container and return its record, and its options merged with the image's.
+) -> tuple[ContainerRow, Options, list[str]]:
+    """Create a container: return its record, its options merged with the image's, and warnings.
 
     Raises: InvalidArgument, NotFound, Conflict
     """
@@ -62,16 +63,37 @@ def create(
     image = engine.images.get(options.image)
     options = _settled(merged(options, _config(engine, image, options)))
     capabilities(options.security)
-    container_id = container_id or new_id()
-    row = ContainerRow(container_id, name, image.id, None, time.time_ns(), encode(options))
+    options, warnings = _fitted(engine, options)
+    row = ContainerRow(container_id or new_id(), name, image.id, None, time.time_ns(), "")
     with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
         try:
-            row, stack = _record(engine, row, options)
+            row, options, stack = _record(engine, row, options)
             _prepare(engine, row, options, stack)
         except BaseException:
             forget(engine, row.id)
             raise
-    return row, options
+    return row, options, warnings
+
+
+def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
+    """Return the options as this host and its containers allow them, and what is to be said of it.
+
+    Raises: InvalidArgument, NotFound, Unsupported
+    """
+    warnings: list[str] = []
+    if options.resources != Resources():
+        from knarr.engine.container import support  # noqa: PLC0415 - for few containers
+
+        options, warnings = support.without_unsupported(options, support.find_support())
+    if options.security.writable_cgroups:
+        from knarr.engine.container.support import require_writable  # noqa: PLC0415 - for few
+
+        require_writable(options)
+    if options.joins:
+        from knarr.engine.container import neighbours  # noqa: PLC0415 - for few containers
+
+        options = neighbours.settle(engine, options)
+    return options, warnings
 
 
 def _config(engine: Engine, image: ImageRow, options: Options) -> RunConfig:
@@ -113,7 +135,7 @@ def _named(mount: MountRequest) -> MountRequest:
 
 def _record(
     engine: Engine, row: ContainerRow, options: Options
-) -> tuple[ContainerRow, tuple[Digest, ...]]:
+) -> tuple[ContainerRow, Options, tuple[Digest, ...]]:
     """Record the container with its volumes, under a name that is free, on the image's stack.
 
     The stack is read in the same transaction: an image that is gone by now would seem empty.
@@ -125,14 +147,22 @@ def _record(
         if row.image is None or engine.images.records.find(row.image) is None:
             raise _gone(options)
         stack = engine.images.stack(row.image)
-        row = row.replace(name=row.name or _free_name(records), chain=stack[-1] if stack else None)
+        if options.namespaces.user.startswith("auto"):
+            from knarr.engine.container.neighbours import claim_users  # noqa: PLC0415 - for few
+
+            options = claim_users(engine, options)
+        row = row.replace(
+            name=row.name or _free_name(records),
+            chain=stack[-1] if stack else None,
+            options=encode(options),
+        )
         refuse_taken(records, row.name)
         records.add(row)
         volumes = [mount for mount in options.mounts if mount.kind == "volume"]
         if volumes:
             engine.volumes.claim(row.id, volumes)
         trace("create:recorded")
-    return row, stack
+    return row, options, stack
 
 
 def _free_name(records: ContainerRecords) -> str:

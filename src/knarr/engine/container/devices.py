@@ -96,3 +96,20 @@ def _node(source: str, target: str) -> Device | None:
         "uid": status.st_uid,
         "gid": status.st_gid,
     }
+
+
+def block_device_number(path: str) -> tuple[int, int]:
+    """Return major and minor of the block device at `path`, for its limits.
+
+    Raises: InvalidArgument
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"cannot limit the device {path}: {reason}"
+        raise InvalidArgument(message) from None
+    if not stat.S_ISBLK(status.st_mode):
+        message = f"cannot limit the device {path}: it is no block device"
+        raise InvalidArgument(message)
+    return os.major(status.st_rdev), os.minor(status.st_rdev)

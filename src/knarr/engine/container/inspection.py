@@ -10,7 +10,7 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.specify import MASKED_PATHS, READONLY_PATHS
 from knarr.engine.container.starting import log_path
-from knarr.engine.options.values import DEFAULT_SHM_SIZE
+from knarr.engine.options.values import DEFAULT_SHM_SIZE, UNACCOUNTED
 from knarr.store.layers import LayerRecords
 from knarr.store.ports import PortRecords
 from knarr.util.times import ZERO, render_rfc3339
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.container.tasks import State
     from knarr.engine.containers import Container
-    from knarr.engine.options.values import MountRequest, Options, PortRequest
+    from knarr.engine.options.values import DeviceLimit, MountRequest, Options, PortRequest
     from knarr.network.model import Endpoint
 
     Document = dict[str, Any]
@@ -62,6 +62,12 @@ def inspect(container: Container, *, size: bool = False) -> Document:
     for name in ("ResolvConfPath", "HostnamePath", "HostsPath"):
         if not os.path.exists(document[name]):  # until the first start
             document[name] = ""
+    if options.healthcheck is not None:
+        from knarr.supervise.health import read as read_health  # noqa: PLC0415 - for few containers
+
+        health = read_health(directory)
+        if health is not None:
+            document["State"]["Health"] = health
     if size:
         from knarr.engine.container.usage import container_size  # noqa: PLC0415 - walks the whole tree
 
@@ -143,6 +149,10 @@ def config(container: Container) -> Document:
             "Retries": check.retries,
         }
         document["Healthcheck"] = {name: value for name, value in given.items() if value}
+    if options.health_on_failure:
+        document["HealthcheckOnFailureAction"] = options.health_on_failure  # as Podman has it
+    if options.shell:
+        document["Shell"] = list(options.shell)
     return document
 
 
@@ -249,7 +259,7 @@ def _host_security(options: Options) -> Document:
         "ReadonlyRootfs": options.readonly,
         "SecurityOpt": list(security.texts) or None,
         "UTSMode": spaces.uts,
-        "UsernsMode": "",
+        "UsernsMode": spaces.user,
         "MaskedPaths": list(MASKED_PATHS) if hidden else None,
         "ReadonlyPaths": list(READONLY_PATHS) if hidden else None,
     }
@@ -257,7 +267,7 @@ def _host_security(options: Options) -> Document:
 
 def _host_resources(options: Options) -> Document:
     asked = options.resources
-    swap = asked.memory_swap or 2 * asked.memory
+    swap = -1 if asked.memory_swap == UNACCOUNTED else asked.memory_swap or 2 * asked.memory
     return {
         "OomScoreAdj": asked.oom_score_adj,
         "CpuShares": asked.cpu_shares,
@@ -265,15 +275,17 @@ def _host_resources(options: Options) -> Document:
         "NanoCpus": asked.nano_cpus,
         "CgroupParent": asked.cgroup_parent,
         "BlkioWeight": asked.blkio_weight,
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": [],
-        "BlkioDeviceWriteBps": [],
-        "BlkioDeviceReadIOps": [],
-        "BlkioDeviceWriteIOps": [],
+        "BlkioWeightDevice": [
+            {"Path": one.path, "Weight": one.limit} for one in asked.blkio_weights
+        ],
+        "BlkioDeviceReadBps": _rates(asked.read_bps),
+        "BlkioDeviceWriteBps": _rates(asked.write_bps),
+        "BlkioDeviceReadIOps": _rates(asked.read_iops),
+        "BlkioDeviceWriteIOps": _rates(asked.write_iops),
         "CpuPeriod": asked.cpu_period_us,
         "CpuQuota": asked.cpu_quota_us,
-        "CpuRealtimePeriod": 0,
-        "CpuRealtimeRuntime": 0,
+        "CpuRealtimePeriod": asked.cpu_rt_period_us,
+        "CpuRealtimeRuntime": asked.cpu_rt_runtime_us,
         "CpusetCpus": asked.cpuset_cpus,
         "CpusetMems": asked.cpuset_mems,
         "Devices": [
@@ -299,6 +311,10 @@ def _host_resources(options: Options) -> Document:
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
     }
+
+
+def _rates(limits: Iterable[DeviceLimit]) -> list[Document]:
+    return [{"Path": one.path, "Rate": one.limit} for one in limits]
 
 
 def _graph_driver(container: Container) -> Document:

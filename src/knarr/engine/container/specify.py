@@ -10,6 +10,7 @@ Spec: runtime-spec config.md, config-linux.md
 
 from __future__ import annotations
 
+from knarr.engine.container.limits import resources
 from knarr.engine.container.users import Identity
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import capabilities
@@ -19,13 +20,13 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from knarr.engine.options.values import Options, Resources
+    from knarr.engine.options.values import IdRange, Options
     from knarr.oci.runtime import (
         Capabilities,
         Device,
-        DeviceCgroup,
+        IDMapping,
         Linux,
         Mount,
         Namespace,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         Seccomp,
         Spec,
     )
-    from knarr.oci.runtime import Resources as CgroupResources
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -44,14 +44,6 @@ MASKED_PATHS = (
 )  # fmt: skip
 INIT = "/sbin/docker-init"  # where images and their users know it from Docker
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
-# What every container may use, whatever else is denied: its own nodes, and making nodes at all.
-# null, zero, full, random, urandom, tty, console, ptmx, pseudo terminals.
-DEVICE_RULES = (
-    ("c", None, None, "m"), ("b", None, None, "m"), ("c", 1, 3, "rwm"), ("c", 1, 5, "rwm"),
-    ("c", 1, 7, "rwm"), ("c", 1, 8, "rwm"), ("c", 1, 9, "rwm"), ("c", 5, 0, "rwm"),
-    ("c", 5, 1, "rwm"), ("c", 5, 2, "rwm"), ("c", 136, None, "rwm"),
-)  # fmt: skip
 
 # Parameters of the namespaces that Docker sets: binding port 80 and ping need no capability.
 NETWORK_SYSCTLS = {
@@ -65,9 +57,10 @@ class Place(Value):
 
     `mounts` are the user's and the engine's own (hosts and the like), resolved, in order.
     `devices` are nodes of the host to make. `init_path` is the host's file of the program that is
-    to be process 1 before the container's own. `network` is the path of a network namespace to
-    join, `host`, or empty for a new one. `bounding` is the mask of capabilities that there are to
-    give.
+    to be process 1 before the container's own. `network` is `host` or empty for a namespace of its
+    own; `joined` are the paths of those that others have made, by their kind in the spec, and `shm`
+    the directory that a joined ipc namespace goes with. `bounding` is the mask of capabilities that
+    there are to give, `block_devices` the numbers of those that limits name.
     """
 
     id: str
@@ -84,6 +77,9 @@ class Place(Value):
     kernel: tuple[int, int] = (5, 15)
     processors: int = 0
     bounding: int = -1
+    joined: Mapping[str, str] = {}
+    shm: str = ""
+    block_devices: Mapping[str, tuple[int, int]] = {}
 
 
 def specify(options: Options, place: Place) -> Spec:
@@ -92,7 +88,7 @@ def specify(options: Options, place: Place) -> Spec:
     Raises: InvalidArgument
     """
     bounding = capabilities(options.security, mask=place.bounding)
-    own_uts = options.namespaces.uts != "host"
+    own_uts = options.namespaces.uts != "host" and "uts" not in place.joined
     spec: Spec = {
         "ociVersion": VERSION,
         "process": process(options, place, bounding),
@@ -170,7 +166,7 @@ def _mounts(options: Options, place: Place) -> list[Mount]:
     targets = {mount["destination"] for mount in place.mounts}
     defaults = [
         mount
-        for mount in kernel_mounts(options)
+        for mount in kernel_mounts(options, place.shm)
         if mount["destination"] not in targets
         and not ("/dev" in targets and mount["destination"].startswith("/dev/"))
     ]
@@ -183,10 +179,11 @@ def _mounts(options: Options, place: Place) -> list[Mount]:
     return defaults + own
 
 
-def kernel_mounts(options: Options) -> list[Mount]:
-    """Return the mounts that every container has."""
+def kernel_mounts(options: Options, shm: str = "") -> list[Mount]:
+    """Return the mounts that every container has; `shm` is what others share as /dev/shm."""
     plain = ["nosuid", "noexec", "nodev"]
     system = plain if options.security.privileged else [*plain, "ro"]
+    cgroups = plain if options.security.writable_cgroups else system
     shm_size = options.shm_size or DEFAULT_SHM_SIZE
     mounts = [
         _mount("/proc", "proc", plain),
@@ -196,12 +193,14 @@ def kernel_mounts(options: Options) -> list[Mount]:
             ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
         _mount("/sys", "sysfs", system),
-        _mount("/sys/fs/cgroup", "cgroup", system),
+        _mount("/sys/fs/cgroup", "cgroup", cgroups),
     ]  # fmt: skip
     # Of the host's queues too, where the namespace is the host's.
     mounts.append(_mount("/dev/mqueue", "mqueue", plain))
     if options.namespaces.ipc == "host":
-        return [*mounts, _bind("/dev/shm")]
+        return [*mounts, _bind("/dev/shm", "/dev/shm")]
+    if shm:
+        return [*mounts, _bind("/dev/shm", shm)]
     if options.namespaces.ipc != "none":
         mounts.append(_mount("/dev/shm", "tmpfs", [*plain, "mode=1777", f"size={shm_size}"]))
     return mounts
@@ -211,17 +210,20 @@ def _mount(destination: str, kind: str, options: list[str]) -> Mount:
     return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
 
 
-def _bind(path: str) -> Mount:
-    return {"destination": path, "type": "bind", "source": path, "options": ["rbind", "rprivate"]}
+def _bind(path: str, source: str) -> Mount:
+    return {"destination": path, "type": "bind", "source": source, "options": ["rbind", "rprivate"]}
 
 
 def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
     privileged = options.security.privileged
     linux: Linux = {
         "namespaces": _namespaces(options, place),
-        "resources": resources(options, place),
+        "resources": resources(options, place.devices, place.block_devices),
         "sysctl": _sysctls(options, place),
     }
+    if options.namespaces.uid_map:
+        linux["uidMappings"] = _mappings(options.namespaces.uid_map)
+        linux["gidMappings"] = _mappings(options.namespaces.gid_map)
     if place.cgroups_path:
         linux["cgroupsPath"] = place.cgroups_path
     if place.devices:
@@ -243,23 +245,31 @@ def _propagates(mount: Mount, word: str) -> bool:
     return any(option in (word, f"r{word}") for option in mount.get("options", ()))
 
 
+def _mappings(ranges: Iterable[IdRange]) -> list[IDMapping]:
+    return [{"containerID": one.inside, "hostID": one.outside, "size": one.size} for one in ranges]
+
+
 def _namespaces(options: Options, place: Place) -> list[Namespace]:
     wanted = options.namespaces
-    found: list[Namespace] = [{"type": "mount"}]
-    if place.network != "host":
-        found.append(
-            {"type": "network", "path": place.network} if place.network else {"type": "network"}
-        )
-    for kind, mode in (
-        ("uts", wanted.uts), ("pid", wanted.pid), ("ipc", wanted.ipc), ("cgroup", wanted.cgroup)
-    ):  # fmt: skip
-        if mode != "host":
-            found.append({"type": kind})
-    return found
+    modes = {
+        "mount": "",
+        "network": place.network,
+        "uts": wanted.uts,
+        "pid": wanted.pid,
+        "ipc": wanted.ipc,
+        "cgroup": wanted.cgroup,
+        "user": "" if wanted.remapped else "host",
+    }
+    return [
+        {"type": kind, "path": place.joined[kind]} if kind in place.joined else {"type": kind}
+        for kind, mode in modes.items()
+        if mode != "host"
+    ]
 
 
 def _sysctls(options: Options, place: Place) -> dict[str, str]:
-    defaults = NETWORK_SYSCTLS if place.network == "" else {}
+    own = place.network != "host" and "network" not in place.joined
+    defaults = NETWORK_SYSCTLS if own else {}
     return {**defaults, **options.sysctls}
 
 
@@ -275,75 +285,3 @@ def _seccomp(options: Options, place: Place, bounding: Sequence[str]) -> Seccomp
     if decoded is None:
         return None
     return seccomp.resolve(decoded, bounding, place.architecture, place.kernel)
-
-
-def resources(options: Options, place: Place) -> CgroupResources:
-    """Return the limits of the container's control group."""
-    asked = options.resources
-    found: CgroupResources = {"devices": _device_rules(options, place)}
-    if asked.memory or asked.memory_reservation or asked.memory_swappiness is not None:
-        found["memory"] = {}
-        if asked.memory:
-            found["memory"]["limit"] = asked.memory
-            found["memory"]["swap"] = asked.memory_swap or 2 * asked.memory
-        if asked.memory_reservation:
-            found["memory"]["reservation"] = asked.memory_reservation
-        if asked.memory_swappiness is not None and asked.memory_swappiness >= 0:
-            found["memory"]["swappiness"] = asked.memory_swappiness
-        if asked.oom_kill_disabled:
-            found["memory"]["disableOOMKiller"] = True
-    _add_processors(found, asked)
-    if asked.pids_limit:
-        found["pids"] = {"limit": asked.pids_limit if asked.pids_limit > 0 else -1}
-    if asked.blkio_weight:
-        found["blockIO"] = {"weight": asked.blkio_weight}
-    return found
-
-
-def _add_processors(found: CgroupResources, asked: Resources) -> None:
-    period, quota = asked.cpu_period_us, asked.cpu_quota_us
-    if asked.nano_cpus:
-        period = 100_000
-        quota = asked.nano_cpus * period // 10**9
-    fields = {
-        "shares": asked.cpu_shares,
-        "period": period,
-        "quota": quota,
-        "cpus": asked.cpuset_cpus,
-        "mems": asked.cpuset_mems,
-    }
-    given = {name: value for name, value in fields.items() if value}
-    if given:
-        found["cpu"] = given  # type: ignore[typeddict-item] # names and types are those above
-
-
-def _device_rules(options: Options, place: Place) -> list[DeviceCgroup]:
-    if options.security.privileged:
-        return [{"allow": True, "access": "rwm"}]
-    rules: list[DeviceCgroup] = [{"allow": False, "access": "rwm"}]
-    rules += [_rule(*rule) for rule in DEVICE_RULES]
-    for device, access in place.devices:
-        rules.append(_rule(device["type"], device["major"], device["minor"], access))
-    rules += [_parse_rule(text) for text in options.resources.device_rules]
-    return rules
-
-
-def _rule(kind: str, major: int | None, minor: int | None, access: str) -> DeviceCgroup:
-    rule: DeviceCgroup = {"allow": True, "type": kind, "access": access}
-    if major is not None:
-        rule["major"] = major
-    if minor is not None:
-        rule["minor"] = minor
-    return rule
-
-
-def _parse_rule(text: str) -> DeviceCgroup:
-    """Return the rule of `--device-cgroup-rule "c 13:* rwm"`, whose form was checked before."""
-    kind, numbers, access = text.split()
-    major, _, minor = numbers.partition(":")
-    return _rule(
-        kind,
-        None if major == "*" else int(major),
-        None if minor == "*" else int(minor),
-        access,
-    )

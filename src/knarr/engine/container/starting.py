@@ -23,7 +23,7 @@ from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
-from knarr.engine.options.values import DEFAULT_STOP_SIGNAL
+from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
 from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from knarr.engine.container.neighbours import Neighbours
     from knarr.engine.engine import Engine
     from knarr.engine.network.sandboxes import Prepared
     from knarr.engine.options.values import Options
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from knarr.network.model import SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
+    from knarr.supervise.messages import Health
     from knarr.supervise.control import Client, Starting
 
 STARTING = "start"
@@ -124,9 +126,14 @@ class _Launch:
         self.attachment = attachment
         self.bundle_dir = engine.paths.container(row.id)
         self.ordered = False
+        self.neighbours: Neighbours | None = None
 
     def run(self, starting: Starting) -> Client:
         try:
+            if self.options.joins:
+                from knarr.engine.container.neighbours import Neighbours  # noqa: PLC0415 - for few
+
+                self.neighbours = Neighbours(self.engine, self.options, self.row.id)
             prepared = self.engine.networks.prepare(self.row.id, self._sandbox())
         except KnarrError as error:
             self._note(error)
@@ -150,6 +157,8 @@ class _Launch:
         self._write("config.json", _encode(order))
         self.engine.networks.expect(prepared)
         pid = starting.wait_created()
+        if self.neighbours is not None:
+            self.neighbours.verify()
         trace("start:created")
         if prepared.endpoints:
             self.engine.networks.attach(prepared, pid)
@@ -176,7 +185,7 @@ class _Launch:
         )
 
     def _place(self, stack: tuple[Digest, ...], files: list[str], prepared: Prepared) -> Place:
-        options = self.options
+        options, others = self.options, self.neighbours
         make_sources(options)
         volume_path = self.engine.volumes.path if _has_volumes(options) else _no_volume
         devices = []
@@ -184,21 +193,25 @@ class _Launch:
             from knarr.engine.container.devices import find_devices  # noqa: PLC0415 - for few containers
 
             devices = find_devices(options)
+        files_dir = self.bundle_dir
+        if others is not None and others.network is not None:
+            files_dir = self.engine.paths.container(others.network.id)
         return Place(
             self.row.id,
             f"{self.engine.paths.task(self.row.id)}/rootfs",
             hostname=self._hostname(),
             domainname=options.domainname,
             identity=find_identity(self.engine, stack, self.bundle_dir, options),
-            mounts=plan_mounts(
-                options, bundle_dir=self.bundle_dir, files=files, volume_path=volume_path
-            ),
+            mounts=plan_mounts(options, bundle_dir=files_dir, files=files, volume_path=volume_path),
             devices=devices,
             cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
             init_path=self._init_path(),
             network="host" if prepared.mode == "host" else "",
             architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
             bounding=bounding_mask(options.security),
+            joined=others.joined if others else {},
+            shm=others.shm if others else "",
+            block_devices=_block_devices(options),
         )
 
     def _init_path(self) -> str:
@@ -211,7 +224,15 @@ class _Launch:
     def _hostname(self) -> str:
         if self.options.hostname:
             return self.options.hostname
+        if self.neighbours is not None and self.neighbours.network is not None:
+            return self._their_hostname(self.neighbours.network.id)
         return os.uname().nodename if self.options.networking.mode == "host" else self.row.id[:12]
+
+    def _their_hostname(self, container_id: str) -> str:
+        """Return the hostname of who made the network: it is in the hosts file that they share."""
+        path = f"{self.engine.paths.container(container_id)}/hostname"
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
 
     def _write_files(self, prepared: Prepared) -> list[str]:
         """Write what the container sees as /etc/hosts and the like; return which there are."""
@@ -283,7 +304,19 @@ def make_order(
         log=_log(paths, row, options),
         restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
         auto_remove=options.auto_remove,
+        health=_health(options),
     )
+
+
+def _health(options: Options) -> Health | None:
+    if options.healthcheck is None:
+        return None
+    from knarr.engine.options.health import order_health  # noqa: PLC0415 - for few containers
+    from knarr.engine.options.names import parse_signal  # noqa: PLC0415
+
+    timeout = DEFAULT_STOP_TIMEOUT if options.stop_timeout is None else options.stop_timeout
+    number = parse_signal(stop_signal(options))
+    return order_health(options, stop_signal=number, stop_timeout=timeout)
 
 
 def order_again(engine: Engine, row: ContainerRow, options: Options) -> Order:
@@ -362,6 +395,19 @@ def _accounts(engine: Engine, stack: tuple[Digest, ...], bundle_dir: str) -> tup
 def stop_signal(options: Options) -> str:
     """Return the signal that asks a container to end."""
     return options.stop_signal or DEFAULT_STOP_SIGNAL
+
+
+def _block_devices(options: Options) -> dict[str, tuple[int, int]]:
+    asked = options.resources
+    limits = (
+        *asked.blkio_weights, *asked.read_bps, *asked.write_bps, *asked.read_iops,
+        *asked.write_iops,
+    )  # fmt: skip
+    if not limits:
+        return {}
+    from knarr.engine.container.devices import block_device_number  # noqa: PLC0415 - for few
+
+    return {limit.path: block_device_number(limit.path) for limit in limits}
 
 
 def _has_volumes(options: Options) -> bool:

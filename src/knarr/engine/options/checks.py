@@ -20,6 +20,10 @@ def check_options(options: Options, *, processors: int) -> None:
     """
     _check_together(options)
     _check_log(options)
+    if options.healthcheck is not None or options.health_on_failure:
+        from knarr.engine.options.health import check_health  # noqa: PLC0415 - for few containers
+
+        check_health(options)
     if options.resources != values.Resources():
         from knarr.engine.options import limits  # noqa: PLC0415 - for few containers
 
@@ -28,10 +32,12 @@ def check_options(options: Options, *, processors: int) -> None:
         from knarr.engine.options.limits import check_restart  # noqa: PLC0415 - for few
 
         check_restart(options.restart)
-    if options.namespaces != values.Namespaces():
-        from knarr.engine.options.security import check_namespaces  # noqa: PLC0415 - for few
+    shared = options.networking.mode == "host" or ":" in options.networking.mode
+    if shared or options.namespaces != values.Namespaces():
+        from knarr.engine.options import namespaces  # noqa: PLC0415 - for few containers
 
-        check_namespaces(options.namespaces)
+        namespaces.check_namespaces(options.namespaces)
+        namespaces.check_shared(options)
     if options.hostname or options.stop_signal:
         from knarr.engine.options import names  # noqa: PLC0415 - for few containers
 
@@ -44,8 +50,6 @@ def _check_together(options: Options) -> None:
     message = ""
     if options.auto_remove and options.restart.name != "no":
         message = "conflicting options: cannot specify both --restart and --rm"
-    elif options.hostname and options.namespaces.uts == "host":
-        message = "conflicting options: hostname and the UTS mode"
     elif options.working_dir and not options.working_dir.startswith("/"):
         message = (
             f"the working directory '{options.working_dir}' is invalid, it needs to be an "

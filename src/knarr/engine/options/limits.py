@@ -5,8 +5,9 @@ Docker: the words of its command line and daemon for what does not fit.
 
 from __future__ import annotations
 
-from knarr.engine.options.values import RestartPolicy, Ulimit
+from knarr.engine.options.values import DeviceLimit, RestartPolicy, Ulimit
 from knarr.errors import InvalidArgument
+from knarr.util.text import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,75 @@ def parse_ulimit(text: str) -> Ulimit:
         message = f"ulimit soft limit must be less than or equal to hard limit: {shown}"
         raise InvalidArgument(message)
     return Ulimit(name, soft, hard)
+
+
+def parse_rate(text: str, *, option: str, sized: bool) -> DeviceLimit:
+    """Return the limit of `--device-read-bps /dev/sda:1mb`, or if not `sized` of `…:1000`.
+
+    Raises: InvalidArgument
+    """
+    path, rate = _device_and(text, option)
+    form, units = "<device-path>:<number>", ""
+    if sized:
+        form, units = f"{form}[<unit>]", ". Unit is optional and can be kb, mb, or gb"
+    try:
+        limit = parse_size(rate) if sized else int(rate)
+    except (ValueError, InvalidArgument):
+        limit = -1
+    if limit < 0:
+        message = _bad(
+            text,
+            option,
+            f"invalid rate for device: {text}. The correct format is {form}. "
+            f"Number must be a positive integer{units}",
+        )
+        raise InvalidArgument(message)
+    return DeviceLimit(path, limit)
+
+
+def parse_weight(text: str) -> DeviceLimit:
+    """Return the weight of `--blkio-weight-device /dev/sda:500`.
+
+    Raises: InvalidArgument
+    """
+    option = "blkio-weight-device"
+    path, weight = _device_and(text, option)
+    if not weight.isdecimal() or (int(weight) and not 10 <= int(weight) <= 1000):
+        raise InvalidArgument(_bad(text, option, f"invalid weight for device: {text}"))
+    return DeviceLimit(path, int(weight))
+
+
+def _device_and(text: str, option: str) -> tuple[str, str]:
+    path, colon, rest = text.partition(":")
+    if not colon or not path or ":" in rest:
+        raise InvalidArgument(_bad(text, option, f"bad format: {text}"))
+    if not path.startswith("/dev/"):
+        raise InvalidArgument(_bad(text, option, f"bad format for device path: {text}"))
+    return path, rest
+
+
+def _bad(text: str, option: str, why: str) -> str:
+    return f'invalid argument "{text}" for "--{option}" flag: {why}'
+
+
+def check_device_rule(text: str) -> str:
+    """Return a `--device-cgroup-rule` such as `c 13:* rwm`, whose form is right.
+
+    Raises: InvalidArgument
+    """
+    kind, _, rest = text.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    pair = numbers.split(":")
+    if (
+        kind not in ("a", "b", "c")
+        or len(pair) != 2
+        or not all(number == "*" or number.isdecimal() for number in pair)
+        or not 1 <= len(access) <= 3
+        or not set(access) <= set("rwm")
+    ):
+        message = _bad(text, "device-cgroup-rule", f"invalid device cgroup format '{text}'")
+        raise InvalidArgument(message)
+    return text
 
 
 def parse_integer(text: str) -> int:
@@ -123,6 +193,7 @@ def check_resources(resources: Resources, *, processors: int) -> None:
     if resources.pids_limit < -1:
         message = "invalid pids limit: it must be positive, or -1 for unlimited"
         raise InvalidArgument(message)
+    _check_realtime(resources)
     if resources.blkio_weight and not 10 <= resources.blkio_weight <= 1000:
         message = "range of blkio weight is from 10 to 1000"
         raise InvalidArgument(message)
@@ -146,6 +217,13 @@ def _check_memory(resources: Resources) -> None:
             f"invalid value: {resources.memory_swappiness}, valid memory swappiness range is 0-100"
         )
     if message:
+        raise InvalidArgument(message)
+
+
+def _check_realtime(resources: Resources) -> None:
+    period, runtime = resources.cpu_rt_period_us, resources.cpu_rt_runtime_us
+    if runtime and period and runtime > period:
+        message = "cpu real-time runtime cannot be higher than cpu real-time period"
         raise InvalidArgument(message)
 
 

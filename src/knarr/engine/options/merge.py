@@ -48,6 +48,7 @@ def merged(options: Options, image: RunConfig) -> Options:
         stop_signal=options.stop_signal or image.stop_signal,
         stop_timeout=image.stop_timeout if options.stop_timeout is None else options.stop_timeout,
         healthcheck=_health(options.healthcheck, image.healthcheck),
+        shell=options.shell or image.shell or (),
     )
 
 

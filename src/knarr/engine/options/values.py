@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_SHM_SIZE = 64 << 20
 DEFAULT_STOP_SIGNAL = "SIGTERM"
 DEFAULT_STOP_TIMEOUT = 10
+UNACCOUNTED = -2  # `memory_swap` where the kernel counts no swap
 
 
 class Ulimit(Value):
@@ -34,6 +35,21 @@ class Device(Value):
     source: str
     target: str
     permissions: str = "rwm"
+
+
+class DeviceLimit(Value):
+    """A limit for a block device of the host: bytes or operations a second, or a weight."""
+
+    path: str
+    limit: int
+
+
+class IdRange(Value):
+    """A range of user or group IDs in a container, and where it begins on the host."""
+
+    inside: int
+    outside: int
+    size: int
 
 
 class MountRequest(Value):
@@ -103,10 +119,17 @@ class Resources(Value):
     cpu_shares: int = 0
     cpu_period_us: int = 0
     cpu_quota_us: int = 0
+    cpu_rt_period_us: int = 0
+    cpu_rt_runtime_us: int = 0
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int = 0
     blkio_weight: int = 0
+    blkio_weights: tuple[DeviceLimit, ...] = ()
+    read_bps: tuple[DeviceLimit, ...] = ()
+    write_bps: tuple[DeviceLimit, ...] = ()
+    read_iops: tuple[DeviceLimit, ...] = ()
+    write_iops: tuple[DeviceLimit, ...] = ()
     cgroup_parent: str = ""
     oom_score_adj: int = 0
     ulimits: tuple[Ulimit, ...] = ()
@@ -123,20 +146,35 @@ class Security(Value):
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
+    writable_cgroups: bool = False
     texts: tuple[str, ...] = ()
 
 
 class Namespaces(Value):
-    """Namespaces of the kernel: empty is one of the container's own, else `host`."""
+    """Namespaces of the kernel, each by its mode.
+
+    Empty or `private` is one of the container's own, `host` the host's, `container:…` that of
+    another one, by its ID once the container exists. `ipc` may also be `none` or `shareable`.
+    Of users, empty is the host's; `auto` gets a range of its own when the container is created,
+    which the maps then say.
+    """
 
     pid: str = ""
     ipc: str = ""
     uts: str = ""
     cgroup: str = ""
+    user: str = ""
+    uid_map: tuple[IdRange, ...] = ()
+    gid_map: tuple[IdRange, ...] = ()
+
+    @property
+    def remapped(self) -> bool:
+        """Tell whether the container's users are others than the host's."""
+        return bool(self.uid_map) or self.user.startswith("container:")
 
 
 class Networking(Value):
-    """`mode` is none, host or the name of a network."""
+    """`mode` is none, host, the name of a network, or `container:` and another one's ID."""
 
     mode: str = "bridge"
     ports: tuple[PortRequest, ...] = ()
@@ -184,6 +222,8 @@ class Options(Value):
     stop_signal: str = ""
     stop_timeout: int | None = None
     healthcheck: Healthcheck | None = None
+    health_on_failure: str = ""
+    shell: tuple[str, ...] = ()
     readonly: bool = False
     init: bool = False
     auto_remove: bool = False
@@ -200,6 +240,16 @@ class Options(Value):
     security: Security = Security()
     namespaces: Namespaces = Namespaces()
     networking: Networking = Networking()
+
+    @property
+    def joins(self) -> bool:
+        """Tell whether it is to be in namespaces of other containers, or to have users of its own.
+
+        That takes `engine.container.neighbours`, which few containers need.
+        """
+        spaces = self.namespaces
+        modes = (self.networking.mode, spaces.pid, spaces.ipc, spaces.uts, spaces.cgroup)
+        return spaces.user not in ("", "host") or any(m.startswith("container:") for m in modes)
 
     def process_arguments(self) -> tuple[str, ...]:
         """Return the whole argument vector of the program, after `merged`."""

@@ -1,0 +1,104 @@
+"""From the command line to limits: the options that `create`, `run` and `update` share."""
+
+from __future__ import annotations
+
+from knarr.engine.options.values import Resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from knarr.cli.command import Options
+
+# Option → field, by how its value is read.
+NUMBERS = {
+    "memory": "memory",
+    "memory-reservation": "memory_reservation",
+    "oom-score-adj": "oom_score_adj",
+    "cpus": "nano_cpus",
+    "cpu-shares": "cpu_shares",
+    "cpu-period": "cpu_period_us",
+    "cpu-quota": "cpu_quota_us",
+    "cpu-rt-period": "cpu_rt_period_us",
+    "cpu-rt-runtime": "cpu_rt_runtime_us",
+    "pids-limit": "pids_limit",
+    "blkio-weight": "blkio_weight",
+}
+TEXTS = {
+    "cpuset-cpus": "cpuset_cpus",
+    "cpuset-mems": "cpuset_mems",
+    "cgroup-parent": "cgroup_parent",
+}
+DEVICE_LIMITS = {
+    "device-read-bps": ("read_bps", True),
+    "device-write-bps": ("write_bps", True),
+    "device-read-iops": ("read_iops", False),
+    "device-write-iops": ("write_iops", False),
+}
+OTHERS = (
+    "oom-kill-disable", "memory-swap", "memory-swappiness", "ulimit", "device",
+    "device-cgroup-rule", "blkio-weight-device",
+)  # fmt: skip
+NAMES = (*NUMBERS, *TEXTS, *DEVICE_LIMITS, *OTHERS)
+
+
+def given_limits(options: Options) -> dict[str, Any]:
+    """Return the fields of `Resources` that the command line names; the others are not there.
+
+    Raises: InvalidArgument
+    """
+    fields: dict[str, Any] = {}
+    for name, field in NUMBERS.items():
+        if options.given(name):
+            fields[field] = options.number(name)
+    for name, field in TEXTS.items():
+        if options.given(name):
+            fields[field] = options.text(name)
+    if options.given("memory-swap"):
+        fields["memory_swap"] = _swap(options.text("memory-swap"))
+    return fields
+
+
+def parse_resources(options: Options) -> Resources:
+    """Return all limits of a container to be created.
+
+    Raises: InvalidArgument
+    """
+    from knarr.engine.options import limits  # noqa: PLC0415 - for who limits anything
+
+    fields = given_limits(options)
+    if options.flag("oom-kill-disable"):
+        fields["oom_kill_disabled"] = True
+    if options.number("memory-swappiness") != -1:
+        fields["memory_swappiness"] = options.number("memory-swappiness")
+    if options.given("ulimit"):
+        fields["ulimits"] = tuple(limits.parse_ulimit(text) for text in options.texts("ulimit"))
+    for name, (field, sized) in DEVICE_LIMITS.items():
+        if options.given(name):
+            fields[field] = tuple(
+                limits.parse_rate(text, option=name, sized=sized) for text in options.texts(name)
+            )
+    if options.given("blkio-weight-device"):
+        weights = options.texts("blkio-weight-device")
+        fields["blkio_weights"] = tuple(limits.parse_weight(text) for text in weights)
+    if options.given("device"):
+        from knarr.engine.options.storage import parse_device  # noqa: PLC0415 - for few
+
+        fields["devices"] = tuple(parse_device(text) for text in options.texts("device"))
+    if options.given("device-cgroup-rule"):
+        rules = options.texts("device-cgroup-rule")
+        fields["device_rules"] = tuple(limits.check_device_rule(text) for text in rules)
+    return Resources(**fields)
+
+
+def _swap(text: str) -> int:
+    if text == "-1":
+        return -1
+    from knarr.errors import InvalidArgument  # noqa: PLC0415
+    from knarr.util.text import parse_size  # noqa: PLC0415 - for few
+
+    try:
+        return parse_size(text)
+    except InvalidArgument as error:
+        message = f'invalid argument "{text}" for "--memory-swap" flag: {error}'
+        raise InvalidArgument(message, hint=error.hint) from None
