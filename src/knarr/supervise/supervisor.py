@@ -40,6 +40,7 @@ import os
 import time
 
 from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
+from knarr.linux.namespaces import FILES
 from knarr.supervise import cleaner, places, task
 from knarr.supervise.audience import Audience
 from knarr.supervise.logs import open_log
@@ -55,6 +56,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from knarr.supervise.health import Monitor
     from knarr.supervise.loop import Loop, Timer
     from knarr.supervise.messages import Order
     from knarr.supervise.peers import Peer
@@ -78,10 +80,19 @@ class Supervisor:
         self._loop = loop
         self._run = Run(loop, order, self.streams)
         self._lock = -1
-        self._network = -1  # the network namespace, kept for later runs
+        self.network = -1  # the network namespace, kept for later runs
+        self._joined: dict[str, int] = {}  # and those that were another container's, by their kind
         self._audience = Audience(loop, self.requests, self.streams)
         self._next_start: Timer | None = None
         self._cleaner = 0
+        self._health = self._monitor()
+
+    def _monitor(self) -> Monitor | None:
+        if self.order.health is None:
+            return None
+        from knarr.supervise.health import Monitor  # noqa: PLC0415 - few containers have a check
+
+        return Monitor(self._loop, self, self.order.health)
 
     # phases: ordering to running
 
@@ -106,7 +117,7 @@ class Supervisor:
         order = self.order
         self._lock = places.take(order.control_dir)
         self._run.create(order.spec)
-        self._keep_network()
+        self._keep_namespaces()
         self._audience.listen(self.order.control_dir)
         self._save_pid(task.CREATED, restart_count=self.restarts.count)
         trace("supervise:saved")
@@ -118,10 +129,12 @@ class Supervisor:
         self._lock = places.take_over(self.order.control_dir)
         self.task.fields.update(task.read(self.order.bundle_dir) or {})
         self._run.adopt(self._process_ended)
-        self._keep_network()
+        self._keep_namespaces()
         self._audience.listen(self.order.control_dir)
         self.task.save(supervisor_pid=os.getpid())
         self.phase = RUNNING
+        if self._health:
+            self._health.begin(adopted=True)
         self._join_ordering()
         self._audience.tell_ordering({"event": "started", "pid": self._run.pid})
 
@@ -145,6 +158,8 @@ class Supervisor:
         trace("supervise:starting")
         self._run.start()
         self.phase = RUNNING
+        if self._health:
+            self._health.begin()
         trace("supervise:started")
 
     def _save_pid(self, status: str, **changes: object) -> None:
@@ -160,11 +175,22 @@ class Supervisor:
             **changes,
         )
 
-    def _keep_network(self) -> None:
-        """Hold the network namespace, so that its interfaces outlive the process."""
-        if self._network < 0:
-            path = f"/proc/{self._run.pid}/ns/net"
-            self._network = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def _keep_namespaces(self) -> None:
+        """Hold the network namespace, whose interfaces are to outlive the process, and joined ones.
+
+        Those are named by a process that may have ended by the next run, and its number may be
+        another process's by then.
+        """
+        if self.network >= 0:
+            return
+        self.network = self._open_namespace("network")
+        for entry in self.order.spec["linux"]["namespaces"]:
+            if entry.get("path") and entry["type"] != "network":
+                self._joined[entry["type"]] = self._open_namespace(entry["type"])
+
+    def _open_namespace(self, kind: str) -> int:
+        path = f"/proc/{self._run.pid}/ns/{FILES[kind]}"
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def _fail(self, error: KnarrError) -> None:
         """Take back what was done, and say why."""
@@ -205,6 +231,8 @@ class Supervisor:
 
     def _process_ended(self, status: int, remark: str) -> None:
         self.phase = DRAINING
+        if self._health:
+            self._health.end()
         self.task.fields.update(
             exit_code=exit_code(status), finished_ns=time.time_ns(), error=remark
         )
@@ -250,11 +278,13 @@ class Supervisor:
             self._on_children()
 
     def _spec_for_restart(self) -> dict[str, Any]:
-        """Return the spec with the network namespace of the first run instead of a new one."""
+        """Return the spec with the namespaces of the first run instead of new or vanished ones."""
         spec = dict(self.order.spec)
-        path = f"/proc/{os.getpid()}/fd/{self._network}"
+        kept = {**self._joined, "network": self.network}
         namespaces = [
-            {**entry, "path": path} if entry["type"] == "network" else entry
+            {**entry, "path": f"/proc/{os.getpid()}/fd/{kept[entry['type']]}"}
+            if entry["type"] in kept
+            else entry
             for entry in spec["linux"]["namespaces"]
         ]
         spec["linux"] = {**spec["linux"], "namespaces": namespaces}
@@ -274,7 +304,10 @@ class Supervisor:
         self._audience.answer(self._exit(), removed=False)
         self._remove_groups()  # while who was told cleans up the rest
         if not self.order.auto_remove:
-            self.task.sync()
+            try:
+                self.task.sync()
+            except FileNotFoundError:  # who was told has removed the container
+                pass
         if self._audience.owner:
             self._loop.later(self.order.patience, self._clean_up)
         else:
@@ -306,8 +339,12 @@ class Supervisor:
 
     def _clean_up(self) -> None:
         """Have the engine clean up in a process of its own."""
-        if self.phase == EXITED and not self._cleaner:
+        if self.phase != EXITED or self._cleaner:
+            return
+        try:
             self._cleaner = cleaner.start(self.order)
+        except FileNotFoundError:  # somebody removed the container, and did all of it
+            self._leave(removed=True)
 
     def _cleaner_ended(self, status: int) -> None:
         trace("supervise:cleaned")
@@ -378,13 +415,25 @@ class Supervisor:
             message = f"container {self.order.id} is not running"
             raise Conflict(message)
 
+    @property
+    def can_exec(self) -> bool:
+        """Tell whether there are processes that can be joined and looked at."""
+        return self.phase == RUNNING and not self._run.paused
+
+    def note_health(self, status: str) -> None:
+        """Record what the probes say of the container."""
+        if self.phase == RUNNING:
+            self.task.save(health=status)
+        else:
+            self.task.fields["health"] = status  # saved with the exit
+
     def require_going(self) -> None:
         """Raise Conflict if the container's processes do not run, or are paused.
 
         An exec into a paused container would be stopped before it could say a word.
         """
         self.require_running()
-        if self._run.paused:
+        if not self.can_exec:
             message = f"container {self.order.id} is paused, unpause the container before exec"
             raise Conflict(message)
 

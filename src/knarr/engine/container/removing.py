@@ -45,6 +45,8 @@ def remove(
         from knarr.engine.container import stopping  # noqa: PLC0415 - only for what runs
 
         stopping.end(engine, row, options)
+    elif state.status == tasks.EXITED:
+        _await_supervisor(engine, row)
     try:
         with (
             engine.journal.begin(REMOVING, row.id, "volumes" if volumes else ""),
@@ -57,6 +59,14 @@ def remove(
     except NotFound:  # it ran with --rm, and its end was its removal
         if not state.active:
             raise
+
+
+def _await_supervisor(engine: Engine, row: ContainerRow) -> None:
+    """Wait for the supervisor of a container that has just ended: it may be cleaning up."""
+    if os.path.isdir(engine.paths.task(row.id)):
+        from knarr.engine.container import stopping  # noqa: PLC0415 - rarely needed
+
+        stopping.await_end(engine, row)
 
 
 def _refusal(row: ContainerRow, status: str) -> Conflict:

@@ -89,6 +89,15 @@ def end(engine: Engine, row: ContainerRow, options: Options) -> None:
         return
 
 
+def await_end(engine: Engine, row: ContainerRow) -> None:
+    """Wait until the supervisor of a container that has ended has left, but not for ever."""
+    try:
+        with control.connect(engine.paths.task(row.id)) as client:
+            _await_end(client, LAST_PATIENCE)
+    except Unavailable:  # it has, or was killed
+        return
+
+
 def _clean_up(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
     """Do what is to be done after the exit, and wait until the supervisor has left."""
     from knarr.engine.container.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
