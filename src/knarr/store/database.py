@@ -44,6 +44,10 @@ class Database:
             self._connection.close()
             self._connection = None
 
+    def __del__(self) -> None:
+        """Close the file with its last user: an engine may be dropped without a word."""
+        self.close()
+
     @property
     def in_transaction(self) -> bool:
         """Tell whether a transaction of ours is under way."""

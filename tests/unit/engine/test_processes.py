@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -37,4 +38,4 @@ def test_a_process_is_read_from_proc() -> None:
     assert process.parent == os.getppid()
     assert process.uid == os.getuid()
     assert process.state == "R"
-    assert "pytest" in process.command
+    assert process.command.split()[0] == sys.orig_argv[0]
