@@ -35,3 +35,9 @@ def test_exec_and_the_end(knarr: Knarr) -> None:
         modules = loaded(knarr.directory, *words)
         assert dear(modules) == [], words
         assert not rooms(modules) & PACKAGES, words
+
+
+def test_a_start_loads_no_foreign_code_that_costs_a_millisecond(knarr: Knarr) -> None:
+    modules = loaded(knarr.directory, "run", "-d", "--rm", *QUIET, "true")
+    costly = {"collections", "ctypes", "enum", "functools", "hashlib", "json", "re", "signal"}
+    assert modules & (costly | {"socket", "sqlite3"}) == set()
