@@ -132,7 +132,8 @@ class Knarr:
         self.engine.notices.clear()
         names = [row.id for row in self.engine.containers.all()]
         if names:
-            self("rm", "-f", "-v", *names)
+            done = self.do("rm", "-f", "-v", *names)  # which may say that one has gone by itself
+            assert done.returncode == 0, done
         self.engine.networks.tear_down_all()
         self.engine.close()
         self.assert_clean()
