@@ -315,3 +315,14 @@ def test_prune_removes_what_does_not_run(knarr: Knarr) -> None:
     left = knarr("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
     assert kept in left
     assert "runs" in left
+
+
+def test_the_platform_asked_for_is_the_images(knarr: Knarr) -> None:
+    run(knarr, "--platform", f"linux/{_architecture()}", "busybox", "true")
+    said = knarr.fails("run", "-d", "--platform", "linux/s390x", "busybox", status=125)
+    assert "does not match the specified platform: wanted linux/s390x, actual: linux/" in said
+    assert "is not a platform" in knarr.fails("create", "--platform", "x/y/z/w", "busybox")
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)

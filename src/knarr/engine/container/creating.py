@@ -61,6 +61,8 @@ def create(
 
         check_name(name)
     image = engine.images.get(options.image)
+    if options.platform:
+        _check_platform(image, options)
     options = _settled(merged(options, _config(engine, image, options)))
     capabilities(options.security)
     options, warnings = _fitted(engine, options)
@@ -101,6 +103,23 @@ def _config(engine: Engine, image: ImageRow, options: Options) -> RunConfig:
         return engine.images.config(image.id).config
     except NotFound as error:
         raise _gone(options) from error
+
+
+def _check_platform(image: ImageRow, options: Options) -> None:
+    """Raise unless the image is for the platform that was asked for.
+
+    Raises: InvalidArgument, NotFound
+    """
+    from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - for few containers
+
+    wanted, found = parse_platform(options.platform), image.platform
+    same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
+    if not same or wanted.variant not in ("", found.variant):
+        message = (
+            f"image with reference {options.image} was found but does not match the specified "
+            f"platform: wanted {options.platform}, actual: {found.os}/{found.architecture}"
+        )
+        raise NotFound(message)
 
 
 def _gone(options: Options) -> NotFound:
