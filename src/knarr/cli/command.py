@@ -110,6 +110,11 @@ class Options:
         self._values = values
         self._given = given
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the options that are on the command line."""
+        return self._given
+
     def given(self, name: str) -> bool:
         """Tell whether the option is on the command line."""
         return name in self._given

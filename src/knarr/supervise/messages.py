@@ -101,6 +101,26 @@ class LogOptions(Value):
     attributes: tuple[tuple[str, str], ...] = ()
 
 
+class Health(Value):
+    """How a container's health is looked after; times are in seconds.
+
+    `test` is `("CMD", word, …)`, `("HTTP", url)` or `("TCP", port)`. `on_failure` says what is done
+    with a container that has become unhealthy: none, stop, kill or restart; `stop_signal` and
+    `stop_timeout` are for that. `timeout_words` is the timeout as it was written.
+    """
+
+    test: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 30.0
+    timeout_words: str = "30s"
+    start_period: float = 0.0
+    start_interval: float = 5.0
+    retries: int = 3
+    on_failure: str = "none"
+    stop_signal: int = 15
+    stop_timeout: float = 10.0
+
+
 class Adoption(Value):
     """A container that runs already and lost its supervisor."""
 
@@ -147,6 +167,7 @@ class Order(Value):
     adopt: Adoption | None = None
     auto_remove: bool = False
     patience: float = 30.0
+    health: Health | None = None
 
     def encode(self) -> bytes:
         """Return the order as bytes, for the supervisor that this interpreter starts."""
@@ -157,11 +178,14 @@ class Order(Value):
         """Return the order in `data`."""
         fields = list(marshal.loads(data))  # noqa: S302 - from the engine that started us
         names = cls._fields
-        for name, kind in (("log", LogOptions), ("restart", RestartPolicy), ("adopt", Adoption)):
+        for name, kind in _VALUES.items():
             position = names.index(name)
             if fields[position] is not None:
                 fields[position] = kind(*fields[position])
         return cls(*fields)
+
+
+_VALUES = {"log": LogOptions, "restart": RestartPolicy, "adopt": Adoption, "health": Health}
 
 
 def _plain(value: Value) -> tuple[Any, ...]:

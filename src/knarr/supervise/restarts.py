@@ -26,12 +26,13 @@ FACTOR = 2.0
 class Restarts:
     """Decides after each exit; remembers the delay and how often it was started again."""
 
-    __slots__ = ("_delay", "count", "policy")
+    __slots__ = ("_delay", "count", "demanded", "policy")
 
     def __init__(self, policy: RestartPolicy, *, count: int = 0) -> None:
         """Follow `policy`; `count` restarts were made before."""
         self.policy = policy
         self.count = count
+        self.demanded = False  # the next exit is followed by a start, whatever the policy says
         self._delay = 0.0
 
     def decide(self, exit_code: int, *, ran: float, wanted: bool) -> float | None:
@@ -44,7 +45,8 @@ class Restarts:
             self._delay = 0.0
         delay = self._delay * FACTOR if self._delay else policy.minimum_delay
         self._delay = min(delay, policy.maximum_delay)
-        if wanted or not self._applies(exit_code):
+        demanded, self.demanded = self.demanded, False
+        if wanted or not (demanded or self._applies(exit_code)):
             return None
         self.count += 1
         return self._delay

@@ -18,8 +18,10 @@ from knarr.supervise.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from knarr.supervise.logs import Log
     from knarr.supervise.loop import Loop
     from knarr.supervise.messages import Order
     from knarr.supervise.peers import Peer
@@ -40,6 +42,7 @@ class Session:
         self.exit_code: int | None = None
         self.streams: Streams | None = None
         self.master = -1
+        self.on_ended: Callable[[], None] | None = None  # of one that no client asked for
 
     @property
     def running(self) -> bool:
@@ -101,12 +104,37 @@ class Sessions:
 
         Raises: Conflict, CommandFailed (126, 127)
         """
-        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
-
         if session.pid:
             message = f"exec {session.id} has been started already"
             raise Conflict(message)
-        inner, outer = self._open_pipes(session, attached=peer is not None)
+        outer = self._execute(session, target_pid, attached=peer is not None)
+        session.streams = Streams(self._loop, patience=self._order.patience)
+        if peer:
+            session.streams.join(peer, (STDOUT, STDERR))
+        if session.terminal:
+            outer = (os.dup(session.master) if session.stdin else -1, os.dup(session.master), -1)
+            self.resize(session, window)
+        self._connect(session.streams, outer)
+
+    def watch(
+        self, session: Session, target_pid: int, output: Log, ended: Callable[[], None]
+    ) -> None:
+        """Start a prepared exec for the supervisor itself: `output` gets all it writes.
+
+        `ended` is called after that, and the exec is forgotten at once.
+
+        Raises: CommandFailed (126, 127), Conflict
+        """
+        outer = self._execute(session, target_pid, attached=True)
+        session.on_ended = ended
+        session.streams = Streams(self._loop, patience=self._order.patience, log=output)
+        self._connect(session.streams, outer)
+
+    def _execute(self, session: Session, target_pid: int, *, attached: bool) -> tuple[int, ...]:
+        """Make the process; return our ends of its pipes, if it is attached and has any."""
+        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
+
+        inner, outer = self._open_pipes(session, attached=attached)
         try:
             running = execute(
                 target_pid,
@@ -127,14 +155,9 @@ class Sessions:
         session.pid = running.pid
         os.close(running.pidfd)
         self._by_pid[session.pid] = session
-        session.streams = Streams(self._loop, patience=self._order.patience)
-        if peer:
-            session.streams.join(peer, (STDOUT, STDERR))
         if session.terminal:
             session.master = running.master_fd
-            outer = (os.dup(session.master) if session.stdin else -1, os.dup(session.master), -1)
-            self.resize(session, window)
-        self._connect(session.streams, outer)
+        return outer
 
     def _open_pipes(
         self, session: Session, *, attached: bool
@@ -197,6 +220,10 @@ class Sessions:
         if session.master >= 0:
             os.close(session.master)
             session.master = -1
+        if session.on_ended:
+            self._by_id.pop(session.id, None)
+            session.on_ended()
+            return
         self._ended_ids.append(session.id)
         if len(self._ended_ids) > REMEMBERED_COUNT:
             self._forget(self._ended_ids[0])

@@ -51,6 +51,7 @@ FIELDS: dict[str, Any] = {
     "restart_count": 0,
     "next_start_ns": 0,
     "manually_stopped": False,
+    "health": "",
 }
 
 
@@ -101,6 +102,20 @@ def read(bundle_dir: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return {**FIELDS, **fields}
+
+
+def health_path(bundle_dir: str) -> str:
+    """Return where the results of the last probes are kept."""
+    return f"{bundle_dir}/health.json"
+
+
+def read_health(bundle_dir: str) -> dict[str, Any] | None:
+    """Return Docker's object State.Health, None if the container was never probed."""
+    try:
+        document = jsontext.loads(read_file(health_path(bundle_dir)))
+    except (FileNotFoundError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def alive(fields: dict[str, Any]) -> bool:

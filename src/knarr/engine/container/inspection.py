@@ -63,7 +63,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
         if not os.path.exists(document[name]):  # until the first start
             document[name] = ""
     if options.healthcheck is not None:
-        from knarr.supervise.health import read as read_health  # noqa: PLC0415 - for few containers
+        from knarr.supervise.task import read_health  # noqa: PLC0415 - for few containers
 
         health = read_health(directory)
         if health is not None:

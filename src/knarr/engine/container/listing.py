@@ -96,7 +96,7 @@ def _health(_: Engine, values: list[str]) -> Callable[[Container], bool]:
         if value not in (NO_HEALTH, "starting", "healthy", "unhealthy"):
             message = f"unrecognised filter value for health: {value}"
             raise InvalidArgument(message)
-    return lambda _: NO_HEALTH in values
+    return lambda container: (container.state.health or NO_HEALTH) in values
 
 
 def _id(_: Engine, values: list[str]) -> Callable[[Container], bool]:

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from knarr.network.model import SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
-    from knarr.supervise.messages import Health
     from knarr.supervise.control import Client, Starting
+    from knarr.supervise.messages import Health
 
 STARTING = "start"
 OWN_FAILURE = 125  # Docker's status when not the program but the engine failed

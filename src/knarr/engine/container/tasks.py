@@ -34,6 +34,7 @@ RUNNING = "running"
 PAUSED = "paused"
 RESTARTING = "restarting"
 EXITED = "exited"
+STARTING = "starting"  # of health
 STATUSES = (CREATED, RESTARTING, RUNNING, "removing", PAUSED, EXITED, "dead")
 
 ACTIVE = frozenset((RUNNING, PAUSED, RESTARTING))
@@ -53,6 +54,7 @@ class State(Value):
     oom_killed: bool = False
     restart_count: int = 0
     manually_stopped: bool = False
+    health: str = ""
 
     @property
     def active(self) -> bool:
@@ -66,7 +68,7 @@ class State(Value):
         since_start = human_duration((now_ns - self.started_ns) / 1e9)
         since_end = human_duration((now_ns - self.finished_ns) / 1e9)
         if self.status == RUNNING:
-            return f"Up {since_start}"
+            return f"Up {since_start}{self._health_words()}"
         if self.status == PAUSED:
             return f"Up {since_start} (Paused)"
         if self.status == RESTARTING:
@@ -74,6 +76,11 @@ class State(Value):
         if self.status == EXITED:
             return f"Exited ({self.exit_code}) {since_end} ago"
         return "Created"
+
+    def _health_words(self) -> str:
+        if not self.health:
+            return ""
+        return f" (health: {self.health})" if self.health == STARTING else f" ({self.health})"
 
 
 def read_state(paths: Paths, container_id: str) -> State:
@@ -105,6 +112,7 @@ def judge(fields: dict[str, Any], control_dir: str) -> State:
         fields["oom_killed"],
         fields["restart_count"],
         fields["manually_stopped"],
+        fields["health"],
     )
 
 
@@ -125,6 +133,7 @@ def _lost(fields: dict[str, Any]) -> State:
         fields["oom_killed"],
         fields["restart_count"],
         fields["manually_stopped"],
+        fields["health"],
     )
 
 

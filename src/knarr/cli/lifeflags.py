@@ -1,0 +1,30 @@
+"""Options of `create` and `run` about a container's life, as data; `knarr.cli.living` reads them.
+
+Those that Docker does not know are Podman's or knarr's own.
+"""
+
+from __future__ import annotations
+
+from knarr.cli.command import Option
+
+HEALTH = (
+    Option("health-cmd", "Command to run to check health", kind="string"),
+    Option("health-http", "Check health by a request for [http://[ADDRESS]:]PORT[/PATH], without "
+                          "any program in the container", kind="string", metavar="url"),
+    Option("health-interval", "Time between running the check (ms|s|m|h) (default 0s)",
+           kind="duration"),
+    Option("health-on-failure", 'What to do with an unhealthy container ("none", "kill", '
+                                '"restart", "stop")', kind="string",
+           completes="none kill restart stop"),
+    Option("health-retries", "Consecutive failures needed to report unhealthy", kind="int"),
+    Option("health-start-interval", "Time between running the check during the start period "
+                                    "(ms|s|m|h) (default 0s)", kind="duration"),
+    Option("health-start-period", "Start period for the container to initialize before starting "
+                                  "health-retries countdown (ms|s|m|h) (default 0s)",
+           kind="duration"),
+    Option("health-tcp", "Check health by connecting to [ADDRESS:]PORT, without any program in "
+                         "the container", kind="string", metavar="port"),
+    Option("health-timeout", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
+           kind="duration"),
+    Option("no-healthcheck", "Disable any container-specified HEALTHCHECK"),
+)  # fmt: skip
