@@ -56,7 +56,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from knarr.supervise.health import Monitor
+    from knarr.supervise.health.monitor import Monitor
     from knarr.supervise.loop import Loop, Timer
     from knarr.supervise.messages import Order
     from knarr.supervise.peers import Peer
@@ -90,7 +90,7 @@ class Supervisor:
     def _monitor(self) -> Monitor | None:
         if self.order.health is None:
             return None
-        from knarr.supervise.health import Monitor  # noqa: PLC0415 - few containers have a check
+        from knarr.supervise.health.monitor import Monitor  # noqa: PLC0415 - few containers have a check
 
         return Monitor(self._loop, self, self.order.health)
 
