@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import sys
 
@@ -125,6 +126,7 @@ def forget_the_host() -> None:
     sys.meta_path.clear()
     sys.path_hooks.clear()
     sys.path_importer_cache.clear()
+    gc.disable()  # what it would touch of the parent's memory, it would copy
     process.prctl(process.PR_SET_DUMPABLE, 0)
     os.setsid()
     os.umask(0)
