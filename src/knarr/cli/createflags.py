@@ -35,6 +35,8 @@ RECORD = (
     Option("quiet", "Suppress the pull output", short="q"),
     Option("restart", "Restart policy to apply when a container exits", kind="string",
            default="no", shown='"no"', completes="no always on-failure unless-stopped"),
+    Option("runtime", "Runtime to use for this container (knarr, crun, runc, or a path)",
+           kind="string", completes="knarr crun runc"),
     Option("rm", "Automatically remove the container and its associated anonymous volumes when "
                  "it exits"),
 )  # fmt: skip

@@ -50,6 +50,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         "readonly": options.flag("read-only"),
         "init": options.flag("init"),
         "auto_remove": options.flag("rm"),
+        "runtime": options.text("runtime"),
         "platform": options.text("platform"),
         "cidfile": options.text("cidfile"),
         "shm_size": options.number("shm-size"),

@@ -143,6 +143,7 @@ class Order(Value):
     * `attach`: to which of "stdin", "stdout", "stderr" the ordering connection is attached from
       the first byte on;
     * `auto_remove`: the clean-up removes the container, so its exit need not survive a power cut;
+    * `runtime`: path of another OCI runtime that is to run the container instead of our own;
     * `patience`: for how many seconds a client that does not read may hold up the output;
     * `owner`: who holds the ordering connection cleans up after the exit and says `cleaned`.
       Otherwise, or when the connection ends before it is said, a clean-up process is started;
@@ -166,6 +167,7 @@ class Order(Value):
     restart_count: int = 0
     adopt: Adoption | None = None
     auto_remove: bool = False
+    runtime: str = ""
     patience: float = 30.0
     health: Health | None = None
 

@@ -9,6 +9,7 @@ which still holds the lock then, or by the engine's recovery.
     stdin stdout stderr    FIFOs; not with a terminal
     keeper             socket of the keeper, if there is one
     rootfs             where init mounts the root file system, in its own mount namespace
+    foreign            what another runtime needs and keeps (`foreign`), if one runs the container
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from knarr.errors import Conflict
 LOCK = "supervisor.lock"
 SOCKET = "sock"
 ROOTFS = "rootfs"
+FOREIGN = "foreign"
 _ATTEMPTS = 1000
 _PAUSE = 0.01
 
@@ -77,8 +79,20 @@ def discard(directory: str) -> None:
         path = f"{directory}/{name}"
         if name == ROOTFS:
             os.rmdir(path)
+        elif name == FOREIGN:
+            _remove_tree(path)
         else:
             os.unlink(path)
+    os.rmdir(directory)
+
+
+def _remove_tree(directory: str) -> None:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
     os.rmdir(directory)
 
 

@@ -41,6 +41,15 @@ else:
 UNSEEN = "its supervisor was killed, and the kernel did not keep the exit status"
 
 
+def make_run(loop: Loop, order: Order, streams: Streams) -> Run:
+    """Return a run by our own runtime, or by the one that the order names."""
+    if not order.runtime:
+        return Run(loop, order, streams)
+    from knarr.supervise.foreignrun import ForeignRun  # noqa: PLC0415 - for few containers
+
+    return ForeignRun(loop, order, streams)
+
+
 class Run:
     """A container's process."""
 

@@ -132,17 +132,9 @@ class Sessions:
 
     def _execute(self, session: Session, target_pid: int, *, attached: bool) -> tuple[int, ...]:
         """Make the process; return our ends of its pipes, if it is attached and has any."""
-        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
-
         inner, outer = self._open_pipes(session, attached=attached)
         try:
-            running = execute(
-                target_pid,
-                {**session.process, "terminal": session.terminal},
-                self._order.spec,
-                stdio=inner,
-                cache_dir=f"{self._order.run}/seccomp",
-            )
+            session.pid, session.master = self._make(session, target_pid, inner)
         except BaseException:
             for descriptor in outer:
                 if descriptor >= 0:
@@ -152,12 +144,22 @@ class Sessions:
         finally:
             for descriptor in set(inner):
                 os.close(descriptor)
-        session.pid = running.pid
-        os.close(running.pidfd)
         self._by_pid[session.pid] = session
-        if session.terminal:
-            session.master = running.master_fd
         return outer
+
+    def _make(self, session: Session, target_pid: int, stdio: tuple[int, ...]) -> tuple[int, int]:
+        """Have the runtime make the process; return its ID, and its terminal's master or -1."""
+        process = {**session.process, "terminal": session.terminal}
+        if self._order.runtime:
+            from knarr.supervise.foreignrun import foreign_of  # noqa: PLC0415 - for few containers
+
+            return foreign_of(self._order).execute(process, stdio)
+        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
+
+        cache_dir = f"{self._order.run}/seccomp"
+        running = execute(target_pid, process, self._order.spec, stdio=stdio, cache_dir=cache_dir)
+        os.close(running.pidfd)
+        return running.pid, running.master_fd
 
     def _open_pipes(
         self, session: Session, *, attached: bool

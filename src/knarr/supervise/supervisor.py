@@ -47,7 +47,7 @@ from knarr.supervise.logs import open_log
 from knarr.supervise.messages import STDERR, STDOUT
 from knarr.supervise.requests import Requests, describe
 from knarr.supervise.restarts import Restarts
-from knarr.supervise.runs import Run
+from knarr.supervise.runs import make_run
 from knarr.supervise.sessions import Sessions
 from knarr.supervise.streams import Streams
 from knarr.util.trace import trace
@@ -78,7 +78,7 @@ class Supervisor:
         self.sessions = Sessions(loop, order)
         self.requests = Requests(self)
         self._loop = loop
-        self._run = Run(loop, order, self.streams)
+        self._run = make_run(loop, order, self.streams)
         self._lock = -1
         self.network = -1  # the network namespace, kept for later runs
         self._joined: dict[str, int] = {}  # and those that were another container's, by their kind
@@ -265,7 +265,7 @@ class Supervisor:
     def _restart(self) -> None:
         self._next_start = None
         self._remove_groups()
-        self._run = Run(self._loop, self.order, self.streams)
+        self._run = make_run(self._loop, self.order, self.streams)
         try:
             self._run.create(self._spec_for_restart())
             self._start_run()

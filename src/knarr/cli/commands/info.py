@@ -40,6 +40,8 @@ LINES = (
     ("Storage Driver", "Driver"),
     ("Logging Driver", "LoggingDriver"),
     ("Cgroup Version", "CgroupVersion"),
+    ("Runtimes", "Runtimes"),
+    ("Default Runtime", "DefaultRuntime"),
     ("Kernel Version", "KernelVersion"),
     ("Operating System", "OperatingSystem"),
     ("OSType", "OSType"),
@@ -65,12 +67,14 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
 
     for label, name in LINES:
         value = binary_size(facts[name]) if name == "MemTotal" else facts[name]
+        value = " ".join(value) if name == "Runtimes" else value
         context.print(f"{label}: {value}")
     return 0
 
 
 def _facts(context: Context) -> dict[str, Any]:
-    from knarr.engine.container.tasks import PAUSED  # noqa: PLC0415 - not for --help
+    from knarr.engine.container.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
+    from knarr.engine.container.tasks import PAUSED  # noqa: PLC0415
 
     engine, host = context.engine, os.uname()
     states = [container.state for container in engine.containers.all()]
@@ -86,6 +90,8 @@ def _facts(context: Context) -> dict[str, Any]:
         "Driver": "overlay",
         "LoggingDriver": "json-file",
         "CgroupVersion": _cgroup_version(),
+        "Runtimes": {name: {"path": path or sys.executable} for name, path in find_all().items()},
+        "DefaultRuntime": OWN,
         "KernelVersion": host.release,
         "OperatingSystem": _operating_system(),
         "OSType": "linux",

@@ -83,6 +83,10 @@ def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
     Raises: InvalidArgument, NotFound, Unsupported
     """
     warnings: list[str] = []
+    if options.runtime:
+        from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few
+
+        find_runtime(options.runtime)
     if options.resources != Resources():
         from knarr.engine.container import support  # noqa: PLC0415 - for few containers
 

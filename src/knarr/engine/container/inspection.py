@@ -191,7 +191,7 @@ def _host_storage(options: Options) -> Document:
         "ConsoleSize": [0, 0],
         "Annotations": dict(options.annotations) or None,
         "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
-        "Runtime": "knarr",
+        "Runtime": options.runtime or "knarr",
         "Isolation": "",
         "Init": options.init or None,
         "Sysctls": dict(options.sysctls) or None,

@@ -304,8 +304,17 @@ def make_order(
         log=_log(paths, row, options),
         restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
         auto_remove=options.auto_remove,
+        runtime=_runtime(options),
         health=_health(options),
     )
+
+
+def _runtime(options: Options) -> str:
+    if not options.runtime:
+        return ""
+    from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few containers
+
+    return find_runtime(options.runtime)
 
 
 def _health(options: Options) -> Health | None:

@@ -227,6 +227,7 @@ class Options(Value):
     readonly: bool = False
     init: bool = False
     auto_remove: bool = False
+    runtime: str = ""
     platform: str = ""
     cidfile: str = ""
     shm_size: int = 0
