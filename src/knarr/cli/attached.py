@@ -62,9 +62,6 @@ def run_attached(
     if not names:
         context.print(container.id)
         context.stdout.flush()
-    from knarr.engine.container import cleanup, removing  # noqa: F401, PLC0415 - loaded while the program runs
-    from knarr.linux import tree  # noqa: F401, PLC0415 - as above: 2 ms, for the removal
-
     outcome = interact(client, lambda: control.connect(_control_dir(container)), terms)
     if outcome.exit is not None:
         _clean_up(container, client)

@@ -30,6 +30,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Callable, Iterable
     from typing import Any, TextIO
 
@@ -169,6 +170,7 @@ class Context:
         self.command = Command("")
         self.stdout: TextIO = stdout or sys.stdout
         self.stderr: TextIO = stderr or sys.stderr
+        self.spawned: tuple[socket, int] | None = None  # a supervisor that has no order yet
         self._engine = engine
         self._passed = 0
 

@@ -138,6 +138,21 @@ def _group(group: str, words: list[str], context: Context, *, wants_help: bool) 
 
 
 def _command(module: str, path: str, words: list[str], context: Context) -> int:
+    if module in table.SPAWNING and "--help" not in words:
+        from knarr.supervise.spawning import spawn  # noqa: PLC0415 - for few commands
+
+        context.spawned = spawn()
+    try:
+        return _perform(module, path, words, context)
+    finally:
+        if context.spawned:
+            connection, pid = context.spawned
+            connection.close()
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+
+
+def _perform(module: str, path: str, words: list[str], context: Context) -> int:
     from knarr.cli import options as parser  # noqa: PLC0415 - --version does without
 
     home = __import__(f"knarr.cli.commands.{module}", fromlist=("COMMAND", "run"))

@@ -61,8 +61,10 @@ GROUPED: dict[str, str] = {
     "network_ls": "List networks",
     "network_prune": "Remove all unused networks",
     "network_rm": "Remove one or more networks",
+    "system_boot": "Start the containers that should run after a reboot",
     "system_df": "Show disk usage",
     "system_prune": "Remove unused data",
+    "system_unit": "Print a systemd unit that starts containers at boot",
     "volume_create": "Create a volume",
     "volume_inspect": "Display detailed information on one or more volumes",
     "volume_ls": "List volumes",
@@ -137,7 +139,13 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "system": (
         "Manage knarr",
-        {"df": "system_df", "info": "info", "prune": "system_prune"},
+        {
+            "boot": "system_boot",
+            "df": "system_df",
+            "info": "info",
+            "prune": "system_prune",
+            "unit": "system_unit",
+        },
     ),
     "volume": (
         "Manage volumes",
@@ -152,6 +160,10 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
 }
+
+
+# Commands that begin with the start of a supervisor, whose imports then overlap with their own.
+SPAWNING = frozenset(("run",))
 
 
 def find(name: str) -> str | None:

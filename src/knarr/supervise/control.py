@@ -21,7 +21,7 @@ import os
 import sys
 
 from knarr import errors
-from knarr.supervise import endpoints, frames
+from knarr.supervise import endpoints, frames, spawning
 from knarr.supervise.messages import CONTROL, STDIN
 from knarr.util.value import Value
 
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 RECEIVE_SIZE = 256 << 10
 DESCRIPTORS_PER_MESSAGE = 250  # the kernel's SCM_MAX_FD is 253
-FIRST_DESCRIPTOR = 3
 SIGKILL = 9
-_MAIN = f"{os.path.dirname(__file__)}/__main__.py"
 
 
 class Exit(Value):
@@ -49,20 +47,7 @@ class Exit(Value):
 
 def spawn() -> Starting:
     """Start a supervisor that waits for its order."""
-    ours, theirs = _socket.socketpair()
-    passed = theirs.detach()
-    if passed == FIRST_DESCRIPTOR:
-        # dup2(2) onto itself would leave it to be closed by the exec.
-        passed = os.dup(FIRST_DESCRIPTOR)
-        os.close(FIRST_DESCRIPTOR)
-    null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
-    actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
-    actions.append((os.POSIX_SPAWN_DUP2, passed, FIRST_DESCRIPTOR))
-    environment = {name: os.environ[name] for name in ("PATH", "KNARR_TRACE") if name in os.environ}
-    command = [sys.executable, "-I", "-S", _MAIN]
-    pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
-    os.close(passed)
-    return Starting(ours, pid)
+    return Starting(*spawning.spawn())
 
 
 def connect(control_dir: str) -> Client:
@@ -301,7 +286,7 @@ class Client:
     def set_restart_policy(self, policy: RestartPolicy) -> None:
         """Replace the restart policy."""
         fields = [policy.name, policy.maximum_retries, policy.minimum_delay, policy.maximum_delay]
-        self.request("restarts", policy=[*fields, policy.reset_after])
+        self.request("restarts", policy=[*fields, policy.reset_after, policy.factor])
 
     def state(self) -> dict[str, Any]:
         """Return the task as the supervisor knows it: the contents of task.json."""

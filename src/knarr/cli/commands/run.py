@@ -1,7 +1,7 @@
 """knarr run.
 
-The supervisor is the first thing to be made: its interpreter starts while this one still reads the
-options and the image's config.
+The supervisor is the first thing to be made, by `main`: its interpreter starts while this one still
+reads the options and the image's config.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ COMMAND = Command(
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.supervise import control  # noqa: PLC0415 - not for --help
 
-    starting = control.spawn()
+    starting = control.Starting(*context.spawned) if context.spawned else control.spawn()
+    context.spawned = None
     try:
         return _run(context, options, arguments, starting)
     finally:

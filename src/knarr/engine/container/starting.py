@@ -156,6 +156,8 @@ class _Launch:
         self.ordered = True
         self._write("config.json", _encode(order))
         self.engine.networks.expect(prepared)
+        if self.attachment.owner:
+            _load_what_the_end_needs()
         pid = starting.wait_created()
         if self.neighbours is not None:
             self.neighbours.verify()
@@ -302,7 +304,7 @@ def make_order(
         stdin=options.streams.open_stdin,
         stdin_once=options.streams.stdin_once,
         log=_log(paths, row, options),
-        restart=RestartPolicy(options.restart.name, options.restart.maximum_retries),
+        restart=restart_policy(options),
         auto_remove=options.auto_remove,
         runtime=_runtime(options),
         health=_health(options),
@@ -315,6 +317,12 @@ def _runtime(options: Options) -> str:
     from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few containers
 
     return find_runtime(options.runtime)
+
+
+def restart_policy(options: Options) -> RestartPolicy:
+    """Return the restart policy as the supervisor knows it."""
+    asked = options.restart
+    return RestartPolicy(*[getattr(asked, field) for field in type(asked)._fields])
 
 
 def _health(options: Options) -> Health | None:
@@ -352,6 +360,12 @@ def _log(paths: Paths, row: ContainerRow, options: Options) -> LogOptions:
     from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
 
     return refine_log(log, options)
+
+
+def _load_what_the_end_needs() -> None:
+    """Import now, while the supervisor is at work, what the clean-up after the exit will use."""
+    from knarr.engine.container import cleanup, removing  # noqa: F401, PLC0415
+    from knarr.linux import tree  # noqa: F401, PLC0415
 
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
