@@ -92,6 +92,8 @@ _KEYCTL = 250 if os.uname().machine == "x86_64" else 219
 _clone3 = ctypes.PyDLL(None, use_errno=True)["syscall"]
 _clone3.argtypes = (ctypes.c_long, c_void_p, c_size_t)
 _clone3.restype = ctypes.c_long
+_setfsuid = libc.function("setfsuid", c_uint)
+_setfsgid = libc.function("setfsgid", c_uint)
 _close_range = libc.syscall(436, "close_range", c_uint, c_uint, c_uint)
 _prctl = libc.function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _prlimit = libc.function("prlimit64", c_int, c_int, c_void_p, c_void_p)
@@ -125,6 +127,19 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     """Close the descriptors from `first` to `last`, or mark them with CLOSE_RANGE_CLOEXEC."""
     _close_range(first, last, flags)
+
+
+def setfsuid(uid: int) -> None:
+    """Act on files as the user `uid`, whose powers over files are lost until capset(2).
+
+    Man: setfsuid(2)
+    """
+    _setfsuid(uid)
+
+
+def setfsgid(gid: int) -> None:
+    """Act on files as a member of the group `gid`."""
+    _setfsgid(gid)
 
 
 def prctl(option: int, first: int = 0, second: int = 0) -> int:

@@ -7,7 +7,7 @@ can do so again and again is why nothing else is changed for it.
 
 A user namespace that is joined owns the namespaces made after that, so it must be entered first,
 and the parent cannot: it would not come back. There a process in between enters it, makes the
-container's init as a child of its own parent (CLONE_PARENT), tells its ID, and ends.
+container's init as a child of its own parent (CLONE_PARENT), passes a descriptor of it, and ends.
 
 Man: pid_namespaces(7), time_namespaces(7), user_namespaces(7)
 """
@@ -148,11 +148,11 @@ def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> N
             os.close(descriptor)
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-            pid, _ = process.clone3(flags | process.CLONE_PARENT)
+            pid, pidfd = process.clone3(flags | process.CLONE_PARENT)
             if not pid:
                 inner.close()
                 child(theirs)
-            inner.send(("pid", str(pid)))
+            inner.send(("born",), pidfd)
         except OSError as error:
             inner.send(talk.describe(error, f"joining the user namespace {user_path}"))
         finally:
@@ -160,15 +160,24 @@ def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> N
 
     middle = fork(between, cgroup_fd=cgroup_fd)
     theirs.close()
-    message, _ = middle.channel.receive()
+    message, pidfd = middle.channel.receive()
     middle.channel.close()
     os.waitid(os.P_PIDFD, middle.pidfd, os.WEXITED)
     os.close(middle.pidfd)
-    if message[:1] != ("pid",):
+    if message != ("born",):
         ours.close()
         if message:
             talk.raise_error(message)
         reason = f"joining the user namespace {user_path}: the process for it died"
         raise Failed(reason)
-    pid = int(message[1])
-    return Newborn(pid, os.pidfd_open(pid), ours)
+    return Newborn(_number_of(pidfd), pidfd, ours)
+
+
+def _number_of(pidfd: int) -> int:
+    """Return the ID of a process as the caller numbers it; it is another one in a joined namespace.
+
+    Man: pidfd_open(2), "/proc/[pid]/fdinfo"
+    """
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:
+        lines = file.read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(b"Pid:"))

@@ -218,8 +218,7 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
 
     prepared: list[int] = []
     try:
-        if plan.namespaces.has("user"):
-            _prepare(plan, prepared)
+        _prepare(plan, prepared)
         unified = group.unified
         if unified is None:
             return birth.bear(plan.namespaces, child)
@@ -239,11 +238,17 @@ def _joins_users(plan: Plan) -> bool:
 
 def _prepare(plan: Plan, prepared: list[int]) -> None:
     """Open what steps need and init may not; append the descriptors."""
+    every = plan.namespaces.has("user")
     for step in plan.mounting:
+        if not (every or step.early):
+            continue
         try:
             descriptor = step.prepare()
         except OSError as error:
             raise failed(step.doing(), error) from error
+        finally:
+            if step.users:
+                step.users.close()
         if descriptor >= 0:
             prepared.append(descriptor)
 

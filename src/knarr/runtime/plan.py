@@ -25,6 +25,7 @@ from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
 from knarr.runtime.resources import plan_resources
 from knarr.runtime.steps.identity import SessionKeyring
+from knarr.runtime.steps.mounts import parse_mappings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +179,12 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
         linux.refuse("namespaces", "a mount namespace is required: the host's is not to be changed")
     program = plan_process.Program(process)
     plan = Plan(names, plan_process.plan_identity(process), program)
-    root = plan_rootfs.plan_root(node, around.root_path, around.overlay, around.bundle_dir)
+    users = None
+    if names.uid_map:
+        from knarr.runtime.errands import Users  # noqa: PLC0415 - for few containers
+
+        users = Users(names.uid_map, names.gid_map)
+    root = plan_rootfs.plan_root(node, around.root_path, around.overlay, around.bundle_dir, users)
     plan.root_path = root.place
     plan.mounting = plan_rootfs.plan_mounting(
         node,
@@ -187,6 +193,7 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
         views=around.views,
         new_cgroup_namespace=bool(names.made & namespaces.CLONE_NEWCGROUP),
         bind_devices=names.has("user"),
+        users=users,
     )
     plan.entering = plan_rootfs.plan_entering(node, no_pivot=around.no_pivot)
     if around.keyring:
@@ -222,20 +229,13 @@ def plan_namespaces(linux: Node) -> Namespaces:
             node.refuse("path", f'"{path}" is not an absolute path')
         else:
             planned.joined.append((name, os.path.normpath(path)))
-    planned.uid_map = _plan_mappings(linux, "uidMappings")
-    planned.gid_map = _plan_mappings(linux, "gidMappings")
+    planned.uid_map = parse_mappings(linux, "uidMappings")
+    planned.gid_map = parse_mappings(linux, "gidMappings")
     _check_mappings(linux, planned)
     planned.time_offsets = _plan_offsets(linux.node("timeOffsets"))
     if planned.time_offsets and not planned.made & namespaces.CLONE_NEWTIME:
         linux.refuse("timeOffsets", "needs a new time namespace")
     return planned
-
-
-def _plan_mappings(linux: Node, key: str) -> list[tuple[int, int, int]]:
-    return [
-        (node.natural("containerID"), node.natural("hostID"), node.natural("size"))
-        for node in linux.nodes(key)
-    ]
 
 
 def _check_mappings(linux: Node, planned: Namespaces) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.document import Node
+    from knarr.runtime.errands import Users
     from knarr.runtime.steps.room import Step
 
     View = tuple[Hierarchy, str]
@@ -78,10 +79,12 @@ def plan_mounting(
     views: Sequence[View],
     new_cgroup_namespace: bool,
     bind_devices: bool,
+    users: Users | None = None,
 ) -> list[Step]:
     """Return the steps up to the change of the root; `root` mounts it.
 
-    `views` are the hierarchies to show, each with the container's directory in it.
+    `views` are the hierarchies to show, each with the container's directory in it; `users` are the
+    container's, if it has others than the host.
     """
     linux = spec.node("linux")
     kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
@@ -93,7 +96,7 @@ def plan_mounting(
             steps.append(_cgroup_view(node, views, own_namespace=new_cgroup_namespace))
             new_cgroup_namespace = False
             continue
-        step = plan_mount(node, bundle_dir)
+        step = plan_mount(node, bundle_dir, users)
         if step.target == "/dev" and step.options.set & MOUNT_ATTR_RDONLY:
             step.options.set &= ~MOUNT_ATTR_RDONLY  # later, when it is full: plan_entering
         steps.append(step)
@@ -174,9 +177,13 @@ def _paths(linux: Node, key: str) -> list[str]:
 
 
 def plan_root(
-    spec: Node, root_path: str, overlay: Sequence[tuple[str, str]], bundle_dir: str
+    spec: Node,
+    root_path: str,
+    overlay: Sequence[tuple[str, str]],
+    bundle_dir: str,
+    users: Users | None = None,
 ) -> OverlayRoot | BindRoot:
-    """Return the step that mounts the root."""
+    """Return the step that mounts the root; the owners in an overlay are mapped by `users`."""
     if overlay:
-        return OverlayRoot(overlay, root_path)
+        return OverlayRoot(overlay, root_path, users)
     return BindRoot(root_path or os.path.join(bundle_dir, spec.node("root").required("path")))

@@ -24,6 +24,11 @@ import os
 
 from knarr.supervise.messages import STDERR, STDOUT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 PIPE_SIZE = 256 << 10  # measured: 64 KiB is 15 % slower, more is not faster
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
@@ -66,6 +71,24 @@ def open_fifos(directory: str, *, stdin: bool) -> Ends:
         ends.outputs[stream] = _open_output(path)
         ends.inner.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     return ends
+
+
+def give_away(ends: Ends, spec: Mapping[str, Any]) -> None:
+    """Let the FIFOs belong to the user of a container whose users are others than the host's.
+
+    Its init cannot do that: their owner is nobody to it.
+    """
+    user = spec["process"]["user"]
+    owner = []
+    for key, number in (("uidMappings", user["uid"]), ("gidMappings", user["gid"])):
+        owner += [
+            one["hostID"] + number - one["containerID"]
+            for one in spec["linux"].get(key, ())
+            if one["containerID"] <= number < one["containerID"] + one["size"]
+        ]
+    if len(owner) == 2:
+        for descriptor in ends.inner[-len(NAMES) :]:
+            os.fchown(descriptor, *owner)
 
 
 def reopen_fifos(directory: str) -> Ends:

@@ -41,6 +41,7 @@ import time
 
 from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
 from knarr.linux.namespaces import FILES
+from knarr.runtime.steps.mounts import foreign_mount
 from knarr.supervise import cleaner, places, task
 from knarr.supervise.audience import Audience
 from knarr.supervise.logs import open_log
@@ -288,7 +289,20 @@ class Supervisor:
             for entry in spec["linux"]["namespaces"]
         ]
         spec["linux"] = {**spec["linux"], "namespaces": namespaces}
+        for mount in spec["mounts"]:
+            foreign = foreign_mount(mount.get("source", ""))
+            if foreign and not self._is_in("ipc", foreign[0]):
+                message = f"the container that shares {foreign[1]} has ended"
+                raise Conflict(message)
         return spec
+
+    def _is_in(self, kind: str, pid: int) -> bool:
+        """Tell whether the process `pid` is in the joined namespace of a kind."""
+        try:
+            found = os.stat(f"/proc/{pid}/ns/{FILES[kind]}")
+        except FileNotFoundError:
+            return False
+        return kind in self._joined and os.path.samestat(found, os.fstat(self._joined[kind]))
 
     def _record_exit(self) -> None:
         """Record the final exit, tell everybody, and have it cleaned up."""

@@ -37,7 +37,8 @@ def plan_mounts(
 
     `volume_path` returns the directory of a volume by its name.
     """
-    mounts = [plan_mount(request, volume_path) for request in options.mounts]
+    mapped = ["idmap"] if options.namespaces.remapped else []
+    mounts = [plan_mount(request, volume_path, mapped) for request in options.mounts]
     targets = {mount["destination"] for mount in mounts}
     mode = "ro" if options.readonly else "rw"
     mounts += [
@@ -45,7 +46,7 @@ def plan_mounts(
             "destination": FILES[name],
             "type": "bind",
             "source": f"{bundle_dir}/{name}",
-            "options": ["rbind", "rprivate", mode],
+            "options": ["rbind", "rprivate", mode, *mapped],
         }
         for name in files
         if FILES[name] not in targets
@@ -53,8 +54,16 @@ def plan_mounts(
     return mounts
 
 
-def plan_mount(request: MountRequest, volume_path: Callable[[str], str]) -> Mount:
-    """Return the mount that `request` asks for."""
+def plan_mount(
+    request: MountRequest, volume_path: Callable[[str], str], mapped: Iterable[str] = ()
+) -> Mount:
+    """Return the mount that `request` asks for.
+
+    In volumes, containers with different users see the same owners (`mapped`). A directory of the
+    host shows the owners it has, unless the user wants it otherwise.
+
+    Podman: the mode "idmap" of -v
+    """
     if request.kind == "tmpfs":
         return {
             "destination": request.target,
@@ -68,6 +77,7 @@ def plan_mount(request: MountRequest, volume_path: Callable[[str], str]) -> Moun
     words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]
     words += ["ro", "rro"] if request.readonly and request.recursive else []
     words += ["ro"] if request.readonly and not request.recursive else []
+    words += mapped if request.kind == "volume" or request.mapped else ()
     return {"destination": request.target, "type": "bind", "source": source, "options": words}
 
 

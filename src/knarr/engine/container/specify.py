@@ -46,9 +46,10 @@ INIT = "/sbin/docker-init"  # where images and their users know it from Docker
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # Parameters of the namespaces that Docker sets: binding port 80 and ping need no capability.
+PING_GROUPS = "net.ipv4.ping_group_range"
 NETWORK_SYSCTLS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
-    "net.ipv4.ping_group_range": "0 2147483647",
+    PING_GROUPS: "0 2147483647",
 }
 
 
@@ -269,7 +270,9 @@ def _namespaces(options: Options, place: Place) -> list[Namespace]:
 
 def _sysctls(options: Options, place: Place) -> dict[str, str]:
     own = place.network != "host" and "network" not in place.joined
-    defaults = NETWORK_SYSCTLS if own else {}
+    defaults = dict(NETWORK_SYSCTLS) if own else {}
+    if options.namespaces.remapped:
+        defaults.pop(PING_GROUPS, None)  # the kernel takes groups that are mapped alone
     return {**defaults, **options.sysctls}
 
 

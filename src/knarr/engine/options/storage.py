@@ -52,6 +52,8 @@ def _mode(mode: str, text: str, *, bind: bool) -> dict[str, Any]:
             fields["readonly"] = True
         elif bind and word in PROPAGATIONS:
             fields["propagation"] = word
+        elif word == "idmap":
+            fields["mapped"] = True
         elif word == "nocopy" and not bind:
             fields["nocopy"] = True
         elif word != "rw" and word not in IGNORED_MODES:

@@ -57,7 +57,8 @@ class MountRequest(Value):
 
     `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name:
     who gives none gets one that is `anonymous`. `image_volume` marks those that the image declares.
-    `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`.
+    `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`. A bind
+    that is `mapped` shows the owners of files as the users that the container has.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class MountRequest(Value):
     tmpfs_options: str = ""
     image_volume: bool = False
     anonymous: bool = False
+    mapped: bool = False
     mode_text: str = ""
 
 
@@ -94,10 +96,14 @@ class PortRequest(Value):
 
 
 class RestartPolicy(Value):
-    """When the supervisor starts the program again."""
+    """When the supervisor starts the program again, and after how many seconds."""
 
     name: str = "no"
     maximum_retries: int = 0
+    minimum_delay: float = 0.1
+    maximum_delay: float = 60.0
+    reset_after: float = 10.0
+    factor: float = 2.0
 
 
 class LogSettings(Value):

@@ -26,6 +26,7 @@ from knarr.runtime.steps.room import Step
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.runtime.document import Node
+    from knarr.runtime.errands import Users
     from knarr.runtime.steps.room import Room
 
 _KERNEL_VIEWS = ("proc", "sysfs")  # what programs believe without looking twice
@@ -133,13 +134,20 @@ class FileSystem(MountStep):
 class Bind(MountStep):
     """A file or directory of the host, shown in the container."""
 
-    __slots__ = ("_mount_fd", "source")
+    __slots__ = ("_mount_fd", "early", "source", "users")
 
-    def __init__(self, source: str, target: str, options: MountOptions) -> None:
-        """Show `source`, an absolute path of the host."""
+    def __init__(
+        self, source: str, target: str, options: MountOptions, users: Users | None = None
+    ) -> None:
+        """Show `source`, an absolute path of the host; with `users`, with its owners mapped.
+
+        A source /proc/<pid>/root/… is a mount of that process's, which the host need not see.
+        """
         super().__init__(target, options)
         self.source = source
+        self.users = users
         self._mount_fd = -1
+        self.early = users is not None or foreign_mount(source) is not None
 
     def subject(self) -> str:
         """Return the source and how much of it."""
@@ -148,7 +156,15 @@ class Bind(MountStep):
     def prepare(self) -> int:
         """Open the source."""
         recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
-        self._mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+        foreign = foreign_mount(self.source)
+        if foreign:
+            from knarr.runtime import errands  # noqa: PLC0415 - in the parent, for few containers
+
+            self._mount_fd = errands.borrow(*foreign)
+        else:
+            self._mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+        if self.users:
+            self.users.apply(self._mount_fd, recursive=self.options.idmap == "ridmap")
         return self._mount_fd
 
     def run(self, room: Room) -> None:
@@ -160,6 +176,14 @@ class Bind(MountStep):
         refuse_cover(room, target_fd, self.target, mount_fd)
         set_attributes(mount_fd, options)
         self.attach(mount_fd, target_fd)
+
+
+def foreign_mount(source: str) -> tuple[int, str] | None:
+    """Return the process and the path of a source that is in another mount namespace."""
+    words = source.split("/", 4)
+    if len(words) == 5 and words[1] == "proc" and words[2].isdecimal() and words[3] == "root":
+        return int(words[2]), f"/{words[4]}"
+    return None
 
 
 class Remount(MountStep):
@@ -309,16 +333,11 @@ def _copy_entry(source_fd: int, target_fd: int, name: str, status: os.stat_resul
     os.close(outer)
 
 
-def plan_mounts(nodes: list[Node], bundle_dir: str) -> list[MountStep]:
-    """Return a step for each of the spec's mounts, in its order.
+def plan_mount(node: Node, bundle_dir: str, users: Users | None = None) -> MountStep:
+    """Return the step for one mount; `users` are those of the container, if it has its own.
 
     Raises: InvalidArgument
     """
-    return [plan_mount(node, bundle_dir) for node in nodes]
-
-
-def plan_mount(node: Node, bundle_dir: str) -> MountStep:
-    """Return the step for one mount."""
     target = clean(node.required("destination"))
     options = parse_options(node.texts("options"))
     fstype = node.text("type")
@@ -330,7 +349,34 @@ def plan_mount(node: Node, bundle_dir: str) -> MountStep:
             node.refuse("source", "is required for a bind mount")
         if fstype == "rbind":
             options.bind = AT_RECURSIVE
-        return Bind(os.path.join(bundle_dir, source), target, options)
+        users = _mapping(node, users) if options.idmap or "uidMappings" in node else None
+        return Bind(os.path.join(bundle_dir, source), target, options, users)
     if not fstype:
         node.refuse("type", "is required where neither bind nor rbind is an option")
     return FileSystem(fstype, source, target, options)
+
+
+def _mapping(node: Node, users: Users | None) -> Users:
+    """Return the mapping of a mount: its own, or that of the container.
+
+    Spec: runtime-spec config.md, "Mounts": "If the field is not present, the uidMappings of the
+    container's user namespace" are those of an idmapped mount
+    """
+    own = [parse_mappings(node, key) for key in ("uidMappings", "gidMappings")]
+    if all(own):
+        from knarr.runtime.errands import Users as Mapping  # noqa: PLC0415 - few mounts are mapped
+
+        return Mapping(*own)
+    if any(own):
+        node.refuse("uidMappings", "and gidMappings go together")
+    if users is None:
+        node.refuse("options", "idmap needs mappings of the mount or of the container")
+    return users
+
+
+def parse_mappings(node: Node, key: str) -> list[tuple[int, int, int]]:
+    """Return the ranges of IDs at `key`."""
+    return [
+        (entry.natural("containerID"), entry.natural("hostID"), entry.natural("size"))
+        for entry in node.nodes(key)
+    ]

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from knarr.runtime.errands import Users
     from knarr.runtime.plan import Namespaces
 
 
@@ -100,7 +101,7 @@ def do_all(steps: Sequence[OutsideStep], pid: int) -> None:
             raise failed(step.doing(), error) from error
 
 
-def map_users(names: Namespaces, pid: int) -> None:
+def map_users(names: Namespaces | Users, pid: int) -> None:
     """Write the mappings of a new user namespace.
 
     Spec: runtime-spec config-linux.md, "User namespace mappings"

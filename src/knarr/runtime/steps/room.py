@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel
+    from knarr.runtime.errands import Users
 
 
 class Step:
     """One deed of a plan."""
 
     __slots__ = ()
+    early = False
+    users: Users | None = None  # whom it maps the owners of files by
 
     def run(self, _: Room) -> None:
         """Do it."""
@@ -34,7 +37,8 @@ class Step:
     def prepare(self) -> int:
         """Open, in the parent, what init may not be allowed to; return the descriptor or -1.
 
-        Called for containers with a user namespace, whose root is nobody to the host's files.
+        Called for containers with a user namespace, whose root is nobody to the host's files, and
+        for steps that are `early` in any case: init cannot do what they begin with.
         """
         return -1
 

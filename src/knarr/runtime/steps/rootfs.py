@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from knarr.runtime.errands import Users
     from knarr.runtime.steps.room import Cover, Room
 
 _PROPAGATION_NAMES = {
@@ -85,18 +86,25 @@ def _make_private(directory: str) -> None:
 class OverlayRoot(Step):
     """The root as an overlay of layers."""
 
-    __slots__ = ("_mount_fd", "options", "place")
+    __slots__ = ("_mount_fd", "options", "place", "users")
 
-    def __init__(self, options: Sequence[tuple[str, str]], place: str) -> None:
-        """Mount with `options`, in order, on the empty directory `place`; no value is a flag."""
+    def __init__(
+        self, options: Sequence[tuple[str, str]], place: str, users: Users | None = None
+    ) -> None:
+        """Mount with `options`, in order, on the empty directory `place`; no value is a flag.
+
+        With `users` the owners in all layers are mapped by them.
+        """
         self.options = options
         self.place = place
+        self.users = users
         self._mount_fd = -1
 
     def __str__(self) -> str:
         """Show the options."""
         words = (f"{key}={value}" if value else key for key, value in self.options)
-        return f"root overlay ({','.join(words)})"
+        mapped = " with mapped users" if self.users else ""
+        return f"root overlay ({','.join(words)}){mapped}"
 
     def doing(self) -> str:
         """Say what is being done."""
@@ -104,6 +112,11 @@ class OverlayRoot(Step):
 
     def prepare(self) -> int:
         """Mount it, detached."""
+        if self.users:
+            from knarr.runtime import errands  # noqa: PLC0415 - in the parent, for few containers
+
+            self._mount_fd = errands.mount_mapped(self.options, self.users)
+            return self._mount_fd
         parameters = [(key, value or None) for key, value in self.options]
         self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
         return self._mount_fd
