@@ -114,7 +114,7 @@ def _records(options: Options) -> dict[str, Any]:
         exposed = [port for text in options.texts("expose") for port in parse_expose(text)]
         found["exposed"] = tuple(exposed)
     if options.given("restart"):
-        from knarr.engine.options.limits import parse_restart  # noqa: PLC0415 - see the module
+        from knarr.engine.options.restart import parse_restart  # noqa: PLC0415 - see the module
 
         found["restart"] = parse_restart(options.text("restart"))
     if any(options.given(name) for name in ("volume", "mount", "tmpfs")):

@@ -206,8 +206,7 @@ def _bury(engine: Engine, row: ContainerRow) -> str:
 
 
 def _wants_restart(options: Options, *, manually_stopped: bool) -> bool:
-    name = options.restart.name
-    return name in ("always", "on-failure") or (name == "unless-stopped" and not manually_stopped)
+    return options.restart.name != "no" and not manually_stopped
 
 
 def _start_again(engine: Engine, row: ContainerRow, options: Options) -> str:

@@ -32,7 +32,7 @@ with the same "n" and either "ok" or "error":
     {"do": "stopping", "clean": bool}    the next exit is wanted: no restart. Answers "owner": true
                                  if who asks is to clean up after it, and to say `cleaned` then
     {"do": "state"}              answers with what task.json says
-    {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s]}
+    {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s, reset_s, factor]}
     {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool}
     {"do": "exec-start", "exec": id, "attach": bool, "height": h, "width": w}
     {"do": "exec-inspect", "exec": id or absent for all}
@@ -72,8 +72,8 @@ class RestartPolicy(Value):
     """When a container that exited is started again.
 
     `maximum_retries` is for `on-failure`, 0 meaning without end. The delay starts at
-    `minimum_delay`, doubles with each start, stays below `maximum_delay`, and is forgotten when
-    the container ran for `reset_after`.
+    `minimum_delay`, grows by `factor` with each start, stays below `maximum_delay`, and is
+    forgotten when the container ran for `reset_after`.
 
     Docker: 100 ms, one minute, ten seconds
     """
@@ -83,6 +83,7 @@ class RestartPolicy(Value):
     minimum_delay: float = 0.1
     maximum_delay: float = 60.0
     reset_after: float = 10.0
+    factor: float = 2.0
 
 
 class LogOptions(Value):

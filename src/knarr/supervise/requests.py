@@ -145,9 +145,9 @@ class Requests:
     def _restarts(self, peer: Peer, message: Message) -> Message:
         del peer
         name, maximum, *delays = message["policy"]
-        lowest, highest, reset = map(float, delays)
+        lowest, highest, reset, factor = map(float, delays)
         self._supervisor.restarts.policy = RestartPolicy(
-            str(name), int(maximum), lowest, highest, reset
+            str(name), int(maximum), lowest, highest, reset, factor
         )
         return {"ok": True}
 

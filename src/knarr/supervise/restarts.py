@@ -9,8 +9,8 @@
 
 `always` and `unless-stopped` differ only after a reboot, which is the engine's business.
 
-The delay before a start is the policy's minimum (100 ms), doubled each time up to the maximum (one
-minute). A run of ten seconds or more makes the next delay the minimum again; it does not give back
+The delay before a start is the policy's minimum (100 ms), multiplied by its factor (two) each time up
+to the maximum (one minute). A run of ten seconds or more makes the next delay the minimum again; it does not give back
 the retries of `on-failure`.
 """
 
@@ -19,8 +19,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.supervise.messages import RestartPolicy
-
-FACTOR = 2.0
 
 
 class Restarts:
@@ -43,7 +41,7 @@ class Restarts:
         policy = self.policy
         if ran >= policy.reset_after:
             self._delay = 0.0
-        delay = self._delay * FACTOR if self._delay else policy.minimum_delay
+        delay = self._delay * policy.factor if self._delay else policy.minimum_delay
         self._delay = min(delay, policy.maximum_delay)
         demanded, self.demanded = self.demanded, False
         if wanted or not (demanded or self._applies(exit_code)):

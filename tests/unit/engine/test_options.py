@@ -6,6 +6,7 @@ import pytest
 
 from knarr.engine.options import encoding, environment, limits, names, ports, security, storage
 from knarr.engine.options.merge import merged
+from knarr.engine.options.restart import parse_restart
 from knarr.engine.options.values import (
     Device,
     MountRequest,
@@ -58,10 +59,13 @@ def test_bad_ulimits(text: str, words: str) -> None:
         ("always", RestartPolicy("always")),
         ("on-failure", RestartPolicy("on-failure")),
         ("on-failure:3", RestartPolicy("on-failure", 3)),
+        ("always,min=1s,max=30s", RestartPolicy("always", 0, 1.0, 30.0)),
+        ("on-failure:5,factor=1.5,reset=1m", RestartPolicy("on-failure", 5, 0.1, 60.0, 60.0, 1.5)),
+        ("always,min=2m", RestartPolicy("always", 0, 120.0, 120.0)),
     ],
 )
 def test_restart_policies(text: str, policy: RestartPolicy) -> None:
-    assert limits.parse_restart(text) == policy
+    assert parse_restart(text) == policy
 
 
 @pytest.mark.parametrize(
@@ -72,11 +76,17 @@ def test_restart_policies(text: str, policy: RestartPolicy) -> None:
         ("on-failure:-1", "cannot be negative"),
         ("sometimes", "unknown policy 'sometimes'"),
         ("always:3", "only be used with 'on-failure'"),
+        ("always,soon", "unknown option 'soon'"),
+        ("always,min=soon", 'invalid duration "soon"'),
+        ("always,min=1s,max=10ms", "nor max less than min"),
+        ("always,factor=0.5", "factor is a number from 1 to 1000"),
+        ("always,factor=two", "factor=two"),
+        ("always,reset=-1s", "reset cannot be negative"),
     ],
 )
 def test_bad_restart_policies(text: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
-        limits.parse_restart(text)
+        parse_restart(text)
 
 
 @pytest.mark.parametrize(

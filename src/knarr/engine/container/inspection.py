@@ -76,7 +76,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
 
 
 def _state(state: State) -> Document:
-    return {
+    document = {
         "Status": state.status,
         "Running": state.active,
         "Paused": state.status == tasks.PAUSED,
@@ -89,6 +89,9 @@ def _state(state: State) -> Document:
         "StartedAt": _time(state.started_ns),
         "FinishedAt": _time(state.finished_ns),
     }
+    if state.status == tasks.RESTARTING:
+        document["NextStartAt"] = _time(state.next_start_ns)  # Docker does not say
+    return document
 
 
 def _time(when_ns: int) -> str:
@@ -181,10 +184,7 @@ def _host_storage(options: Options) -> Document:
         "Binds": list(options.binds) or None,
         "ContainerIDFile": options.cidfile,
         "LogConfig": {"Type": options.log.driver, "Config": dict(options.log.options)},
-        "RestartPolicy": {
-            "Name": options.restart.name,
-            "MaximumRetryCount": options.restart.maximum_retries,
-        },
+        "RestartPolicy": _restart_policy(options),
         "AutoRemove": options.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": None,
@@ -200,6 +200,25 @@ def _host_storage(options: Options) -> Document:
     }
     optional = ("Annotations", "Init", "Sysctls", "Mounts", "Tmpfs")
     return {name: v for name, v in document.items() if v is not None or name not in optional}
+
+
+def _restart_policy(options: Options) -> Document:
+    """Return Docker's object, and what Docker does not know only where it was asked for."""
+    policy, usual = options.restart, type(options.restart)()
+    document: Document = {"Name": policy.name, "MaximumRetryCount": policy.maximum_retries}
+    for field, name in _TUNING.items():
+        value = getattr(policy, field)
+        if value != getattr(usual, field):
+            document[name] = value if field == "factor" else int(value * 1e9)
+    return document
+
+
+_TUNING = {
+    "minimum_delay": "MinimumDelay",
+    "maximum_delay": "MaximumDelay",
+    "reset_after": "ResetAfter",
+    "factor": "DelayFactor",
+}
 
 
 def _is_bind_text(options: Options, mount: MountRequest) -> bool:

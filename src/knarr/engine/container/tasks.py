@@ -55,6 +55,7 @@ class State(Value):
     restart_count: int = 0
     manually_stopped: bool = False
     health: str = ""
+    next_start_ns: int = 0
 
     @property
     def active(self) -> bool:
@@ -113,6 +114,7 @@ def judge(fields: dict[str, Any], control_dir: str) -> State:
         fields["restart_count"],
         fields["manually_stopped"],
         fields["health"],
+        fields["next_start_ns"],
     )
 
 

@@ -29,7 +29,7 @@ def check_options(options: Options, *, processors: int) -> None:
 
         limits.check_resources(options.resources, processors=processors)
     if options.restart != values.RestartPolicy():
-        from knarr.engine.options.limits import check_restart  # noqa: PLC0415 - for few
+        from knarr.engine.options.restart import check_restart  # noqa: PLC0415 - for few
 
         check_restart(options.restart)
     shared = options.networking.mode == "host" or ":" in options.networking.mode

@@ -5,7 +5,7 @@ Docker: the words of its command line and daemon for what does not fit.
 
 from __future__ import annotations
 
-from knarr.engine.options.values import DeviceLimit, RestartPolicy, Ulimit
+from knarr.engine.options.values import DeviceLimit, Ulimit
 from knarr.errors import InvalidArgument
 from knarr.util.text import parse_size
 
@@ -18,7 +18,6 @@ ULIMIT_NAMES = frozenset((
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
     "rss", "rtprio", "rttime", "sigpending", "stack",
 ))  # fmt: skip
-RESTART_NAMES = frozenset(("no", "always", "on-failure", "unless-stopped"))
 
 
 def parse_ulimit(text: str) -> Ulimit:
@@ -126,45 +125,6 @@ def parse_integer(text: str) -> int:
         message = f'strconv.ParseInt: parsing "{text}": invalid syntax'
         raise InvalidArgument(message)
     return int(text)
-
-
-def parse_restart(text: str) -> RestartPolicy:
-    """Return the policy of `no`, `always`, `unless-stopped` or `on-failure[:count]`.
-
-    Raises: InvalidArgument
-    """
-    name, colon, count = text.partition(":")
-    if colon and not name:
-        message = "invalid restart policy format: no policy provided before colon"
-        raise InvalidArgument(message)
-    retries = 0
-    if count:
-        if not count.removeprefix("-").isdecimal():
-            message = "invalid restart policy format: maximum retry count must be an integer"
-            raise InvalidArgument(message)
-        retries = int(count)
-    policy = RestartPolicy(name or "no", retries)
-    check_restart(policy)
-    return policy
-
-
-def check_restart(policy: RestartPolicy) -> None:
-    """Raise unless Docker knows the policy.
-
-    Raises: InvalidArgument
-    """
-    if policy.name not in RESTART_NAMES:
-        message = (
-            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', "
-            "'always', 'on-failure', or 'unless-stopped'"
-        )
-        raise InvalidArgument(message)
-    if policy.maximum_retries < 0:
-        message = "invalid restart policy: maximum retry count cannot be negative"
-        raise InvalidArgument(message)
-    if policy.maximum_retries and policy.name != "on-failure":
-        message = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
-        raise InvalidArgument(message)
 
 
 def parse_cpu_list(text: str) -> list[int]:
