@@ -257,6 +257,14 @@ def test_memory_limit_is_visible_and_kills(runtime: Runtime, bundle: Bundle) -> 
     assert runtime.output(bundle.command(script)) == f"{128 + signal.SIGKILL}\n"
 
 
+def test_tmpfs_is_as_open_as_what_it_covers(runtime: Runtime, bundle: Bundle) -> None:
+    (bundle.rootfs / "there").mkdir(mode=0o750)
+    bundle.mount("/there", type="tmpfs", source="tmpfs")
+    bundle.mount("/not/there", type="tmpfs", source="tmpfs")
+    script = "stat -c %a /there /not /not/there"
+    assert runtime.output(bundle.command(script)).split() == ["750", "755", "1777"]
+
+
 def test_limits_of_processor_and_processes(runtime: Runtime, bundle: Bundle) -> None:
     bundle.spec["linux"]["resources"] |= {
         "cpu": {"shares": 512, "quota": 20000, "period": 100000, "cpus": "0"},

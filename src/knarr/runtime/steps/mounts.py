@@ -104,10 +104,12 @@ class FileSystem(MountStep):
 
     def run(self, room: Room) -> None:
         """Mount it."""
-        target_fd = self._place(room)
         parameters = list(self.options.parameters)
         if self.fstype == "tmpfs" and not any(key == "mode" for key, _ in parameters):
+            target_fd = self._place_for_all(room)
             parameters.append(("mode", f"{stat.S_IMODE(os.fstat(target_fd).st_mode):o}"))
+        else:
+            target_fd = self._place(room)
         if self.options.set & mount.MOUNT_ATTR_RDONLY and not self.options.copy_up:
             parameters.append(("ro", None))
         mount_fd = make_file_system(self.fstype, self.source, parameters, self.options.set)
@@ -116,6 +118,16 @@ class FileSystem(MountStep):
         if self.fstype == "devpts" and self.target.rstrip("/") == "/dev/pts":
             room.devpts_fd = os.dup(mount_fd)
         self.attach(mount_fd, target_fd)
+
+    def _place_for_all(self, room: Room) -> int:
+        """Return the target; if it has to be made, everybody may write to it, as to any tmpfs."""
+        try:
+            os.close(path.open_in_root(room.root_fd, self.target))
+        except FileNotFoundError:
+            target_fd = self._place(room)
+            os.chmod(f"self/fd/{target_fd}", 0o1777, dir_fd=room.proc_fd)
+            return target_fd
+        return self._place(room)
 
     def _place(self, room: Room) -> int:
         """Return the target, which for what programs trust must not be reached through links."""
