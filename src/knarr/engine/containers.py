@@ -12,16 +12,17 @@ from knarr.store.containers import ContainerRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from knarr.engine.container.processes import ProcessTable
     from knarr.engine.container.starting import Attachment
+    from knarr.engine.container.statistics import Sample
     from knarr.engine.container.tasks import State
     from knarr.engine.engine import Engine
     from knarr.engine.execs import Completed
     from knarr.engine.logs import Entry, LogOptions
-    from knarr.engine.options.values import Options
+    from knarr.engine.options.values import Options, RestartPolicy
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
 
@@ -143,6 +144,25 @@ class Container:
         from knarr.engine.container import removing  # noqa: PLC0415 - see the module
 
         removing.remove(self.engine, self.row, self.options, force=force, volumes=volumes)
+
+    def update(
+        self, limits: Mapping[str, Any], *, restart: RestartPolicy | None = None
+    ) -> list[str]:
+        """Change limits, by the fields of `Resources`, and the restart policy; return warnings.
+
+        Raises: InvalidArgument, Conflict, Unsupported, Failed
+        """
+        from knarr.engine.container import updating  # noqa: PLC0415 - see the module
+
+        self.row, warnings = updating.update(self.engine, self.row, limits, restart)
+        self._options = None
+        return warnings
+
+    def sample(self) -> Sample | None:
+        """Return what it uses at this moment, None if it does not run."""
+        from knarr.engine.container import statistics  # noqa: PLC0415 - see the module
+
+        return statistics.sample(self)
 
     def rename(self, name: str) -> None:
         """Give it another name.

@@ -27,7 +27,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Self
 
     from knarr.supervise.messages import Order, RestartPolicy
@@ -287,6 +287,10 @@ class Client:
         """Replace the restart policy."""
         fields = [policy.name, policy.maximum_retries, policy.minimum_delay, policy.maximum_delay]
         self.request("restarts", policy=[*fields, policy.reset_after, policy.factor])
+
+    def set_limits(self, resources: Mapping[str, Any]) -> None:
+        """Give later runs other limits, an object like the spec's `linux.resources`."""
+        self.request("limits", resources=dict(resources))
 
     def state(self) -> dict[str, Any]:
         """Return the task as the supervisor knows it: the contents of task.json."""

@@ -33,6 +33,7 @@ with the same "n" and either "ok" or "error":
                                  if who asks is to clean up after it, and to say `cleaned` then
     {"do": "state"}              answers with what task.json says
     {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s, reset_s, factor]}
+    {"do": "limits", "resources": object of the spec}     of later runs; this one has them already
     {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool}
     {"do": "exec-start", "exec": id, "attach": bool, "height": h, "width": w}
     {"do": "exec-inspect", "exec": id or absent for all}
@@ -171,6 +172,11 @@ class Order(Value):
     runtime: str = ""
     patience: float = 30.0
     health: Health | None = None
+
+    def limit(self, resources: dict[str, Any]) -> None:
+        """Let later runs have other limits; those that are not named stay as they are."""
+        linux = self.spec["linux"]
+        linux["resources"] = {**linux.get("resources", {}), **resources}
 
     def encode(self) -> bytes:
         """Return the order as bytes, for the supervisor that this interpreter starts."""

@@ -40,6 +40,7 @@ class Requests:
             "stopping": self._stopping,
             "state": self._state,
             "restarts": self._restarts,
+            "limits": self._limits,
             "exec-create": self._exec_create,
             "exec-start": self._exec_start,
             "exec-inspect": self._exec_inspect,
@@ -149,6 +150,15 @@ class Requests:
         self._supervisor.restarts.policy = RestartPolicy(
             str(name), int(maximum), lowest, highest, reset, factor
         )
+        return {"ok": True}
+
+    def _limits(self, peer: Peer, message: Message) -> Message:
+        del peer
+        resources = message["resources"]
+        if not isinstance(resources, dict):
+            text = "limits are an object of the runtime spec"
+            raise InvalidArgument(text)
+        self._supervisor.order.limit(resources)
         return {"ok": True}
 
     def _exec_create(self, peer: Peer, message: Message) -> Message:

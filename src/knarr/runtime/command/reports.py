@@ -191,7 +191,7 @@ def show_features() -> None:
                 "apparmor": {"enabled": False},
                 "selinux": {"enabled": False},
                 "intelRdt": {"enabled": False},
-                "mountExtensions": {"idmap": {"enabled": False}},
+                "mountExtensions": {"idmap": {"enabled": True}},
             },
         }
     )

@@ -363,6 +363,8 @@ def plan_mount(node: Node, bundle_dir: str, users: Users | None = None) -> Mount
             options.bind = AT_RECURSIVE
         users = _mapping(node, users) if options.idmap or "uidMappings" in node else None
         return Bind(os.path.join(bundle_dir, source), target, options, users)
+    if options.idmap:
+        node.refuse("options", f"{options.idmap} is for bind mounts alone")
     if not fstype:
         node.refuse("type", "is required where neither bind nor rbind is an option")
     return FileSystem(fstype, source, target, options)
