@@ -144,8 +144,10 @@ def _resolve(engine: Engine, container_id: str) -> str:
         try:
             adopt(engine, container_id)
         except KnarrError as error:
-            return f"could not give container {row.name} a new supervisor: {error}"
-        return f"gave container {row.name} a new supervisor: the old one was killed"
+            if task.alive(fields):
+                return f"could not give container {row.name} a new supervisor: {error}"
+        else:
+            return f"gave container {row.name} a new supervisor: the old one was killed"
     return _bury(engine, row)
 
 
