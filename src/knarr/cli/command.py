@@ -146,6 +146,24 @@ class Options:
         return value
 
 
+def parse_each(
+    options: Options, name: str, parse: Callable[[str], Any], *, short: str = ""
+) -> list[Any]:
+    """Return what `parse` makes of each value of a `list`; what it raises names the option.
+
+    Raises: InvalidArgument
+    """
+    found = []
+    for text in options.texts(name):
+        try:
+            found.append(parse(text))
+        except InvalidArgument as error:
+            shown = f"-{short}, --{name}" if short else f"--{name}"
+            message = f'invalid argument "{text}" for "{shown}" flag: {error}'
+            raise InvalidArgument(message, hint=error.hint) from None
+    return found
+
+
 class Context:
     """What a command has around it: the engine, the streams, how it was called.
 

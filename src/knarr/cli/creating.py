@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.cli.command import parse_each
 from knarr.engine.options.values import (
     LogSettings,
     Namespaces,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from knarr.oci.config import Healthcheck
 
 STREAMS = ("stdin", "stdout", "stderr")
-PULL_POLICIES = ("always", "missing", "never")
+PULL_POLICIES = ("missing", "never")
 
 
 def parse_create(options: Options, arguments: list[str], *, detached: bool) -> Asked:
@@ -64,10 +65,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         fields["stop_timeout"] = options.number("stop-timeout")
     fields |= _records(options)
     if options.text("pull") not in PULL_POLICIES:
-        message = (
-            f"invalid pull option: '{options.text('pull')}': must be one of \"always\", "
-            '"missing" or "never"'
-        )
+        message = f'invalid pull option: \'{options.text("pull")}\': must be "missing" or "never"'
         raise InvalidArgument(message)
     return Asked(**fields)
 
@@ -130,7 +128,7 @@ def parse_environment(options: Options) -> tuple[str, ...]:
     entries: list[str | None] = []
     for path in options.texts("env-file"):
         entries += parse_env_file(_read(path), path, os.environ)
-    entries += [parse_env(text, os.environ) for text in options.texts("env")]
+    entries += parse_each(options, "env", lambda text: parse_env(text, os.environ), short="e")
     return tuple(entry for entry in entries if entry is not None)
 
 
@@ -162,7 +160,7 @@ def _mounts(options: Options) -> tuple[MountRequest, ...]:
 
     return (
         *(parse_volume(text) for text in options.texts("volume")),
-        *(parse_mount(text) for text in options.texts("mount")),
+        *parse_each(options, "mount", parse_mount),
         *(parse_tmpfs(text) for text in options.texts("tmpfs")),
     )
 
@@ -193,8 +191,8 @@ def _networking(options: Options) -> Networking:
     if options.given("add-host") or options.given("dns"):
         from knarr.engine.options.names import check_dns, parse_extra_host  # noqa: PLC0415
 
-        fields["extra_hosts"] = tuple(parse_extra_host(t) for t in options.texts("add-host"))
-        fields["dns"] = tuple(check_dns(text) for text in options.texts("dns"))
+        fields["extra_hosts"] = tuple(parse_each(options, "add-host", parse_extra_host))
+        fields["dns"] = tuple(parse_each(options, "dns", check_dns))
     return Networking(**fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from knarr.cli.command import parse_each
 from knarr.engine.options.values import Resources
 
 TYPE_CHECKING = False
@@ -72,7 +73,7 @@ def parse_resources(options: Options) -> Resources:
     if options.number("memory-swappiness") != -1:
         fields["memory_swappiness"] = options.number("memory-swappiness")
     if options.given("ulimit"):
-        fields["ulimits"] = tuple(limits.parse_ulimit(text) for text in options.texts("ulimit"))
+        fields["ulimits"] = tuple(parse_each(options, "ulimit", limits.parse_ulimit))
     for name, (field, sized) in DEVICE_LIMITS.items():
         if options.given(name):
             fields[field] = tuple(
