@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from knarr.engine.container import neighbours, support
-from knarr.engine.options import limits, namespaces
+from knarr.engine.container.mounts import plan_mount
+from knarr.engine.options import limits, namespaces, storage
 from knarr.engine.options.encoding import decode, encode
 from knarr.engine.options.values import (
     UNACCOUNTED,
@@ -229,3 +230,45 @@ def test_realtime_is_refused_without_support() -> None:
     asked = Options(resources=Resources(cpu_rt_runtime_us=1000))
     with pytest.raises(Unsupported, match="does not support CPU real-time scheduler"):
         support.without_unsupported(asked, frozenset())
+
+
+# mounts
+
+
+def test_recursion_of_read_only_binds() -> None:
+    plain = "type=bind,src=/a,dst=/b,readonly"
+    assert mount_words(plain)[-2:] == ["ro", "rro"]
+    assert mount_words(f"{plain},bind-recursive=writable")[-1:] == ["ro"]
+    assert mount_words(f"{plain},bind-recursive=readonly")[-2:] == ["ro", "rro"]
+    assert mount_words(f"{plain},bind-recursive=disabled") == ["bind", "rprivate", "ro"]
+
+
+def mount_words(text: str) -> list[str]:
+    return plan_mount(storage.parse_mount(text), lambda name: name)["options"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("type=bind,src=/a,dst=/b,bind-recursive=x", "invalid value for bind-recursive: x"),
+        ("type=bind,src=/a,dst=/b,bind-recursive=readonly", "requires 'readonly'"),
+        ("type=bind,src=/a,dst=/b,bind-propagation=x", "invalid propagation mode: x"),
+        ("type=bind,src=/a,dst=/b,volume-nocopy", "cannot mix 'volume-.' options with .* 'bind'"),
+        ("dst=/b,tmpfs-size=1m", "cannot mix 'tmpfs-.' options with mount type 'volume'"),
+    ],
+)
+def test_mounts_that_contradict_themselves(text: str, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        storage.parse_mount(text)
+
+
+@pytest.mark.parametrize("word", ["fast", "size", "size=", "speed=1", "noexec=1"])
+def test_bad_options_of_tmpfs(word: str) -> None:
+    with pytest.raises(InvalidArgument, match=f'invalid tmpfs option "{word}"'):
+        storage.parse_tmpfs(f"/run:ro,{word}")
+
+
+def test_owners_of_binds_are_mapped_on_request() -> None:
+    assert "idmap" not in plan_mount(storage.parse_volume("/a:/b"), str, ["idmap"])["options"]
+    assert "idmap" in plan_mount(storage.parse_volume("/a:/b:idmap"), str, ["idmap"])["options"]
+    assert "idmap" in plan_mount(storage.parse_volume("v:/b"), str, ["idmap"])["options"]

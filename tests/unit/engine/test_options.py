@@ -10,7 +10,6 @@ from knarr.engine.options.restart import parse_restart
 from knarr.engine.options.values import (
     Device,
     MountRequest,
-    Namespaces,
     Options,
     PortRequest,
     Resources,

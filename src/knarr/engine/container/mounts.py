@@ -75,8 +75,8 @@ def plan_mount(
     if request.subpath:
         source = f"{source}/{request.subpath}"
     words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]
-    words += ["ro", "rro"] if request.readonly and request.recursive else []
-    words += ["ro"] if request.readonly and not request.recursive else []
+    if request.readonly:
+        words += ["ro", "rro"] if request.recursive and not request.writable_below else ["ro"]
     words += mapped if request.kind == "volume" or request.mapped else ()
     return {"destination": request.target, "type": "bind", "source": source, "options": words}
 

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
+RECURSIONS = frozenset(("enabled", "disabled", "writable", "readonly"))
+TMPFS_WORDS = frozenset((
+    "rw", "ro", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync",
+    "remount", "mand", "nomand", "atime", "noatime", "diratime", "nodiratime", "bind", "rbind",
+    "relatime", "norelatime", "strictatime", "nostrictatime", "private", "rprivate", "shared",
+    "rshared", "slave", "rslave", "unbindable", "runbindable",
+))  # fmt: skip
+TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
 # SELinux labels: taken, and without effect where there is no SELinux. The consistency words are
 # Docker Desktop's, without effect on Linux.
 IGNORED_MODES = frozenset(("z", "Z", "consistent", "cached", "delegated", "default"))
@@ -88,6 +96,11 @@ def parse_tmpfs(text: str) -> MountRequest:
     if not target.startswith("/"):
         message = f"invalid mount path: '{target}' mount path must be absolute"
         raise InvalidArgument(message)
+    for word in options.split(",") if options else ():
+        key, equals, value = word.partition("=")
+        if not (key in TMPFS_KEYS and value) if equals else key not in TMPFS_WORDS:
+            message = f'invalid tmpfs option "{word}"'
+            raise InvalidArgument(message)
     return MountRequest("tmpfs", os.path.normpath(target), tmpfs_options=options)
 
 
@@ -98,9 +111,11 @@ def parse_mount(text: str) -> MountRequest:
     """
     fields: dict[str, Any] = {}
     kind, source, target = "volume", "", ""
+    prefixes = set()
     for field in _split_csv(text):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
+        prefixes.add(key.partition("-")[0] if "-" in key else "")
         if key == "type":
             kind = value.lower()
         elif key in ("source", "src"):
@@ -109,6 +124,15 @@ def parse_mount(text: str) -> MountRequest:
             target = value
         else:
             _mount_field(fields, key, value if equals else None, field)
+    for prefix in ("volume", "bind", "tmpfs"):
+        if prefix in prefixes and kind != prefix:
+            message = f"cannot mix '{prefix}-*' options with mount type '{kind}'"
+            raise InvalidArgument(message)
+    if "bind-recursive=readonly" in _split_csv(text) and not fields.get("readonly"):
+        message = (
+            "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction"
+        )
+        raise InvalidArgument(message)
     return _finish_mount(text, kind, source, target, fields)
 
 
@@ -127,7 +151,14 @@ def _mount_field(fields: dict[str, Any], key: str, value: str | None, field: str
         known = fields.get(name)
         fields[name] = {**(known if isinstance(known, dict) else {}), option: setting}
     elif key == "bind-recursive":
+        if value not in RECURSIONS:
+            message = (
+                f'invalid value for {key}: {value} (must be "enabled", "disabled", "writable", or '
+                '"readonly")'
+            )
+            raise InvalidArgument(message)
         fields["recursive"] = value != "disabled"
+        fields["writable_below"] = value == "writable"
     elif key == "tmpfs-size":
         from knarr.util.text import parse_size  # noqa: PLC0415 - rare
 
@@ -162,6 +193,7 @@ def _finish_mount(
         message = f'invalid mount config for type "{kind}": field Target must not be empty'
         raise InvalidArgument(message)
     if kind == "bind":
+        _check_propagation(fields.get("propagation", ""))
         if not source:
             message = 'invalid mount config for type "bind": field Source must not be empty'
             raise InvalidArgument(message)
@@ -176,6 +208,12 @@ def _finish_mount(
         message = 'invalid mount config for type "tmpfs": field Source must not be specified'
         raise InvalidArgument(message)
     return MountRequest(kind, _target(target, text), source, **fields)
+
+
+def _check_propagation(word: str) -> None:
+    if word and word not in PROPAGATIONS:
+        message = f'invalid mount config for type "bind": invalid propagation mode: {word}'
+        raise InvalidArgument(message)
 
 
 def _split_csv(text: str) -> list[str]:

@@ -68,6 +68,7 @@ class MountRequest(Value):
     propagation: str = ""
     creates_source: bool = False
     recursive: bool = True
+    writable_below: bool = False
     nocopy: bool = False
     subpath: str = ""
     driver: str = ""
