@@ -16,6 +16,7 @@ from knarr.store.schema import MIGRATIONS
 from support.children import end, run_python, start_python, wait_stopped
 
 ADD = "INSERT INTO networks VALUES (?, ?, 1, '{}')"
+NORMAL, FULL = 1, 2  # SQLite's numbers
 WRITE = """
 import sys
 from knarr.store.database import Database
@@ -52,6 +53,20 @@ def test_a_part_can_be_taken_back_without_the_whole(database: Database) -> None:
         with database.transaction() as inner:
             inner.execute(ADD, ("3", "c"))
     assert names(database) == ["a", "c"]
+
+
+def test_only_a_durable_transaction_waits_for_the_disk(database: Database) -> None:
+    with database.transaction(durable=False):
+        assert database.row("PRAGMA synchronous") == (NORMAL,)
+    with database.transaction():
+        assert database.row("PRAGMA synchronous") == (FULL,)
+
+
+def test_the_log_is_kept_short(database: Database) -> None:
+    for number in range(200):
+        with database.transaction(durable=False) as cursor:
+            cursor.execute(ADD, (str(number), "x" * 3000 + str(number)))
+    assert os.path.getsize(f"{database.path}-wal") < 1 << 20
 
 
 def test_a_broken_rule_is_a_conflict(database: Database) -> None:

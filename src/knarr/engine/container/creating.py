@@ -166,7 +166,9 @@ def _record(
     Raises: Conflict, NotFound
     """
     records = ContainerRecords(engine.database)
-    with engine.database.transaction():
+    volumes = [mount for mount in options.mounts if mount.kind == "volume"]
+    # A power cut ends a container that removes itself: its record need not survive that.
+    with engine.database.transaction(durable=bool(volumes) or not options.auto_remove):
         if row.image is None or engine.images.records.find(row.image) is None:
             raise _gone(options)
         stack = engine.images.stack(row.image)
@@ -181,7 +183,6 @@ def _record(
         )
         refuse_taken(records, row.name)
         records.add(row)
-        volumes = [mount for mount in options.mounts if mount.kind == "volume"]
         if volumes:
             engine.volumes.claim(row.id, volumes)
         trace("create:recorded")
