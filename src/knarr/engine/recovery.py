@@ -27,7 +27,7 @@ import os
 import time
 
 from knarr.engine import leftovers
-from knarr.engine.container import cleanup, creating, removing, starting, tasks
+from knarr.engine.container import cleanup, creating, orders, removing, starting, tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.encoding import decode
 from knarr.errors import KnarrError, NotFound, Unavailable
@@ -161,7 +161,7 @@ def adopt(engine: Engine, container_id: str) -> None:
     if fields is None:
         message = f"container {row.name} has no task"
         raise NotFound(message)
-    order = starting.order_again(engine, row, decode(row.options)).replace(
+    order = orders.order_again(engine, row, decode(row.options)).replace(
         adopt=Adoption(fields["pid"], fields["pid_started"]),
         restart_count=fields["restart_count"],
     )

@@ -20,20 +20,18 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.container.orders import make_order
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
-from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
-from knarr.errors import CommandFailed, Conflict, Corrupt, KnarrError, NotModified
+from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
-from knarr.supervise.messages import LogOptions, Order, RestartPolicy
+from knarr.supervise.messages import Order
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from knarr.engine.container.neighbours import Neighbours
     from knarr.engine.engine import Engine
     from knarr.engine.network.sandboxes import Prepared
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
-    from knarr.supervise.messages import Health
 
 STARTING = "start"
 OWN_FAILURE = 125  # Docker's status when not the program but the engine failed
@@ -177,6 +174,10 @@ class _Launch:
     # what the supervisor is told
 
     def _order(self, prepared: Prepared) -> Order:
+        if self.options.resources.cpu_rt_runtime_us:
+            from knarr.engine.container.realtime import make_room  # noqa: PLC0415 - for few
+
+            make_room(cgroup_parent(self.engine.paths, self.options), self.options.resources)
         stack = LayerRecords(self.engine.database).stack(self.row.chain)
         files = self._write_files(prepared)
         spec = specify(self.options, self._place(stack, files, prepared))
@@ -281,87 +282,6 @@ class _Launch:
         )
 
 
-def make_order(
-    engine: Engine,
-    row: ContainerRow,
-    options: Options,
-    stack: tuple[Digest, ...],
-    spec: Any,
-) -> Order:
-    """Return what a supervisor has to know, with nobody attached."""
-    paths = engine.paths
-    bundle_dir = paths.container(row.id)
-    overlay = engine.layers.overlay_options(stack, bundle_dir, volatile=options.auto_remove)
-    return Order(
-        row.id,
-        paths.root,
-        paths.run,
-        bundle_dir,
-        paths.task(row.id),
-        spec,
-        tuple(overlay),
-        terminal=options.streams.tty,
-        stdin=options.streams.open_stdin,
-        stdin_once=options.streams.stdin_once,
-        log=_log(paths, row, options),
-        restart=restart_policy(options),
-        auto_remove=options.auto_remove,
-        runtime=_runtime(options),
-        health=_health(options),
-    )
-
-
-def _runtime(options: Options) -> str:
-    if not options.runtime:
-        return ""
-    from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few containers
-
-    return find_runtime(options.runtime)
-
-
-def restart_policy(options: Options) -> RestartPolicy:
-    """Return the restart policy as the supervisor knows it."""
-    asked = options.restart
-    return RestartPolicy(*[getattr(asked, field) for field in type(asked)._fields])
-
-
-def _health(options: Options) -> Health | None:
-    if options.healthcheck is None:
-        return None
-    from knarr.engine.options.health import order_health  # noqa: PLC0415 - for few containers
-    from knarr.engine.options.names import parse_signal  # noqa: PLC0415
-
-    timeout = DEFAULT_STOP_TIMEOUT if options.stop_timeout is None else options.stop_timeout
-    number = parse_signal(stop_signal(options))
-    return order_health(options, stop_signal=number, stop_timeout=timeout)
-
-
-def order_again(engine: Engine, row: ContainerRow, options: Options) -> Order:
-    """Return the order of a container that was started before, from what lies in its directory.
-
-    Raises: Corrupt
-    """
-    from knarr.util.jsontext import loads  # noqa: PLC0415 - after a crash only
-
-    path = f"{engine.paths.container(row.id)}/config.json"
-    try:
-        with open(path, "rb", buffering=0) as file:
-            spec = loads(file.read())
-    except (OSError, ValueError) as error:
-        message = f"cannot read {path}: {error}"
-        raise Corrupt(message) from error
-    return make_order(engine, row, options, LayerRecords(engine.database).stack(row.chain), spec)
-
-
-def _log(paths: Paths, row: ContainerRow, options: Options) -> LogOptions:
-    log = LogOptions(options.log.driver, log_path(paths, row.id))
-    if not options.log.options:
-        return log
-    from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
-
-    return refine_log(log, options)
-
-
 def _load_what_the_end_needs() -> None:
     """Import now, while the supervisor is at work, what the clean-up after the exit will use."""
     from knarr.engine.container import cleanup, removing  # noqa: F401, PLC0415
@@ -369,11 +289,6 @@ def _load_what_the_end_needs() -> None:
 
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-def log_path(paths: Paths, container_id: str) -> str:
-    """Return where a container's output is kept."""
-    return f"{paths.container(container_id)}/{container_id}-json.log"
 
 
 def cgroup_parent(paths: Paths, options: Options) -> str:
@@ -413,11 +328,6 @@ def _accounts(engine: Engine, stack: tuple[Digest, ...], bundle_dir: str) -> tup
         return read_accounts(root_fd)
     finally:
         os.close(root_fd)
-
-
-def stop_signal(options: Options) -> str:
-    """Return the signal that asks a container to end."""
-    return options.stop_signal or DEFAULT_STOP_SIGNAL
 
 
 def _block_devices(options: Options) -> dict[str, tuple[int, int]]:

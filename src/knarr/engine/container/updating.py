@@ -125,7 +125,7 @@ def _tell(
     if not state.active:
         return
     from knarr.engine.container import stopping  # noqa: PLC0415 - for what runs
-    from knarr.engine.container.starting import restart_policy  # noqa: PLC0415
+    from knarr.engine.container.orders import restart_policy  # noqa: PLC0415
 
     limits = changeable(options.resources)
     if given and state.pid:

@@ -53,8 +53,8 @@ def capabilities(security: Security, *, mask: int = -1) -> tuple[str, ...]:
 
     Raises: InvalidArgument
     """
-    add = _normalised(security.cap_add, "CapAdd")
-    drop = _normalised(security.cap_drop, "CapDrop")
+    add = normalised(security.cap_add, "CapAdd")
+    drop = normalised(security.cap_drop, "CapDrop")
     everything = [name for number, name in enumerate(CAPABILITIES) if mask >> number & 1]
     if security.privileged:
         return tuple(everything)
@@ -65,7 +65,7 @@ def capabilities(security: Security, *, mask: int = -1) -> tuple[str, ...]:
     return tuple(kept + [name for name in dict.fromkeys(add) if name not in kept])
 
 
-def _normalised(names: Iterable[str], field: str) -> list[str]:
+def normalised(names: Iterable[str], field: str) -> list[str]:
     found = []
     for text in names:
         name = text.upper()

@@ -1,0 +1,192 @@
+"""The object HostConfig of `inspect`: how a container runs here, in Docker's shape.
+
+Docker: `docker inspect` of version 28, API 1.50
+"""
+
+from __future__ import annotations
+
+from knarr.engine.container.specify import MASKED_PATHS, READONLY_PATHS
+from knarr.engine.options.security import normalised
+from knarr.engine.options.values import DEFAULT_SHM_SIZE, UNACCOUNTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from knarr.engine.options.values import DeviceLimit, MountRequest, Options, PortRequest
+
+    Document = dict[str, Any]
+
+
+def host_config(options: Options) -> Document:
+    """Return the object HostConfig: how it runs here."""
+    return {
+        **_host_storage(options),
+        **_host_network(options),
+        **_host_security(options),
+        **_host_resources(options),
+    }
+
+
+def _host_storage(options: Options) -> Document:
+    mounts = [_host_mount(mount) for mount in options.mounts if not _is_bind_text(options, mount)]
+    tmpfs = {
+        mount.target: mount.tmpfs_options
+        for mount in options.mounts
+        if mount.kind == "tmpfs" and not mount.tmpfs_size and mount.tmpfs_mode is None
+    }
+    document: Document = {
+        "Binds": list(options.binds) or None,
+        "ContainerIDFile": options.cidfile,
+        "LogConfig": {"Type": options.log.driver, "Config": dict(options.log.options)},
+        "RestartPolicy": _restart_policy(options),
+        "AutoRemove": options.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "ConsoleSize": [0, 0],
+        "Annotations": dict(options.annotations) or None,
+        "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
+        "Runtime": options.runtime or "knarr",
+        "Isolation": "",
+        "Init": options.init or None,
+        "Sysctls": dict(options.sysctls) or None,
+        "Mounts": mounts or None,
+        "Tmpfs": tmpfs or None,
+    }
+    optional = ("Annotations", "Init", "Sysctls", "Mounts", "Tmpfs")
+    return {name: v for name, v in document.items() if v is not None or name not in optional}
+
+
+def _restart_policy(options: Options) -> Document:
+    """Return Docker's object, and what Docker does not know only where it was asked for."""
+    policy, usual = options.restart, type(options.restart)()
+    document: Document = {"Name": policy.name, "MaximumRetryCount": policy.maximum_retries}
+    for field, name in _TUNING.items():
+        value = getattr(policy, field)
+        if value != getattr(usual, field):
+            document[name] = value if field == "factor" else int(value * 1e9)
+    return document
+
+
+_TUNING = {
+    "minimum_delay": "MinimumDelay",
+    "maximum_delay": "MaximumDelay",
+    "reset_after": "ResetAfter",
+    "factor": "DelayFactor",
+}
+
+
+def _is_bind_text(options: Options, mount: MountRequest) -> bool:
+    """Tell whether a mount came from `-v`, `--tmpfs` or the image, and is shown there."""
+    plain_tmpfs = mount.kind == "tmpfs" and not mount.tmpfs_size and mount.tmpfs_mode is None
+    in_binds = any(text.split(":")[1].rstrip("/") == mount.target for text in options.binds)
+    return plain_tmpfs or in_binds or mount.image_volume or mount.anonymous
+
+
+def _host_mount(mount: MountRequest) -> Document:
+    document: Document = {"Type": mount.kind, "Source": mount.source, "Target": mount.target}
+    if mount.readonly:
+        document["ReadOnly"] = True
+    if mount.tmpfs_size or mount.tmpfs_mode is not None:
+        given = {"SizeBytes": mount.tmpfs_size, "Mode": mount.tmpfs_mode}
+        document["TmpfsOptions"] = {name: value for name, value in given.items() if value}
+    return document
+
+
+def _host_network(options: Options) -> Document:
+    networking = options.networking
+    return {
+        "NetworkMode": networking.mode,
+        "PortBindings": _bindings(networking.ports),
+        "PublishAllPorts": networking.publish_all,
+        "Dns": list(networking.dns),
+        "DnsOptions": list(networking.dns_options),
+        "DnsSearch": list(networking.dns_search),
+        "ExtraHosts": list(networking.extra_hosts) or None,
+        "Links": None,
+    }
+
+
+def _bindings(ports: Iterable[PortRequest]) -> Document:
+    found: Document = {}
+    for port in ports:
+        host = str(port.host_port or "")
+        if port.host_port_end > port.host_port:
+            host = f"{port.host_port}-{port.host_port_end}"
+        binding = {"HostIp": port.host_ip, "HostPort": host}
+        found.setdefault(f"{port.container_port}/{port.protocol}", []).append(binding)
+    return found
+
+
+def _host_security(options: Options) -> Document:
+    security, spaces = options.security, options.namespaces
+    hidden = not security.privileged and not security.unmasked
+    return {
+        "CapAdd": normalised(security.cap_add, "CapAdd") or None,
+        "CapDrop": normalised(security.cap_drop, "CapDrop") or None,
+        "CgroupnsMode": spaces.cgroup or "private",
+        "GroupAdd": list(options.group_add) or None,
+        "IpcMode": spaces.ipc or "private",
+        "Cgroup": "",
+        "PidMode": spaces.pid,
+        "Privileged": security.privileged,
+        "ReadonlyRootfs": options.readonly,
+        "SecurityOpt": list(security.texts) or None,
+        "UTSMode": spaces.uts,
+        "UsernsMode": spaces.user,
+        "MaskedPaths": list(MASKED_PATHS) if hidden else None,
+        "ReadonlyPaths": list(READONLY_PATHS) if hidden else None,
+    }
+
+
+def _host_resources(options: Options) -> Document:
+    asked = options.resources
+    swap = -1 if asked.memory_swap == UNACCOUNTED else asked.memory_swap or 2 * asked.memory
+    return {
+        "OomScoreAdj": asked.oom_score_adj,
+        "CpuShares": asked.cpu_shares,
+        "Memory": asked.memory,
+        "NanoCpus": asked.nano_cpus,
+        "CgroupParent": asked.cgroup_parent,
+        "BlkioWeight": asked.blkio_weight,
+        "BlkioWeightDevice": [
+            {"Path": one.path, "Weight": one.limit} for one in asked.blkio_weights
+        ],
+        "BlkioDeviceReadBps": _rates(asked.read_bps),
+        "BlkioDeviceWriteBps": _rates(asked.write_bps),
+        "BlkioDeviceReadIOps": _rates(asked.read_iops),
+        "BlkioDeviceWriteIOps": _rates(asked.write_iops),
+        "CpuPeriod": asked.cpu_period_us,
+        "CpuQuota": asked.cpu_quota_us,
+        "CpuRealtimePeriod": asked.cpu_rt_period_us,
+        "CpuRealtimeRuntime": asked.cpu_rt_runtime_us,
+        "CpusetCpus": asked.cpuset_cpus,
+        "CpusetMems": asked.cpuset_mems,
+        "Devices": [
+            {
+                "PathOnHost": device.source,
+                "PathInContainer": device.target,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in asked.devices
+        ],
+        "DeviceCgroupRules": list(asked.device_rules) or None,
+        "DeviceRequests": None,
+        "MemoryReservation": asked.memory_reservation,
+        "MemorySwap": swap,
+        "MemorySwappiness": asked.memory_swappiness,
+        "OomKillDisable": asked.oom_kill_disabled or None,
+        "PidsLimit": asked.pids_limit or None,
+        "Ulimits": [
+            {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in asked.ulimits
+        ],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    }
+
+
+def _rates(limits: Iterable[DeviceLimit]) -> list[Document]:
+    return [{"Path": one.path, "Rate": one.limit} for one in limits]
