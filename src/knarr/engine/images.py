@@ -12,7 +12,7 @@ from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.reference import Reference, looks_like_id, parse_reference
 from knarr.store.images import ImageRecords, ImageRow
 from knarr.store.layers import LayerRecords
-from knarr.store.tags import TagRecords, write_index
+from knarr.store.tags import TagRecords
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -166,6 +166,8 @@ class Images:
 
     def publish(self) -> None:
         """Let the layout on disk say what the database says; after every change of images."""
+        from knarr.store.index import write_index  # noqa: PLC0415 - only who changes something
+
         write_index(self._engine.database, self._engine.blobs)
 
     def remove(self, text: str, *, force: bool = False, prune: bool = True) -> RemovedThings:

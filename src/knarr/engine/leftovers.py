@@ -52,14 +52,14 @@ def held(path: str) -> bool:
 
 def boot_id() -> str:
     """Return what the kernel calls this boot."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 
 def recorded_boot(paths: Paths) -> str:
     """Return the boot in which the last look for leftovers was made, or an empty string."""
     try:
-        with open(paths.boot_id_path, encoding="ascii") as file:
+        with open(paths.boot_id_path, encoding="utf-8") as file:
             return file.read().strip()
     except FileNotFoundError:
         return ""

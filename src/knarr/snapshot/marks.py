@@ -95,6 +95,6 @@ def boot_id() -> str:
     """Return what the kernel calls this boot."""
     global _boot_id  # noqa: PLW0603 - it cannot change while this process lives
     if not _boot_id:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             _boot_id = file.read().strip()
     return _boot_id

@@ -19,9 +19,10 @@ from knarr.store.builds import BuildRecords, BuildRow
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.store.database import Database
 from knarr.store.images import ImageRecords, ImageRow
+from knarr.store.index import write_index
 from knarr.store.layers import LayerBlob, LayerRecords, LayerRow
 from knarr.store.networks import EndpointRow, NetworkRecords, NetworkRow
-from knarr.store.tags import TagRecords, write_index
+from knarr.store.tags import TagRecords
 from knarr.store.volumes import VolumeRecords, VolumeRow
 
 A, B, C = (digest_of(name) for name in (b"a", b"b", b"c"))

@@ -18,8 +18,7 @@ import errno
 import os
 
 from knarr.errors import Conflict, Failed, InvalidArgument, Unavailable
-from knarr.network import ipam, resolver
-from knarr.network.address import mac_of, parse_mac, parse_subnet
+from knarr.network import resolver
 from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Endpoint, PortMapping, Published
 from knarr.network.records import decode_endpoint, encode_endpoint
 from knarr.store.networks import EndpointRow
@@ -137,6 +136,9 @@ class Sandboxes:
         self, sandbox_id: str, network: Network, options: SandboxOptions, host: Host
     ) -> Endpoint:
         """Record the sandbox's endpoint in `network` at a free address, or the one asked for."""
+        from knarr.network import ipam  # noqa: PLC0415 - not for --network none and host
+        from knarr.network.address import mac_of, parse_mac, parse_subnet  # noqa: PLC0415 - as above
+
         (pool,) = network.pools
         mark = f"address {network.id}"
 
