@@ -7,7 +7,9 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +17,11 @@ import pytest
 from knarr.engine.container import tasks
 from knarr.linux import cgroup
 from knarr.supervise import task
+from support.engine import lent_engine
 from support.engines import OURS
 from support.runtimes import need
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -96,6 +97,34 @@ def test_options_reach_the_container(knarr: Knarr, runtime: str) -> None:
     assert knarr.do(*words).stdout.split("\n") == [
         "read-only", "x", "1000", "1001", "vinland", "100", f"CapBnd:\t{0:016x}", "Seccomp:\t2", "",
     ]  # fmt: skip
+
+
+def test_mapped_users(runtime: str) -> None:
+    flags = ("--uidmap", "0:100000:65536", "-v", "data:/v")
+    script = "cat /proc/self/uid_map; touch /x /v/x && stat -c %u /x /v/x /bin; echo >/dev/stdout"
+    words = ("run", "--rm", "--runtime", runtime, *flags, "busybox", "sh", "-c", script)
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o711)  # so that the container's root can get there
+        with lent_engine(Path(directory)) as knarr:
+            assert knarr(*words).split() == ["0", "100000", "65536", "0", "0", "0"]
+            assert os.stat(f"{knarr.engine.volumes.path('data')}/x").st_uid == 0
+    # crun gives its container's streams away, whatever they are.
+    assert os.stat("/dev/null").st_uid == 0
+
+
+def test_mapped_users_need_a_way(knarr: Knarr, runtime: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    flags = ("--uidmap", "0:100000:65536", "--runtime", runtime)
+    said = knarr.fails("run", "--rm", *flags, "busybox", "true", status=125)
+    assert "may not enter" in said
+
+
+def test_memory_that_another_container_shares(knarr: Knarr, runtime: str) -> None:
+    flags = ("--name", "host", "--ipc", "shareable")
+    knarr("run", "-d", *flags, "busybox", "sh", "-c", "echo shared >/dev/shm/x; sleep 1000")
+    knarr.wait_until(lambda: knarr.do("exec", "host", "test", "-e", "/dev/shm/x").returncode == 0)
+    words = ("run", "--rm", "--runtime", runtime, "--ipc", "container:host", "busybox")
+    assert knarr(*words, "cat", "/dev/shm/x") == "shared\n"
 
 
 def test_memory_that_ran_out(knarr: Knarr, runtime: str) -> None:

@@ -19,9 +19,11 @@ from __future__ import annotations
 import _socket
 import os
 import select
+import stat
 import sys
 
 from knarr.errors import CommandFailed, Failed, KnarrError
+from knarr.linux import mount
 from knarr.supervise import endpoints
 from knarr.util import jsontext
 from knarr.util.files import read_file
@@ -52,19 +54,14 @@ class Foreign:
         self.directory = directory
         self.id = container_id
 
-    def create(
-        self, spec: dict[str, Any], root_path: str, stdio: tuple[int, ...]
-    ) -> tuple[int, int]:
+    def create(self, spec: dict[str, Any], stdio: tuple[int, ...]) -> tuple[int, int]:
         """Make the container, and return its first process and its terminal's master or -1.
 
         Raises: CommandFailed, Failed
         """
         os.makedirs(f"{self.directory}/state", 0o700, exist_ok=True)
-        root = {**spec["root"], "path": root_path}
-        self._write("config.json", {**spec, "ociVersion": VERSION, "root": root})
-        process = spec["process"]
-        words = ["create", "--bundle", self.directory]
-        return self._make(words, process, stdio)
+        self._write("config.json", {**spec, "ociVersion": VERSION})
+        return self._make(["create", "--bundle", self.directory], spec["process"], stdio)
 
     def start(self, spec: dict[str, Any]) -> None:
         """Run the program.
@@ -135,7 +132,9 @@ class Foreign:
         self._unlink("log")
         command = [self.program, "--root", f"{self.directory}/state"]
         command += ["--log", f"{self.directory}/log", "--log-format", "json", *words]
-        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
+        null_fd = _open_null()
+        given = [null_fd if _is_null(descriptor) else descriptor for descriptor in stdio]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(given)]
         try:
             pid = os.posix_spawn(
                 self.program, command, os.environ, file_actions=actions,
@@ -144,6 +143,8 @@ class Foreign:
         except OSError as error:
             message = f"cannot run {self.program}: {(error.strerror or str(error)).lower()}"
             raise Failed(message) from error
+        finally:
+            os.close(null_fd)
         status = _wait(pid)
         if status:
             raise self._explain(words[0], status, process)
@@ -179,6 +180,25 @@ class Foreign:
             os.unlink(f"{self.directory}/{name}")
         except FileNotFoundError:
             pass
+
+
+def _open_null() -> int:
+    """Return /dev/null, opened where its owner cannot be changed.
+
+    crun gives the streams of a container to its user, also if one of them is the host's /dev/null.
+    """
+    mount_fd = mount.open_tree(mount.AT_FDCWD, os.devnull, mount.OPEN_TREE_CLONE)
+    try:
+        read_only = mount.MOUNT_ATTR_RDONLY
+        mount.mount_setattr(mount_fd, "", mount.AT_EMPTY_PATH, attr_set=read_only)
+        return os.open(f"/proc/self/fd/{mount_fd}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(mount_fd)
+
+
+def _is_null(descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3)
 
 
 def _wait(pid: int) -> int:

@@ -1,9 +1,6 @@
 """One run of a container by another OCI runtime: what differs from `runs.Run`.
 
-Other runtimes want a root file system that is there. It is mounted in a mount namespace of the
-supervisor's own, from where the runtime takes it into the container's; the host's namespace never
-sees it, and it ends with the supervisor and the container whatever happens to either. The namespace
-is made with the first such run, and follows what the host mounts and unmounts.
+What the runtime needs is mounted for it (`foreignroot`).
 
 A created container of another runtime does not end with its supervisor. Recovery finds it by its
 control group; one that was to be started a moment later is found at the adoption, and ended.
@@ -14,10 +11,10 @@ from __future__ import annotations
 import os
 
 from knarr.errors import Conflict, Failed
-from knarr.linux import mount, namespaces, overlay
 from knarr.runtime import cgroups, members
 from knarr.supervise import places, stdio
 from knarr.supervise.foreign import Foreign
+from knarr.supervise.foreignroot import ForeignRoot
 from knarr.supervise.runs import Run
 from knarr.util.trace import trace
 
@@ -33,13 +30,6 @@ if TYPE_CHECKING:
 ORDERING = 3  # a supervisor's first connection, which is inherited by nobody
 
 
-class _Root:
-    """What this process has done for the roots of its container: facts of the process."""
-
-    namespace = False
-    mounted = False
-
-
 def foreign_of(order: Order) -> Foreign:
     """Return the container of `order`, of which the runtime may or may not know."""
     return Foreign(order.runtime, f"{order.control_dir}/{places.FOREIGN}", order.id)
@@ -51,6 +41,7 @@ class ForeignRun(Run):
     def __init__(self, loop: Loop, order: Order, streams: Streams) -> None:
         super().__init__(loop, order, streams)
         self._foreign = foreign_of(order)
+        self._root = ForeignRoot(order)
         self._made = False  # by us, so that it is ours to take back
 
     def create(self, spec: dict[str, Any]) -> None:
@@ -62,12 +53,13 @@ class ForeignRun(Run):
         _keep_ordering()
         self._made = True
         self._group = cgroups.locate(spec["linux"].get("cgroupsPath", ""), order.id)
-        root_path = _mount_root(order)
+        told = self._root.set_up(spec)
         ends = stdio.Ends()
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
+            stdio.give_away(ends, spec)
         try:
-            self.pid, master_fd = self._foreign.create(spec, root_path, tuple(ends.inner))
+            self.pid, master_fd = self._foreign.create(told, tuple(ends.inner))
             self.pidfd = os.pidfd_open(self.pid)
         except BaseException:
             ends.close()
@@ -97,7 +89,7 @@ class ForeignRun(Run):
             members.kill(self._group)
             self._reap()
             super().remove_groups()
-            _unmount_root(self._order)
+            self._root.tear_down()
         super().abort()
 
     def _reap(self) -> None:
@@ -127,7 +119,7 @@ class ForeignRun(Run):
             self._foreign.delete()
         finally:
             super().remove_groups()
-            _unmount_root(self._order)
+            self._root.tear_down()
 
 
 def _keep_ordering() -> None:
@@ -136,29 +128,3 @@ def _keep_ordering() -> None:
         os.set_inheritable(ORDERING, False)  # noqa: FBT003 - the standard library's signature
     except OSError:  # who ordered has left
         pass
-
-
-def _mount_root(order: Order) -> str:
-    """Mount the container's root where this process and its children alone see it."""
-    if order.rootfs is None:
-        path: str = order.spec["root"]["path"]
-        return path
-    if not _Root.namespace:
-        namespaces.unshare(namespaces.CLONE_NEWNS)
-        mount.mount(None, "/", None, mount.MS_REC | mount.MS_SLAVE, None)
-        _Root.namespace = True
-    path = f"{order.control_dir}/{places.ROOTFS}"
-    try:
-        overlay.mount_at(order.rootfs, path)
-    except OSError as error:
-        message = f"mounting the overlay of the root: {(error.strerror or str(error)).lower()}"
-        raise Failed(message) from error
-    _Root.mounted = True
-    return path
-
-
-def _unmount_root(order: Order) -> None:
-    """Let go of the root, so that its directory can be removed."""
-    if _Root.mounted:
-        mount.umount2(f"{order.control_dir}/{places.ROOTFS}", mount.MNT_DETACH)
-        _Root.mounted = False
