@@ -45,7 +45,7 @@ def make_run(loop: Loop, order: Order, streams: Streams) -> Run:
     """Return a run by our own runtime, or by the one that the order names."""
     if not order.runtime:
         return Run(loop, order, streams)
-    from knarr.supervise.foreignrun import ForeignRun  # noqa: PLC0415 - for few containers
+    from knarr.supervise.foreign.run import ForeignRun  # noqa: PLC0415 - for few containers
 
     return ForeignRun(loop, order, streams)
 

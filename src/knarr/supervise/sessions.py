@@ -151,7 +151,7 @@ class Sessions:
         """Have the runtime make the process; return its ID, and its terminal's master or -1."""
         process = {**session.process, "terminal": session.terminal}
         if self._order.runtime:
-            from knarr.supervise.foreignrun import foreign_of  # noqa: PLC0415 - for few containers
+            from knarr.supervise.foreign.run import foreign_of  # noqa: PLC0415 - for few containers
 
             return foreign_of(self._order).execute(process, stdio)
         from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it

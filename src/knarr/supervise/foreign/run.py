@@ -1,6 +1,6 @@
 """One run of a container by another OCI runtime: what differs from `runs.Run`.
 
-What the runtime needs is mounted for it (`foreignroot`).
+What the runtime needs is mounted for it (`root`).
 
 A created container of another runtime does not end with its supervisor. Recovery finds it by its
 control group; one that was to be started a moment later is found at the adoption, and ended.
@@ -13,8 +13,8 @@ import os
 from knarr.errors import Conflict, Failed
 from knarr.runtime import cgroups, members
 from knarr.supervise import places, stdio
-from knarr.supervise.foreign import Foreign
-from knarr.supervise.foreignroot import ForeignRoot
+from knarr.supervise.foreign.program import Foreign
+from knarr.supervise.foreign.root import ForeignRoot
 from knarr.supervise.runs import Run
 from knarr.util.trace import trace
 
