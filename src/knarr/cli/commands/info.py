@@ -73,7 +73,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
 
 
 def _facts(context: Context) -> dict[str, Any]:
-    from knarr.engine.container.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
+    from knarr.engine.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
     from knarr.engine.container.tasks import PAUSED  # noqa: PLC0415
 
     engine, host = context.engine, os.uname()

@@ -84,7 +84,7 @@ def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
     """
     warnings: list[str] = []
     if options.runtime:
-        from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few
+        from knarr.engine.runtimes import find_runtime  # noqa: PLC0415 - for few
 
         find_runtime(options.runtime)
     if options.resources != Resources():

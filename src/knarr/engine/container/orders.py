@@ -52,7 +52,7 @@ def make_order(
 def _runtime(options: Options) -> str:
     if not options.runtime:
         return ""
-    from knarr.engine.container.runtimes import find_runtime  # noqa: PLC0415 - for few containers
+    from knarr.engine.runtimes import find_runtime  # noqa: PLC0415 - for few containers
 
     return find_runtime(options.runtime)
 
