@@ -73,8 +73,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
 
 
 def _facts(context: Context) -> dict[str, Any]:
-    from knarr.engine.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
     from knarr.engine.container.tasks import PAUSED  # noqa: PLC0415
+    from knarr.engine.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
 
     engine, host = context.engine, os.uname()
     states = [container.state for container in engine.containers.all()]
