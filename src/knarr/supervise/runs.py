@@ -81,7 +81,7 @@ class Run:
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
             request.stdio = tuple(ends.inner)  # a copy: the list is emptied
-            stdio.give_away(ends, spec)
+            stdio.give_away(ends.inner, spec["process"], spec)
         try:
             self._init = create(request)
         except BaseException:

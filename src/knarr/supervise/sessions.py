@@ -14,6 +14,7 @@ import os
 from knarr.errors import Conflict, NotFound
 from knarr.linux import tty
 from knarr.supervise.messages import STDERR, STDOUT
+from knarr.supervise.stdio import give_away
 from knarr.supervise.streams import Streams
 
 TYPE_CHECKING = False
@@ -134,6 +135,8 @@ class Sessions:
         """Make the process; return our ends of its pipes, if it is attached and has any."""
         inner, outer = self._open_pipes(session, attached=attached)
         try:
+            if attached and inner:
+                give_away(inner, session.process, self._order.spec)
             session.pid, session.master = self._make(session, target_pid, inner)
         except BaseException:
             for descriptor in outer:

@@ -26,7 +26,7 @@ from knarr.supervise.messages import STDERR, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
 PIPE_SIZE = 256 << 10  # measured: 64 KiB is 15 % slower, more is not faster
@@ -73,12 +73,15 @@ def open_fifos(directory: str, *, stdin: bool) -> Ends:
     return ends
 
 
-def give_away(ends: Ends, spec: Mapping[str, Any]) -> None:
-    """Let the FIFOs belong to the user of a container whose users are others than the host's.
+def give_away(
+    descriptors: Sequence[int], process: Mapping[str, Any], spec: Mapping[str, Any]
+) -> None:
+    """Let pipes belong to the user of a process whose users are others than the host's.
 
-    Its init cannot do that: their owner is nobody to it.
+    What is in the container cannot do that: their owner is nobody to it. Of the three standard
+    streams among `descriptors` the first may be anything.
     """
-    user = spec["process"]["user"]
+    user = process["user"]
     owner = []
     for key, number in (("uidMappings", user["uid"]), ("gidMappings", user["gid"])):
         owner += [
@@ -87,7 +90,7 @@ def give_away(ends: Ends, spec: Mapping[str, Any]) -> None:
             if one["containerID"] <= number < one["containerID"] + one["size"]
         ]
     if len(owner) == 2:
-        for descriptor in ends.inner[-len(NAMES) :]:
+        for descriptor in descriptors[-len(NAMES) :]:
             os.fchown(descriptor, *owner)
 
 

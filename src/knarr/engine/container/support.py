@@ -138,6 +138,28 @@ def without_unsupported(options: Options, support: frozenset[str]) -> tuple[Opti
     return options.replace(resources=asked.replace(**changes)), list(dict.fromkeys(warnings))
 
 
+def require_nodes(options: Options) -> None:
+    """Raise unless the machine has the memory nodes of `--cpuset-mems`.
+
+    Raises: InvalidArgument
+    """
+    wanted = options.resources.cpuset_mems
+    if not wanted:
+        return
+    from knarr.engine.options.limits import parse_cpu_list  # noqa: PLC0415 - for few containers
+
+    try:
+        with open("/sys/devices/system/node/online", encoding="ascii") as file:
+            there = file.read().strip()
+    except FileNotFoundError:  # a kernel without nodes has one
+        there = "0"
+    if not set(parse_cpu_list(wanted)) <= set(parse_cpu_list(there)):
+        message = (
+            f"requested memory nodes are not available - requested {wanted}, available: {there}"
+        )
+        raise InvalidArgument(message)
+
+
 def require_writable(options: Options) -> None:
     """Raise where a container must not write to its control groups.
 

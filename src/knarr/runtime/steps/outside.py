@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.errors import PermissionDenied
 from knarr.linux import process
 from knarr.runtime.failures import failed
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
     from knarr.runtime.errands import Users
     from knarr.runtime.plan import Namespaces
+
+
+_RAISING = (
+    "A limit above the hard limit that knarr itself has takes CAP_SYS_RESOURCE, and for files must "
+    "not be above fs.nr_open."
+)
 
 
 class OutsideStep:
@@ -64,7 +71,11 @@ class ResourceLimit(OutsideStep):
 
     def run(self, pid: int) -> None:
         """Set it."""
-        process.setrlimit(pid, process.RLIMITS.index(self.name), self.soft, self.hard)
+        try:
+            process.setrlimit(pid, process.RLIMITS.index(self.name), self.soft, self.hard)
+        except PermissionError as error:
+            message = f"{self.doing()}: operation not permitted"
+            raise PermissionDenied(message, hint=_RAISING) from error
 
 
 class OomScore(OutsideStep):
