@@ -26,7 +26,7 @@ RECORD = (
     Option("label", "Set meta data on a container", kind="list", short="l"),
     Option("label-file", "Read in a line delimited file of labels", kind="list", completes="files"),
     Option("log-driver", "Logging driver for the container", kind="string",
-           completes="json-file none"),
+           completes="fluentd gelf journald json-file local none syslog"),
     Option("log-opt", "Log driver options", kind="list"),
     Option("name", "Assign a name to the container", kind="string"),
     Option("platform", "Set platform if the image is for several", kind="string"),

@@ -101,11 +101,11 @@ def read(container: Container, options: LogOptions) -> Iterator[Entry | None]:
     """
     from knarr.engine.container.orders import log_path  # noqa: PLC0415 - loads much
 
-    driver = container.options.log.driver
-    if driver != "json-file":
+    log = container.options.log
+    path = log_path(container.engine.paths, container.id, log)
+    if not path:
         message = "configured logging driver does not support reading"
-        raise Unsupported(message, hint=f"The driver of {container.name} is {driver}.")
-    path = log_path(container.engine.paths, container.id)
+        raise Unsupported(message, hint=f"The driver of {container.name} is {log.driver}.")
     return read_log(path, options, going=lambda: container.state.active)
 
 
@@ -144,9 +144,25 @@ def _passed(moment_ns: int | None) -> bool:
 def parse(line: bytes) -> Entry | None:
     """Return the entry that a line of the log is, None if it is none."""
     try:
+        if line[:1] != b"{":
+            return Entry(_local_fields(line))
         return Entry(jsontext.loads(line))
     except (ValueError, KeyError, TypeError, AttributeError, InvalidArgument):
         return None
+
+
+def _local_fields(line: bytes) -> dict[str, Any]:
+    """Return the fields of an entry in the form of `supervise.drivers.local`."""
+    mark, digits, text = line[:1], line[1:17], line[18:]
+    if mark in (b"o", b"e"):
+        text += b"\n"
+    elif mark not in (b"O", b"E"):
+        raise ValueError(line)
+    return {
+        "stream": "stderr" if mark in (b"e", b"E") else "stdout",
+        "log": text.decode("utf-8", "surrogateescape"),
+        "time": jsonfile.rfc3339(int(digits, 16)),
+    }
 
 
 class LogFile:
@@ -155,8 +171,18 @@ class LogFile:
     __slots__ = ("_rest", "descriptor", "inode")
 
     def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.inode = os.fstat(self.descriptor).st_ino
+        """Open the file at `path`, or what it has been compressed to.
+
+        Raises: FileNotFoundError
+        """
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            packed = os.open(f"{path}.gz", os.O_RDONLY | os.O_CLOEXEC)
+            self.inode = os.fstat(packed).st_ino
+            self.descriptor = _unpack(packed)
+        else:
+            self.inode = os.fstat(self.descriptor).st_ino
         self._rest = b""
 
     def close(self) -> None:
@@ -184,6 +210,19 @@ class LogFile:
             position = start
         os.lseek(self.descriptor, 0, os.SEEK_SET)
         return found + 1
+
+
+def _unpack(packed: int) -> int:
+    """Return a file in memory with what `packed`, which is closed, holds compressed."""
+    import zlib  # noqa: PLC0415 - for few logs
+
+    unpacked = os.memfd_create("log")
+    unpacker = zlib.decompressobj(31)
+    with open(packed, "rb", buffering=0) as file:
+        while data := file.read(BLOCK):
+            os.write(unpacked, unpacker.decompress(data))
+    os.lseek(unpacked, 0, os.SEEK_SET)
+    return unpacked
 
 
 class Reader:
@@ -239,7 +278,9 @@ class Reader:
 def _open_newer(path: str, *, than: int | None) -> list[LogFile]:
     """Return the files of the log that are newer than the inode `than`, the oldest first."""
     directory, name = os.path.split(path)
-    numbers = [entry.removeprefix(f"{name}.") for entry in os.listdir(directory)]
+    numbers = [
+        entry.removeprefix(f"{name}.").removesuffix(".gz") for entry in os.listdir(directory)
+    ]
     highest = max((int(number) for number in numbers if number.isdecimal()), default=0)
     files: list[LogFile] = []
     for number in range(highest + 2):  # one more: a rotation may be under way
@@ -261,11 +302,11 @@ class Watch:
     """Waits for a change of anything in a directory."""
 
     def __init__(self, directory: str) -> None:
-        from knarr.linux import files  # noqa: PLC0415 - for who follows
+        from knarr.linux import inotify  # noqa: PLC0415 - for who follows
 
-        self._descriptor = files.inotify_init1(files.IN_NONBLOCK)
-        mask = files.IN_MODIFY | files.IN_CREATE | files.IN_MOVED_TO | files.IN_DELETE_SELF
-        files.inotify_add_watch(self._descriptor, directory, mask)
+        self._descriptor = inotify.inotify_init1(inotify.IN_NONBLOCK)
+        mask = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO | inotify.IN_DELETE_SELF
+        inotify.inotify_add_watch(self._descriptor, directory, mask)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
 

@@ -61,7 +61,7 @@ class Encoder:
             elif len(data) - position <= LINE_LIMIT:
                 break
             else:
-                cut = _cut(data, position + LINE_LIMIT)
+                cut = cut_line(data, position + LINE_LIMIT)
                 entries += [_lines(data[start:position], end), _part(data[position:cut], end)]
                 start = position = cut
         entries.append(_lines(data[start:position], end))
@@ -100,7 +100,7 @@ def _part(data: bytes, end: str) -> bytes:
     return f'{{"log":{_quote(data.decode("utf-8", "replace"))}{end}'.encode()
 
 
-def _cut(data: bytes, limit: int) -> int:
+def cut_line(data: bytes, limit: int) -> int:
     """Return where to cut at `limit` or up to three bytes before, so that no character is hurt."""
     for position in range(limit, limit - 4, -1):
         if data[position] & 0xC0 != 0x80:

@@ -1,8 +1,9 @@
-"""Where a container's output is kept: the drivers `json-file` and `none`.
+"""Where a container's output is kept: the drivers `json-file` and `none`; others in `drivers`.
 
 `JsonFile` appends to `<id>-json.log`. When the file has reached its size, it becomes `….1`, the
 one that was `….1` becomes `….2`, and so on; the oldest is overwritten. Readers recognise files by
-inode.
+inode. With `compress` a child makes `….2.gz` of what has become `….2`: who follows the log is
+hardly so far behind. A rotation waits for the child of the one before.
 
 A full disk does not stop the container. What cannot be written is counted, a torn line is cut off
 again, and each later batch is a new attempt; the first that succeeds begins with a line (stream
@@ -24,8 +25,10 @@ from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
+    from knarr.supervise.loop import Loop
     from knarr.supervise.messages import LogOptions
 else:
     Protocol = object
@@ -36,6 +39,16 @@ _CHUNK = 32 << 10  # encoded at once: short lines become forty times as long
 
 class Log(Protocol):
     """What keeps a container's output."""
+
+    @property
+    def full(self) -> bool:
+        """Tell whether the container had better wait; `remote` tells when it need not any more."""
+
+    def begin(self) -> None:
+        """Do what may fail before the container is made.
+
+        Raises: KnarrError
+        """
 
     def write(self, stream: int, data: bytes) -> None:
         """Keep `data`, read just now."""
@@ -50,13 +63,48 @@ class Log(Protocol):
         """Keep what is held back, and end."""
 
 
-def open_log(options: LogOptions) -> Log:
+def open_log(options: LogOptions, loop: Loop) -> Log:
     """Return the log that `options` ask for."""
-    return Nothing() if options.driver == "none" else JsonFile(options)
+    name = options.driver
+    if name == "none":
+        return Nothing()
+    if name not in ("json-file", "local"):
+        return _open_remote(name, options, loop)
+    log = _open_file(name, options, loop)
+    if options.nonblocking:
+        from knarr.supervise.drivers.ring import Ring  # noqa: PLC0415 - for few containers
+
+        return Ring(log, options.buffer_size, loop)
+    return log
+
+
+def _open_file(name: str, options: LogOptions, loop: Loop) -> Log:
+    if name == "json-file":
+        return JsonFile(options)
+    log: Log = _driver(name).open_log(options, loop)
+    return log
+
+
+def _open_remote(name: str, options: LogOptions, loop: Loop) -> Log:
+    """Return a log that sends messages, and keeps what it sends if there is a file for it."""
+    from knarr.supervise.drivers.shipper import Both  # noqa: PLC0415 - for few containers
+
+    log: Any = _driver(name).open_log(options, loop)
+    kept: Log = _open_file("local", options, loop) if options.path else Nothing()
+    return Both(log, kept)
+
+
+def _driver(name: str) -> Any:
+    return __import__(f"knarr.supervise.drivers.{name}", fromlist=["open_log"])
 
 
 class Nothing:
     """The driver `none`."""
+
+    full = False
+
+    def begin(self) -> None:
+        """Do nothing."""
 
     def write(self, stream: int, data: bytes) -> None:
         """Forget `data`."""
@@ -72,19 +120,31 @@ class Nothing:
 
 
 class JsonFile:
-    """The driver `json-file`."""
+    """The driver `json-file`, and with another codec than `jsonfile` the driver `local`."""
 
-    def __init__(self, options: LogOptions) -> None:
+    full = False
+
+    def __init__(
+        self,
+        options: LogOptions,
+        encoder: Callable[..., Any] = jsonfile.Encoder,
+        note: Callable[[str, int], bytes] = jsonfile.note,
+    ) -> None:
         """Continue the file of `options`, without the half entry that a crash may have left."""
         self._options = options
         self._encoders = {
-            stream: jsonfile.Encoder(stream, options.attributes) for stream in (STDOUT, STDERR)
+            stream: encoder(stream, options.attributes) for stream in (STDOUT, STDERR)
         }
+        self._note = note
+        self._compressor = 0
         self._lost = 0
         self._reason = ""
         self._descriptor = _open(options.path)
         self._size = os.fstat(self._descriptor).st_size
         self._mend()
+
+    def begin(self) -> None:
+        """Do nothing: the file is open."""
 
     def _mend(self) -> None:
         """Cut the file after its last whole entry."""
@@ -126,7 +186,7 @@ class JsonFile:
         """Write `entries`, which stand for `represented` bytes of output, or count them as lost."""
         if self._lost:
             text = f"knarr: up to {self._lost} bytes of output are missing here: {self._reason}"
-            entries = jsonfile.note(text, time.time_ns()) + entries
+            entries = self._note(text, time.time_ns()) + entries
         try:
             trace("log:write")
             while entries:
@@ -157,16 +217,49 @@ class JsonFile:
         path = self._options.path
         aside = f"{path}.new"
         descriptor = _open(aside)
+        self._await_compressor()
         for number in range(self._options.max_file - 1, 0, -1):
-            try:
-                os.rename(f"{path}.{number - 1}" if number > 1 else path, f"{path}.{number}")
-            except FileNotFoundError:
-                continue
+            before = f"{path}.{number - 1}" if number > 1 else path
+            _rename(before, f"{path}.{number}")
+            if self._options.compress:
+                _rename(f"{before}.gz", f"{path}.{number}.gz")
         trace("log:rotating")
         os.rename(aside, path)
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size = 0
+        if self._options.compress:
+            self._compressor = _compress(f"{path}.2")
+
+    def _await_compressor(self) -> None:
+        if self._compressor:
+            try:
+                os.waitpid(self._compressor, 0)
+            except ChildProcessError:  # it was reaped with the others
+                pass
+            self._compressor = 0
+
+
+def _rename(before: str, after: str) -> None:
+    try:
+        os.rename(before, after)
+    except FileNotFoundError:
+        pass
+
+
+def _compress(path: str) -> int:
+    """Have a child compress the file at `path`; return its process ID, 0 if there is no file."""
+    if not os.path.exists(path):
+        return 0
+    pid = os.fork()
+    if pid == 0:
+        try:
+            from knarr.supervise.drivers.packing import pack  # noqa: PLC0415 - for this child
+
+            pack(path)
+        finally:
+            os._exit(1)
+    return pid
 
 
 def _open(path: str) -> int:

@@ -90,10 +90,14 @@ class RestartPolicy(Value):
 class LogOptions(Value):
     """Where a container's output is kept.
 
-    The drivers are `json-file` and `none`. A file that has reached `max_size` bytes becomes
-    `….1` and so on up to `max_file` files in all. Docker keeps one file without limit; knarr keeps
-    three of ten megabytes, since full disks are what its users complain of most.
+    A file at `path` that has reached `max_size` bytes becomes `….1` and so on up to `max_file`
+    files in all, those from `….2` on compressed with `compress`. Docker keeps one file without
+    limit; knarr keeps three of ten megabytes, since full disks are what its users complain of most.
     `attributes` are written with every line (`docker logs --details`).
+
+    Drivers that send messages elsewhere find what they need in `settings`, and keep a copy at
+    `path` for `logs`, unless it is empty. With `nonblocking` the container never waits for its log;
+    what waits instead is at most `buffer_size` bytes.
     """
 
     driver: str = "json-file"
@@ -101,6 +105,10 @@ class LogOptions(Value):
     max_size: int = 10_000_000
     max_file: int = 3
     attributes: tuple[tuple[str, str], ...] = ()
+    compress: bool = False
+    nonblocking: bool = False
+    buffer_size: int = 0
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 class Health(Value):

@@ -9,9 +9,9 @@
 
 `always` and `unless-stopped` differ only after a reboot, which is the engine's business.
 
-The delay before a start is the policy's minimum (100 ms), multiplied by its factor (two) each time up
-to the maximum (one minute). A run of ten seconds or more makes the next delay the minimum again; it does not give back
-the retries of `on-failure`.
+The delay before a start is the policy's minimum (100 ms), multiplied by its factor (two) each time
+up to the maximum (one minute). A run of ten seconds or more makes the next delay the minimum again;
+it does not give back the retries of `on-failure`.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from knarr.supervise.loop import READ, WRITE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from knarr.supervise.logs import Log
     from knarr.supervise.loop import Loop, Timer
@@ -211,6 +212,9 @@ class Streams:
         self.input: Input | None = None
         self._loop = loop
         self._log = log
+        remote: Any = getattr(log, "remote", log)
+        if hasattr(remote, "on_room"):  # what sends messages may be slower than we are
+            remote.on_room = self._pause
         self._flush: Timer | None = None
         self._patience = patience
         self._outputs: list[Output] = []
@@ -280,6 +284,8 @@ class Streams:
 
     def _keep(self, log: Log, stream: int, data: bytes) -> None:
         log.write(stream, data)
+        if log.full:
+            self._pause()
         if log.pending() and not self._flush:
             self._flush = self._loop.later(HOLD_BACK, lambda: self._flush_log(log))
 
@@ -312,6 +318,8 @@ class Streams:
             peer.send({"event": "skipped", "bytes": skipped})
 
     def _waits(self) -> bool:
+        if self._log is not None and self._log.full:
+            return True
         return any(member.timer for member in self._members.values())
 
     def _pause(self) -> None:

@@ -74,7 +74,7 @@ class Supervisor:
         self.phase = ORDERING
         self.task = task.Task(order.bundle_dir)
         self.restarts = Restarts(order.restart, count=order.restart_count)
-        self.log = open_log(order.log)
+        self.log = open_log(order.log, loop)
         self.streams = Streams(loop, patience=order.patience, log=self.log)
         self.sessions = Sessions(loop, order)
         self.requests = Requests(self)
@@ -108,6 +108,7 @@ class Supervisor:
             if self.order.adopt:
                 self._adopt()
             else:
+                self.log.begin()
                 self._create()
         except KnarrError as error:
             self._fail(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from knarr.supervise import logs
+from knarr.supervise.loop import Loop
 from knarr.supervise.messages import STDERR, STDOUT, LogOptions
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def test_a_full_disk_leaves_a_note_of_what_is_missing(
 
 
 def test_the_driver_none_keeps_nothing(path: Path) -> None:
-    log = logs.open_log(LogOptions("none", str(path)))
+    log = logs.open_log(LogOptions("none", str(path)), Loop())
     log.write(STDOUT, b"secret\n")
     log.close()
     assert not path.exists()

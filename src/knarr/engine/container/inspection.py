@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def inspect(container: Container, *, size: bool = False) -> Document:
     """Return the document of a container, with `size` also what it takes on the disk."""
     options, row, paths = container.options, container.row, container.engine.paths
-    state = container.state
+    state, log = container.state, options.log
     arguments = options.process_arguments()
     directory = paths.container(row.id)
     document: Document = {
@@ -42,7 +42,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
         "HostsPath": f"{directory}/hosts",
-        "LogPath": log_path(paths, row.id) if options.log.driver == "json-file" else "",
+        "LogPath": log_path(paths, row.id, log) if log.driver == "json-file" else "",
         "Name": f"/{row.name}",
         "RestartCount": state.restart_count,
         "Driver": "overlay2",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.engine.engine import Engine
-    from knarr.engine.options.values import Options
+    from knarr.engine.options.values import LogSettings, Options
     from knarr.engine.paths import Paths
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
@@ -92,14 +92,18 @@ def order_again(engine: Engine, row: ContainerRow, options: Options) -> Order:
 
 
 def _log(paths: Paths, row: ContainerRow, options: Options) -> LogOptions:
-    log = LogOptions(options.log.driver, log_path(paths, row.id))
-    if not options.log.options:
+    log = LogOptions(options.log.driver, log_path(paths, row.id, options.log))
+    if log.driver == "json-file" and not options.log.options:
         return log
     from knarr.engine.options.logging import refine_log  # noqa: PLC0415 - for few containers
 
-    return refine_log(log, options)
+    return refine_log(log, options, row)
 
 
-def log_path(paths: Paths, container_id: str) -> str:
-    """Return where a container's output is kept."""
-    return f"{paths.container(container_id)}/{container_id}-json.log"
+def log_path(paths: Paths, container_id: str, log: LogSettings) -> str:
+    """Return the file in which a container's output is kept, empty if it is in none."""
+    if log.driver == "json-file":
+        return f"{paths.container(container_id)}/{container_id}-json.log"
+    if log.driver == "none" or log.options.get("cache-disabled") == "true":
+        return ""
+    return f"{paths.container(container_id)}/local.log"

@@ -9,9 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.options.values import Options
 
-LOG_DRIVERS = ("json-file", "none")
-LOG_OPTIONS = frozenset(("max-size", "max-file", "labels", "env"))
-
 
 def check_options(options: Options, *, processors: int) -> None:
     """Raise for what no container can be made with.
@@ -19,7 +16,10 @@ def check_options(options: Options, *, processors: int) -> None:
     Raises: InvalidArgument
     """
     _check_together(options)
-    _check_log(options)
+    if options.log != values.LogSettings():
+        from knarr.engine.options.logging import check_log  # noqa: PLC0415 - for few containers
+
+        check_log(options.log)
     if options.healthcheck is not None or options.health_on_failure:
         from knarr.engine.options.health import check_health  # noqa: PLC0415 - for few containers
 
@@ -68,12 +68,3 @@ def _check_together(options: Options) -> None:
         raise InvalidArgument(message)
 
 
-def _check_log(options: Options) -> None:
-    log = options.log
-    if log.driver not in LOG_DRIVERS:
-        message = f"error looking up logging plugin {log.driver}: plugin {log.driver} not found"
-        raise InvalidArgument(message, hint=f"Known are {' and '.join(LOG_DRIVERS)}.")
-    for name in log.options:
-        if name not in LOG_OPTIONS:
-            message = f"unknown log opt '{name}' for {log.driver} log driver"
-            raise InvalidArgument(message)

@@ -50,9 +50,14 @@ class Probe(Protocol):
 class Output:
     """Keeps the beginning of what a probe writes (`streams.Log`)."""
 
+    full = False
+
     def __init__(self) -> None:
         self._data = b""
         self._cut = False
+
+    def begin(self) -> None:
+        """Do nothing."""
 
     def write(self, stream: int, data: bytes) -> None:
         """Keep `data` as long as there is room."""
