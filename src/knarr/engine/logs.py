@@ -302,11 +302,11 @@ class Watch:
     """Waits for a change of anything in a directory."""
 
     def __init__(self, directory: str) -> None:
-        from knarr.linux import inotify  # noqa: PLC0415 - for who follows
+        from knarr.linux import files  # noqa: PLC0415 - for who follows
 
-        self._descriptor = inotify.inotify_init1(inotify.IN_NONBLOCK)
-        mask = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO | inotify.IN_DELETE_SELF
-        inotify.inotify_add_watch(self._descriptor, directory, mask)
+        self._descriptor = files.inotify_init1(files.IN_NONBLOCK)
+        mask = files.IN_MODIFY | files.IN_CREATE | files.IN_MOVED_TO | files.IN_DELETE_SELF
+        files.inotify_add_watch(self._descriptor, directory, mask)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
 
