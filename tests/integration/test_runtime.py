@@ -288,7 +288,7 @@ def test_cgroups_made_inside_are_removed_too(runtime: Runtime, bundle: Bundle) -
 def test_paused_container_can_be_killed(runtime: Runtime, bundle: Bundle) -> None:
     container_id = runtime.start(bundle.command("sleep", "100"))
     assert runtime.call("pause", container_id).returncode == 0
-    assert "container paused" in runtime.call("exec", container_id, "true").stderr
+    assert "in a paused container" in runtime.call("exec", container_id, "true").stderr
     assert runtime.call("delete", "--force", container_id).returncode == 0
     assert groups_of(container_id) == []
 

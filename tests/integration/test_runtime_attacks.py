@@ -46,7 +46,7 @@ def test_mount_points_that_are_links_out(
     if name == "dev":  # resolved inside the root, where it makes a directory of that name
         assert done.returncode == 0, done.stderr
     else:  # what programs trust is mounted on a real directory or not at all
-        assert "too many levels of symbolic links" in done.stderr
+        assert "must be mounted on ordinary directory" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["../../../../../..{}", "/proc/self/root{}", "{}"])

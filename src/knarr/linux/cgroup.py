@@ -139,3 +139,8 @@ def offered(directory: str) -> tuple[str, ...]:
             return tuple(file.read().decode().split())
     except OSError:
         return ()
+
+
+def is_unified(mount_point: str = "/sys/fs/cgroup") -> bool:
+    """Tell whether there is nothing but cgroup v2."""
+    return os.path.exists(f"{mount_point}/cgroup.controllers")

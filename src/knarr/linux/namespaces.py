@@ -47,6 +47,11 @@ _unshare = libc.function("unshare", c_int)
 _setns = libc.function("setns", c_int, c_int)
 
 
+def names(flags: int) -> list[str]:
+    """Return the names of the kinds in `flags`."""
+    return [name for name, flag in FLAGS.items() if flags & flag]
+
+
 def unshare(flags: int) -> None:
     """Leave the namespaces in `flags` (CLONE_NEW…) for new ones."""
     _unshare(flags)

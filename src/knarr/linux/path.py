@@ -241,19 +241,24 @@ def _link_target(root_fd: int, path: str) -> str | None:
 
 
 def make_directories(
-    root_fd: int, path: Path, mode: int = 0o755, *, owner: tuple[int, int] | None = None
+    root_fd: int,
+    path: Path,
+    mode: int = 0o755,
+    *,
+    owner: tuple[int, int] | None = None,
+    inherit: bool = False,
 ) -> int:
     """Make the directory `path` and its parents as needed; return a descriptor of it.
 
     Links are followed inside the root, dangling ones to where they lead. What is made gets exactly
-    `mode` and `owner` (user ID, group ID); what exists is left alone. NotADirectoryError if
-    something on the way is none.
+    `mode` and `owner` (user ID, group ID), with `inherit` also a setgid bit of what it is in; what
+    exists is left alone. NotADirectoryError if something on the way is none.
     """
     names = components(resolve_in_root(root_fd, path))
     current = open_plain(root_fd, ".", os.O_PATH | os.O_DIRECTORY)
     try:
         for name in names:
-            below = _make_directory(current, name, mode, owner)
+            below = _make_directory(current, name, mode, owner, inherit=inherit)
             os.close(current)
             current = below
     except BaseException:
@@ -262,7 +267,9 @@ def make_directories(
     return current
 
 
-def _make_directory(directory_fd: int, name: str, mode: int, owner: tuple[int, int] | None) -> int:
+def _make_directory(
+    directory_fd: int, name: str, mode: int, owner: tuple[int, int] | None, *, inherit: bool
+) -> int:
     flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         os.mkdir(name, 0o700, dir_fd=directory_fd)
@@ -272,7 +279,8 @@ def _make_directory(directory_fd: int, name: str, mode: int, owner: tuple[int, i
     try:
         if owner:
             os.fchown(descriptor, *owner)
-        os.fchmod(descriptor, mode)
+        inherited = os.fstat(descriptor).st_mode & stat.S_ISGID if inherit else 0
+        os.fchmod(descriptor, mode | inherited)
     except BaseException:
         os.close(descriptor)
         raise

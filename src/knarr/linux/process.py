@@ -92,6 +92,7 @@ _KEYCTL = 250 if os.uname().machine == "x86_64" else 219
 _clone3 = ctypes.PyDLL(None, use_errno=True)["syscall"]
 _clone3.argtypes = (ctypes.c_long, c_void_p, c_size_t)
 _clone3.restype = ctypes.c_long
+_pidfd_getfd = libc.syscall(438, "pidfd_getfd", c_int, c_int, c_uint)
 _setfsuid = libc.function("setfsuid", c_uint)
 _setfsgid = libc.function("setfsgid", c_uint)
 _close_range = libc.syscall(436, "close_range", c_uint, c_uint, c_uint)
@@ -127,6 +128,24 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     """Close the descriptors from `first` to `last`, or mark them with CLOSE_RANGE_CLOEXEC."""
     _close_range(first, last, flags)
+
+
+def pidfd_getfd(pidfd: int, descriptor: int) -> int:
+    """Return a copy of an open file that another process has as `descriptor`.
+
+    Man: pidfd_getfd(2)
+    """
+    return _pidfd_getfd(pidfd, descriptor, 0)
+
+
+def pid_of(pidfd: int) -> int:
+    """Return the ID of the process that is open as `pidfd`, -1 if it is gone.
+
+    Man: pidfd_open(2), /proc/self/fdinfo
+    """
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:
+        fields = file.read().split()
+    return int(fields[fields.index(b"Pid:") + 1])
 
 
 def setfsuid(uid: int) -> None:

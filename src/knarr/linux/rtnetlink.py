@@ -69,6 +69,7 @@ IFA_ADDRESS = 1
 IFA_LOCAL = 2
 IFA_BROADCAST = 4
 IFA_FLAGS = 8
+IFA_F_PERMANENT = 0x80
 IFA_F_NODAD = 0x2
 
 # <linux/rtnetlink.h>, routes
@@ -231,6 +232,12 @@ def set_up(name: str, index: int, *, mtu: int) -> Request:
     return set_link(f"set {name} up", index, u32(IFLA_MTU, mtu), up=True)
 
 
+def move_link(link: Link, pid: int, name: str) -> Request:
+    """Move an interface, down as it must be, into a process's network namespace, there `name`."""
+    attributes = (u32(IFLA_NET_NS_PID, pid), text(IFLA_IFNAME, name))
+    return set_link(f"move {link.name} to {pid} as {name}", link.index, *attributes, up=False)
+
+
 def set_alias(index: int, alias: str) -> Request:
     """Note beside the interface `index` what it is for, cut off at ALIAS_LENGTH bytes."""
     raw = os.fsencode(alias)[:ALIAS_LENGTH]
@@ -328,6 +335,18 @@ def addresses(socket: Socket) -> list[Address]:
     """Return the addresses of all interfaces."""
     request = Request("list addresses", RTM_GETADDR, 0, ifaddrmsg.pack(0, 0, 0, 0, 0))
     return [decode_address(message) for message in socket.dump(request)]
+
+
+def global_addresses(socket: Socket) -> list[Address]:
+    """Return the addresses that are valid everywhere and were given by somebody."""
+    body = ifaddrmsg.pack(0, 0, 0, 0, 0)
+    found = socket.dump(Request("list addresses", RTM_GETADDR, 0, body))
+    return [decode_address(message) for message in found if _is_lasting(message)]
+
+
+def _is_lasting(message: Message) -> bool:
+    _, _, flags, scope, _ = ifaddrmsg.unpack_from(message.body)
+    return scope == RT_SCOPE_UNIVERSE and bool(flags & IFA_F_PERMANENT)
 
 
 def routes(socket: Socket, version: int = 4) -> list[Route]:

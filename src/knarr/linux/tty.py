@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from struct import pack, unpack
 
 # <asm-generic/ioctls.h>
+TCGETS = 0x5401
+TCSETS = 0x5402
 TIOCSCTTY = 0x540E
 TIOCGWINSZ = 0x5413
 TIOCSWINSZ = 0x5414
 TIOCGPTN = 0x80045430
 TIOCSPTLCK = 0x40045431
+
+# <asm-generic/termbits.h>: four words of flags, for input, output, control and local; then the rest
+_TERMIOS_SIZE = 36
+_ONLCR = 0x4
 
 
 def number(master_fd: int) -> int:
@@ -42,6 +49,17 @@ def size(terminal_fd: int) -> tuple[int, int]:
 def set_size(terminal_fd: int, *, rows: int, columns: int) -> None:
     """Set the window's size; the foreground process group gets SIGWINCH if it changed."""
     fcntl.ioctl(terminal_fd, TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
+
+
+def keep_line_feeds(descriptor: int) -> None:
+    """Let a terminal write line feeds as they are, without a carriage return before each.
+
+    Man: termios(3), ONLCR
+    """
+    settings = bytearray(fcntl.ioctl(descriptor, TCGETS, bytes(_TERMIOS_SIZE)))
+    output_flags = int.from_bytes(settings[4:8], sys.byteorder) & ~_ONLCR
+    settings[4:8] = output_flags.to_bytes(4, sys.byteorder)
+    fcntl.ioctl(descriptor, TCSETS, bytes(settings))
 
 
 def open_pair(devpts_fd: int) -> tuple[int, int]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Child = Callable[[Channel], NoReturn]
 
 KINDS = ("pid", "time", "user")  # not entered by the process itself
+_BORN = ("born",)
 _AT_CLONE = ~(namespaces.CLONE_NEWCGROUP | namespaces.CLONE_NEWTIME)
 
 
@@ -153,7 +154,7 @@ def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> N
                 inner.close()
                 child(theirs)
             inner.send(("born",), pidfd)
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001 - the top of this process
             inner.send(talk.describe(error, f"joining the user namespace {user_path}"))
         finally:
             os._exit(0)

@@ -160,9 +160,11 @@ def _make(place: Place, needed: set[str]) -> bool:
     try:
         os.mkdir(place.directory)
     except FileExistsError:
-        if members(place.directory):
-            message = f"the cgroup {place.directory} is in use by other processes"
+        found = len(members(place.directory))
+        if found:
+            message = f"container's cgroup is not empty: {place.directory} has {found} processes"
             raise Conflict(message) from None
+        _refuse_frozen(place)
         return False
     except FileNotFoundError:
         _make_parents(place)
@@ -174,6 +176,19 @@ def _make(place: Place, needed: set[str]) -> bool:
     elif "cpuset" in place.controllers:
         _fill_cpuset(place.directory)
     return True
+
+
+def _refuse_frozen(place: Place) -> None:
+    """Refuse a cgroup that is frozen: who enters it to become the container would stop there."""
+    file, word = ("cgroup.freeze", "1") if place.version == 2 else ("freezer.state", "FROZEN")
+    if place.version == 2 or "freezer" in place.controllers:
+        try:
+            frozen = read(f"{place.directory}/{file}").strip() == word
+        except FileNotFoundError:
+            return
+        if frozen:
+            message = f"container's cgroup unexpectedly frozen: {place.directory}"
+            raise Conflict(message) from None
 
 
 def _make_parents(place: Place) -> None:
@@ -228,6 +243,9 @@ def apply(group: Cgroup, writes: Iterable[Write]) -> None:
         try:
             write(f"{directory}/{wanted.file}", wanted.value)
         except FileNotFoundError as error:
+            if wanted.instead is not None:
+                apply(group, [wanted.instead])
+                continue
             message = f"cannot set {wanted.file}: this kernel has no such limit"
             raise Unsupported(message) from error
         except OSError as error:

@@ -6,11 +6,14 @@ named here; the first string says of what kind. Every talk goes
     init                          parent
       (waits)            <- MAPPED      the user namespace has its mappings; only with new ones
                          <- PLACED      the cgroups are there to be entered
+      MAP_MOUNT + number, fd  ->        a mount to be mapped, and its place in the plan
+                         <- MOUNT_MAPPED
       MOUNTED            ->             nothing is pivoted yet
                          <- GO          the hooks of the host's side have run
       TERMINAL + fd      ->             the master of the container's terminal
       READY              ->             the program was found; nothing is left but to run it
                          <- START
+      LISTENER + number, fd  ->         what the seccomp filter's listener will be; see `listeners`
       (end of file)      ->             the program runs: exec(2) closed the socket
 
 At any point init may send NOTE, a level and a text for the log, or send ERROR and exit. If the
@@ -59,10 +62,12 @@ if TYPE_CHECKING:
 
 MAPPED = ("mapped",)
 PLACED = ("placed",)
+MAP_MOUNT = "map mount"
+MOUNT_MAPPED = ("mount mapped",)
 MOUNTED = ("mounted",)
 GO = ("go",)
 TERMINAL = ("terminal",)
-LISTENER = ("listener",)
+LISTENER = "listener"
 READY = ("ready",)
 START = ("start",)
 ERROR = "error"

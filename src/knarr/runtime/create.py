@@ -22,10 +22,11 @@ from knarr.runtime import birth, cgroups
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
-from knarr.runtime.gate import FifoGate, Gate, make_fifos
+from knarr.runtime.gate import DoorGate, Gate, open_door, open_gate
 from knarr.runtime.init import Person, become, give_up
 from knarr.runtime.plan import Surroundings, make_plan
 from knarr.runtime.steps import outside
+from knarr.runtime.steps.mounts import Bind
 from knarr.util.trace import trace
 from knarr.util.undo import Undo
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from knarr.runtime.birth import Newborn
     from knarr.runtime.cgroups import Cgroup
-    from knarr.runtime.channel import Channel
+    from knarr.runtime.channel import Channel, Note
     from knarr.runtime.plan import Plan
 else:
     import _signal
@@ -49,10 +50,12 @@ class Request:
     __slots__ = (
         "bundle_dir",
         "cache_dir",
+        "debug",
         "group",
         "id",
         "no_new_keyring",
         "no_pivot",
+        "note",
         "overlay",
         "preserve_fds",
         "root_path",
@@ -70,8 +73,9 @@ class Request:
         preserve_fds: how many descriptors from 3 on the program gets as well.
         cache_dir: where compiled seccomp filters are kept; none are when empty.
         group: the container's cgroup, where it was located already.
-        state_dir: where the FIFOs are by which another process starts the program; when empty
+        state_dir: where the socket is by which another process starts the program; when empty
             only `Init.start` can.
+        note: takes warnings and, with debug, what is done step by step.
         """
         self.id = container_id
         self.bundle_dir = bundle_dir
@@ -85,6 +89,8 @@ class Request:
         self.state_dir = ""
         self.no_pivot = False
         self.no_new_keyring = False
+        self.note: Note = talk.ignore
+        self.debug = False
 
     def state(self, status: str, pid: int = 0) -> dict[str, Any]:
         """Return the container's state as hooks are told it.
@@ -121,13 +127,12 @@ class Init:
 
         Raises: CommandFailed, Failed
         """
-        self._channel.send(talk.START)
-        message, _ = self._channel.receive()
-        self._channel.close()
-        if message:
-            talk.raise_error(message)
-        for hook in self._plan.hooks.get("poststart", ()):
-            hook.run(self._request.state("running", self.pid))
+        plan, request = self._plan, self._request
+        state = request.state("running", self.pid) if plan.hooks or plan.identity.listener else {}
+        listener = plan.identity.listener
+        open_gate(self._channel, self.pid, listener=listener, state=state)
+        for hook in plan.hooks.get("poststart", ()):
+            hook.run(state)
 
     def detach(self) -> None:
         """Let go of an init whose start is left to another process."""
@@ -153,11 +158,10 @@ def create(request: Request) -> Init:
     group = request.group or cgroups.locate(linux.text("cgroupsPath"), request.id)
     plan = plan_container(request, group)
     if "seccomp" in linux:
-        identity, node = plan.identity, linux.node("seccomp")
-        from knarr.runtime.filtering.filters import compile_filter  # noqa: PLC0415 - not without filters
+        from knarr.runtime.filtering import filters  # noqa: PLC0415 - not without filters
 
-        compiled = compile_filter(node, cache_dir=request.cache_dir)
-        identity.filter, identity.filter_flags = compiled
+        filters.give(plan.identity, linux.node("seccomp"), cache_dir=request.cache_dir)
+    _announce(request, plan)
     made: list[str] = []
     with Undo() as undo:
         undo.push("removing the cgroups", _remove, made)
@@ -170,6 +174,17 @@ def create(request: Request) -> Init:
         init.master_fd = _accompany(request, plan, child)
         undo.keep()
     return init
+
+
+def _announce(request: Request, plan: Plan) -> None:
+    """Note what the plan cannot do, and with debug all that it will."""
+    for text in plan.warnings:
+        request.note("warning", text)
+    if request.debug:
+        made = namespaces.names(plan.namespaces.made)
+        request.note("debug", f"nsexec container setup: new namespaces {' '.join(made) or 'none'}")
+        for line in plan.lines():
+            request.note("debug", f"plan: {line}")
 
 
 def plan_container(request: Request, group: Cgroup) -> Plan:
@@ -201,17 +216,16 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
     if plan.hooks:
         person.hooks = plan.hooks
         person.state = request.state("creating")
-    if request.state_dir:
-        make_fifos(request.state_dir)
-
+    person.debug = request.debug
+    door = open_door(request.state_dir) if request.state_dir else None
     enterable = cgroups.Cgroup([]) if _joins_users(plan) else group
 
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
         gate = Gate(channel)
         try:
-            if request.state_dir:
-                gate = FifoGate(channel, request.state_dir)
+            if door is not None:
+                gate = DoorGate(channel, door)
             become(plan, person, gate, enterable, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
@@ -229,6 +243,8 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
     finally:
         for descriptor in prepared:
             os.close(descriptor)
+        if door is not None:
+            door.close()
 
 
 def _joins_users(plan: Plan) -> bool:
@@ -275,8 +291,9 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
     """Do the parent's part until the child is ready; return the terminal's master or -1."""
     master_fd = -1
     while True:
-        message, descriptor = child.channel.receive()
+        message, descriptor = child.channel.receive_noting(request.note)
         if message == talk.MOUNTED:
+            outside.do_all(plan.net_devices, child.pid)
             state = request.state("creating", child.pid)
             for moment in ("prestart", "createRuntime"):
                 for hook in plan.hooks.get(moment, ()):
@@ -285,6 +302,9 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
             if plan.namespaces.has("user"):
                 outside.do_all(plan.limits, child.pid)
             child.channel.send(talk.GO)
+        elif message[:1] == (talk.MAP_MOUNT,):
+            _map_mount(plan, int(message[1]), descriptor)
+            child.channel.send(talk.MOUNT_MAPPED)
         elif message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
@@ -293,6 +313,20 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
             talk.raise_error(message)
         else:
             raise _died(child)
+
+
+def _map_mount(plan: Plan, number: int, mount_fd: int) -> None:
+    """Map the mount of a step, which its init may not."""
+    step = plan.mounting[number]
+    assert isinstance(step, Bind)
+    assert step.users is not None
+    try:
+        step.map(mount_fd)
+    except OSError as error:
+        raise failed(f"mapping the owners of {step.source} at {step.target}", error) from error
+    finally:
+        step.users.close()
+        os.close(mount_fd)
 
 
 def _died(child: Newborn) -> Failed:

@@ -43,18 +43,24 @@ DONE = ("done",)
 class Users:
     """The mapping of users of a container or a mount, and a user namespace that has it."""
 
-    __slots__ = ("_descriptor", "gid_map", "uid_map")
+    __slots__ = ("_descriptor", "gid_map", "path", "uid_map")
 
-    def __init__(self, uid_map: Ranges, gid_map: Ranges) -> None:
-        """Map by entries of first ID inside, first ID outside, and how many."""
+    def __init__(self, uid_map: Ranges = (), gid_map: Ranges = (), path: str = "") -> None:
+        """Map by entries of first ID inside, first ID outside, and how many.
+
+        Or as the user namespace does that is at `path` already.
+        """
         self.uid_map = uid_map
         self.gid_map = gid_map
+        self.path = path
         self._descriptor = -1
 
     def descriptor(self) -> int:
         """Return the namespace, made when first asked for; `close` closes it."""
         if self._descriptor < 0:
-            self._descriptor = _make_user_namespace(self)
+            flags = os.O_RDONLY | os.O_CLOEXEC
+            made = not self.path
+            self._descriptor = _make_user_namespace(self) if made else os.open(self.path, flags)
         return self._descriptor
 
     def close(self) -> None:

@@ -16,12 +16,12 @@ import errno
 import os
 
 from knarr.errors import Conflict, Failed
-from knarr.linux import namespaces
+from knarr.linux import namespaces, tty
 from knarr.runtime import birth, cgroups, plan_process
 from knarr.runtime import channel as talk
-from knarr.runtime.document import Node
+from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
-from knarr.runtime.gate import Gate
+from knarr.runtime.gate import Gate, open_gate
 from knarr.runtime.init import (
     Person,
     become_root,
@@ -32,6 +32,7 @@ from knarr.runtime.init import (
 )
 from knarr.runtime.steps import outside
 from knarr.runtime.steps.room import Room
+from knarr.runtime.steps.scheduling import Affinity
 from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
@@ -42,10 +43,44 @@ if TYPE_CHECKING:
 
     from knarr.runtime.birth import Newborn
     from knarr.runtime.cgroups import Cgroup
-    from knarr.runtime.channel import Channel
-    from knarr.runtime.steps.outside import OutsideStep
+    from knarr.runtime.channel import Channel, Note
 else:
     import _signal
+
+
+class Manner:
+    """How a process is executed, apart from what it is: all of it optional.
+
+    stdio: what the program gets as 0, 1 and 2, unless it wants a terminal.
+    preserve_fds: how many descriptors from 3 on it gets as well.
+    cache_dir: where compiled seccomp filters are kept; none are when empty.
+    group: the cgroups it becomes a member of, if not those in which the container's init is.
+    state: the container's, for the agent of a seccomp filter.
+    keep_line_feeds: whether its terminal leaves line feeds as they are.
+    note: takes warnings and, with debug, what is done.
+    """
+
+    __slots__ = (
+        "cache_dir",
+        "debug",
+        "group",
+        "keep_line_feeds",
+        "note",
+        "preserve_fds",
+        "state",
+        "stdio",
+    )
+
+    def __init__(self, stdio: tuple[int, ...] = (0, 1, 2), cache_dir: str = "") -> None:
+        """Begin with what most executions want; the other fields may be set."""
+        self.stdio = stdio
+        self.cache_dir = cache_dir
+        self.preserve_fds = 0
+        self.group: Cgroup | None = None
+        self.state: Mapping[str, Any] | None = None
+        self.keep_line_feeds = False
+        self.note: Note = talk.ignore
+        self.debug = False
 
 
 class Running:
@@ -107,14 +142,24 @@ def execute(
     spec: Mapping[str, Any],
     *,
     stdio: tuple[int, ...] = (0, 1, 2),
-    preserve_fds: int = 0,
     cache_dir: str = "",
-    group: Cgroup | None = None,
+) -> Running:
+    """Run `process` as `execute_so` does, in the manner of most.
+
+    Raises: InvalidArgument, Conflict, CommandFailed, PermissionDenied, Failed
+    """
+    return execute_so(target_pid, process, spec, Manner(stdio, cache_dir))
+
+
+def execute_so(
+    target_pid: int,
+    process: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    manner: Manner,
 ) -> Running:
     """Run `process`, an object as in config.json, in the container of `spec` and `target_pid`.
 
-    Without `group` it becomes a member of the cgroups in which the container's init is. Returns
-    when the program runs.
+    Returns when the program runs.
 
     Raises: InvalidArgument, Conflict, CommandFailed, PermissionDenied, Failed
     """
@@ -123,28 +168,41 @@ def execute(
     identity = plan_process.plan_identity(node)
     linux = Node(spec).node("linux")
     if "seccomp" in linux:
-        from knarr.runtime.filtering.filters import compile_filter  # noqa: PLC0415 - not without filters
+        from knarr.runtime.filtering import filters  # noqa: PLC0415 - not without filters
 
-        compiled = compile_filter(linux.node("seccomp"), cache_dir=cache_dir)
-        identity.filter, identity.filter_flags = compiled
-    person = Person(identity, wanted, stdio, preserve_fds)
+        filters.give(identity, linux.node("seccomp"), cache_dir=manner.cache_dir)
+    person = Person(identity, wanted, manner.stdio, manner.preserve_fds)
     person.limits = plan_process.plan_limits(node)
-    scores = plan_process.plan_oom_score(node)
+    person.habits = plan_process.plan_habits(linux)
+    person.debug = manner.debug
+    affinity = Affinity(node.node("execCPUAffinity"))
+    person.before_joining = [*affinity.initial, *plan_process.plan_oom_score(node)]
+    person.after_joining = affinity.final
+    for warning in plan_process.capability_warnings(node.node("capabilities")):
+        manner.note("warning", warning)
     with Undo() as undo:
         target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
-        child = _fork(target, person, scores, group or cgroups.of_process(target_pid))
+        group = manner.group or cgroups.of_process(target_pid)
+        child = _fork(target, person, group)
         undo.push("closing the process's descriptor", os.close, child.pidfd)
         undo.push("ending the process", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
-        master_fd = _accompany(child, undo)
-        child.channel.close()
+        if manner.debug:
+            manner.note("debug", f"nsexec container setup: joining the namespaces of {target_pid}")
+            for step in affinity.initial:
+                manner.note("debug", f"nsexec: {step}")
+        master_fd = _accompany(child, undo, manner.note)
+        if manner.keep_line_feeds and master_fd >= 0:
+            tty.keep_line_feeds(master_fd)
+        told = manner.state or {"ociVersion": SPEC_VERSION, "status": "running", "pid": target_pid}
+        open_gate(child.channel, child.pid, listener=identity.listener, state=told)
         undo.keep()
         target.close()
     return Running(child.pid, child.pidfd, master_fd)
 
 
-def _fork(target: Target, person: Person, scores: list[OutsideStep], group: Cgroup) -> Newborn:
+def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
     """Make the process in the container's v2 cgroup, if it has one."""
 
     def child(channel: Channel) -> NoReturn:
@@ -152,7 +210,7 @@ def _fork(target: Target, person: Person, scores: list[OutsideStep], group: Cgro
         gate = Gate(channel)
         try:
             forget_the_host()
-            outside.do_all(scores, 0)
+            outside.do_all(person.before_joining, 0)
             if target.flags & namespaces.CLONE_NEWUSER:
                 outside.do_all(person.limits, 0)
                 person.limits = ()
@@ -192,8 +250,11 @@ def _become(
 ) -> NoReturn:
     """Be the new process: enter the container and run the program."""
     room = Room(gate.channel, "/")
+    room.debug = person.debug
+    room.note("child process in init()")
     doing[0] = "joining the cgroups of the container"
     cgroups.enter(group)
+    outside.do_all(person.after_joining, 0)
     doing[0] = "joining the namespaces of the container"
     _enter(target)
     if person.program.terminal:
@@ -216,19 +277,15 @@ def _enter(target: Target) -> None:
     os.chdir("/")
 
 
-def _accompany(child: Newborn, undo: Undo) -> int:
-    """Do the parent's part until the program runs; return the terminal's master or -1."""
+def _accompany(child: Newborn, undo: Undo, note: Note) -> int:
+    """Do the parent's part until the program is found; return the terminal's master or -1."""
     master_fd = -1
     while True:
-        message, descriptor = child.channel.receive()
+        message, descriptor = child.channel.receive_noting(note)
         if message == talk.TERMINAL:
             master_fd = descriptor
             undo.push("closing the terminal", os.close, master_fd)
         elif message == talk.READY:
-            child.channel.send(talk.START)
-            message, _ = child.channel.receive()
-            if message:
-                talk.raise_error(message)
             return master_fd
         elif message:
             talk.raise_error(message)

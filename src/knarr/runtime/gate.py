@@ -1,35 +1,46 @@
 """What holds the program back until it is started, and hears why it could not run.
 
+`open_gate` is the other side of both: it starts the program, and while it hears of it, gives the
+listener of a seccomp filter to the agent that waits for it.
+
 `Gate` is for a parent that stays: the supervisor, or `knarr-runtime run`. Both directions go over
 the channel.
 
-`FifoGate` is for a parent that exits and leaves the start to another process, as `create` and
-`start` of the runtime command do. Its meeting point is two FIFOs in the container's state
-directory:
+`DoorGate` is for a parent that exits and leaves the start to another process, as `create` and
+`start` of the runtime command do. Its meeting point is a socket in the container's state directory:
+while init waits, and only then, somebody listens at it; that is what makes a container "created",
+whatever happened to the processes around it. Who starts the container connects, and then talks with
+init over that connection as the parent would have over the channel. Who connects and hangs up only
+wanted to know whether somebody waits.
 
-    start.fifo    init reads it; who starts the container writes a byte. While init waits, and only
-                  then, opening it for writing without blocking succeeds: that is what makes a
-                  container "created", whatever happened to the processes around it
-    result.fifo   init holds it open for writing until exec closes it; who starts the container
-                  reads what went wrong, or the end of the file
+The parent opens the door before it forks, and lets go of it after. A path may be longer than the
+107 bytes that a socket's address has room for, and so is reached through a descriptor of its
+directory.
 
-Init opens both by name before it leaves the host's files behind.
+Man: unix(7)
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
 
 from knarr.runtime import channel as talk
-from knarr.util import jsontext
+from knarr.runtime.channel import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from knarr.runtime.channel import Channel, Message
+    import signal as _signal
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
 
-_START = "start.fifo"
-_RESULT = "result.fifo"
+    from knarr.runtime.channel import Message
+    from knarr.runtime.filtering.filters import Listener
+else:
+    import _signal
+
+_DOOR = "start.sock"
 
 
 class Gate:
@@ -52,94 +63,135 @@ class Gate:
         self.channel.send(talk.READY)
         self.channel.wait_for(talk.START)
 
-    def report(self, message: Message) -> None:
-        """Tell whoever listens what went wrong."""
-        self.channel.send(message)
+    def report(self, message: Message, descriptor: int = -1) -> None:
+        """Tell whoever listens, the parent or who started the container, most often what failed."""
+        self.channel.send(message, descriptor)
 
 
-class FifoGate(Gate):
+class DoorGate(Gate):
     """A gate that another process opens."""
 
-    def __init__(self, channel: Channel, state_dir: str) -> None:
-        """Open the FIFOs in `state_dir`."""
+    def __init__(self, channel: Channel, door: socket) -> None:
+        """Listen at `door`, which `open_door` made."""
         super().__init__(channel)
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW
-        # For reading and writing: opening then waits for nobody, and reading never sees an end.
-        self._start_fd = os.open(f"{state_dir}/{_START}", os.O_RDWR | flags)
-        both = os.open(f"{state_dir}/{_RESULT}", os.O_RDWR | flags)
-        self._result_fd = os.open(f"{state_dir}/{_RESULT}", os.O_WRONLY | flags)
-        os.close(both)
-        self._started = False
+        self._door = door
 
     def keep(self) -> list[int]:
         """Return the descriptors that must stay open until the program runs."""
-        return [self.channel.fileno(), self._start_fd, self._result_fd]
+        return [self.channel.fileno(), self._door.fileno()]
 
     def move(self, lowest: int) -> None:
         """Give these descriptors numbers of at least `lowest`."""
         self.channel.move(lowest)
-        self._start_fd = talk.move_descriptor(self._start_fd, lowest)
-        self._result_fd = talk.move_descriptor(self._result_fd, lowest)
+        moved = talk.move_descriptor(self._door.detach(), lowest)
+        self._door = socket(AF_UNIX, SOCK_SEQPACKET, 0, moved)
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.channel.close()
+        self._door.close()
 
     def wait(self) -> None:
         """Say that all is ready, let the parent go, and return when somebody starts us."""
+        end_on_signals()
         self.channel.send(talk.READY)
         self.channel.close()
-        os.read(self._start_fd, 1)
-        os.close(self._start_fd)
-        self._started = True
+        while True:
+            descriptor, _ = _accept(self._door)
+            self.channel = Channel(socket(AF_UNIX, SOCK_SEQPACKET, 0, descriptor))
+            if self.channel.receive()[0] == talk.START:
+                break
+            self.channel.close()
+        self._door.close()
 
-    def report(self, message: Message) -> None:
-        """Tell the parent, or after the start who started us, what went wrong."""
-        if self._started:
-            os.write(self._result_fd, jsontext.dumps(message).encode())
+
+def _accept(door: socket) -> tuple[int, object]:
+    accepted: tuple[int, object] = door._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+    return accepted
+
+
+def end_on_signals() -> None:
+    """Let this process end when asked to, which process 1 of a namespace does not by itself."""
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        _signal.signal(number, _end)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    os._exit(128 + number)
+
+
+def open_door(state_dir: str) -> socket:
+    """Return what a `DoorGate` in `state_dir` listens at."""
+    return _reach(state_dir, listen=True)
+
+
+def _reach(state_dir: str, *, listen: bool) -> socket:
+    """Return a socket that listens at the door of `state_dir`, or is connected with it."""
+    kind = SOCK_SEQPACKET | SOCK_CLOEXEC
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    directory_fd = os.open(state_dir, flags)
+    end = socket(AF_UNIX, kind if listen else kind | SOCK_NONBLOCK)
+    try:
+        address = f"/proc/self/fd/{directory_fd}/{_DOOR}"
+        if listen:
+            end.bind(address)
+            end.listen(8)
         else:
-            self.channel.send(message)
-
-
-def make_fifos(state_dir: str) -> None:
-    """Make what a `FifoGate` opens."""
-    for name in (_START, _RESULT):
-        os.mkfifo(f"{state_dir}/{name}", 0o600)
+            end.connect(address)
+    except BaseException:
+        end.close()
+        raise
+    finally:
+        os.close(directory_fd)
+    return end
 
 
 def is_waiting(state_dir: str) -> bool:
     """Tell whether an init waits behind the gate."""
-    descriptor = _open_start(state_dir)
-    if descriptor >= 0:
-        os.close(descriptor)
-    return descriptor >= 0
-
-
-def _open_start(state_dir: str) -> int:
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.open(f"{state_dir}/{_START}", flags)
-    except FileNotFoundError:
-        return -1
+        _reach(state_dir, listen=False).close()
+    except BlockingIOError:  # many others ask at this moment
+        return True
     except OSError as error:
-        if error.errno != errno.ENXIO:  # nobody reads
+        if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
             raise
-        return -1
+        return False
+    return True
 
 
-def open_gate(state_dir: str) -> Message | None:
-    """Let the init behind the gate run its program; None if no init waits.
-
-    The message returned is empty, or says what kept the program from running.
-    """
-    start_fd = _open_start(state_dir)
-    if start_fd < 0:
-        return None
-    # Without blocking, since the writer is there already; reading then waits.
-    result_fd = os.open(f"{state_dir}/{_RESULT}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    os.set_blocking(result_fd, True)
+def knock(state_dir: str) -> Channel | None:
+    """Return a channel to the init behind the gate, which starts at START; None if none waits."""
     try:
-        os.write(start_fd, b"1")
-        data = b""
-        while part := os.read(result_fd, 65536):
-            data += part
-    finally:
-        os.close(start_fd)
-        os.close(result_fd)
-    return tuple(jsontext.loads(data)) if data else ()
+        end = _reach(state_dir, listen=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+            raise
+        return None
+    end.setblocking(True)  # noqa: FBT003 - the standard library's signature
+    return Channel(end)
+
+
+def open_gate(
+    channel: Channel, pid: int, *, listener: Listener | None = None, state: Mapping[str, Any]
+) -> None:
+    """Let the program run whose init, the process `pid`, is behind `channel`; close the channel.
+
+    With a `listener` the agent gets the descriptor for the filter's questions, with the container's
+    `state`. It is connected with before anything runs; who cannot be told must not be started.
+
+    Raises: CommandFailed, Failed
+    """
+    agent = None
+    if listener is not None:
+        from knarr.runtime.filtering import listeners  # noqa: PLC0415 - for few filters
+
+        agent = listeners.connect(listener.path)
+    channel.send(talk.START)
+    message, taken_fd = channel.receive()
+    if message[:1] == (talk.LISTENER,) and agent is not None and listener is not None:
+        listeners.hand_over(agent, listener, (pid, int(message[1]), taken_fd), state)
+        agent.close()
+        message, _ = channel.receive()
+    channel.close()
+    if message:
+        talk.raise_error(message)

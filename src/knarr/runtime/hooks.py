@@ -25,12 +25,14 @@ from knarr.util import jsontext
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
 
     from knarr.runtime.document import Node
 else:
     import _signal
+
+_MOST_PRINTED = 4096  # bytes of a hook's output that an error shows
 
 MOMENTS = (
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
@@ -40,18 +42,17 @@ MOMENTS = (
 class Hook:
     """One program to run."""
 
-    __slots__ = ("arguments", "environment", "moment", "path", "timeout")
+    __slots__ = ("arguments", "environment", "moment", "number", "path", "timeout")
 
-    def __init__(self, moment: str, node: Node) -> None:
-        """Read a hook of the spec."""
+    def __init__(self, moment: str, node: Node, number: int = 0) -> None:
+        """Read a hook of the spec, the `number`th of its moment."""
         self.moment = moment
+        self.number = number
         self.path = node.required("path")
         if not self.path.startswith("/"):
             node.refuse("path", f'"{self.path}" is not an absolute path')
         self.arguments = node.texts("args") or [self.path]
-        self.environment = dict(
-            entry.partition("=")[::2] for entry in node.texts("env") if "=" in entry
-        )
+        self.environment = node.texts("env") if "env" in node else None
         self.timeout = node.integer("timeout")
         if self.timeout is not None and self.timeout <= 0:
             node.refuse("timeout", f"must be greater than 0, not {self.timeout}")
@@ -60,30 +61,43 @@ class Hook:
         """Show the hook as a line of a plan."""
         return f"hook {self.moment} {' '.join(self.arguments)}"
 
-    def run(self, state: Mapping[str, Any]) -> None:
+    def run(self, state: Mapping[str, Any], environment: Sequence[str] = ()) -> None:
         """Run it with `state` on its stdin, and wait for it.
+
+        `environment` is for hooks without one of their own. What it prints is kept, to be part of
+        the error if it fails.
 
         Raises: Failed
         """
-        what = f"{self.moment} hook {self.path}"
-        reading, writing = os.pipe2(os.O_CLOEXEC)
+        output = os.memfd_create("hook")
         try:
-            actions = [(os.POSIX_SPAWN_DUP2, reading, 0)]
-            try:
-                pid = os.posix_spawn(
-                    self.path, self.arguments, self.environment, file_actions=actions
-                )
-            except OSError as error:
-                message = f"{what}: {reason(error)}"
-                raise Failed(message) from error
-            os.close(reading)
-            reading = -1
-            self._tell(writing, state)
+            pid = self._spawn(state, environment, output)
+            how = self._wait(pid)
+            if how:
+                printed = os.pread(output, _MOST_PRINTED, 0).decode(errors="replace").strip()
+                self._fail(f"{how}: {printed}" if printed else how)
         finally:
-            for descriptor in (reading, writing):
-                if descriptor >= 0:
-                    os.close(descriptor)
-        self._wait(pid, what)
+            os.close(output)
+
+    def _spawn(self, state: Mapping[str, Any], environment: Sequence[str], output: int) -> int:
+        entries = environment if self.environment is None else self.environment
+        variables = dict(entry.partition("=")[::2] for entry in entries if "=" in entry)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        actions = [(os.POSIX_SPAWN_DUP2, source, to) for to, source in enumerate((reading, output))]
+        actions.append((os.POSIX_SPAWN_DUP2, output, 2))
+        try:
+            pid = os.posix_spawn(self.path, self.arguments, variables, file_actions=actions)
+            self._tell(writing, state)
+        except OSError as error:
+            self._fail(reason(error))
+        finally:
+            os.close(reading)
+            os.close(writing)
+        return pid
+
+    def _fail(self, why: str) -> NoReturn:
+        message = f"error running {self.moment} hook #{self.number}: {self.path} {why}"
+        raise Failed(message)
 
     @staticmethod
     def _tell(writing: int, state: Mapping[str, Any]) -> None:
@@ -94,7 +108,8 @@ class Hook:
         except BrokenPipeError:
             pass
 
-    def _wait(self, pid: int, what: str) -> None:
+    def _wait(self, pid: int) -> str:
+        """Return how it failed, nothing if it did not."""
         if self.timeout is not None:
             pidfd = os.pidfd_open(pid)
             poll = select.poll()
@@ -104,15 +119,11 @@ class Hook:
             if not ended:
                 os.kill(pid, _signal.SIGKILL)
                 os.waitpid(pid, 0)
-                message = f"{what} took longer than its timeout of {self.timeout} s"
-                raise Failed(message)
+                return f"took longer than its timeout of {self.timeout} s"
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if status:
-            how = (
-                f"exited with status {status}" if status > 0 else f"was killed by signal {-status}"
-            )
-            message = f"{what} {how}"
-            raise Failed(message)
+        if status < 0:
+            return f"was killed: {(_signal.strsignal(-status) or str(-status)).lower()}"
+        return f"exited with status {status}" if status else ""
 
 
 def plan_hooks(node: Node) -> dict[str, list[Hook]]:
@@ -120,4 +131,7 @@ def plan_hooks(node: Node) -> dict[str, list[Hook]]:
 
     Raises: InvalidArgument
     """
-    return {moment: [Hook(moment, entry) for entry in node.nodes(moment)] for moment in MOMENTS}
+    return {
+        moment: [Hook(moment, entry, number) for number, entry in enumerate(node.nodes(moment))]
+        for moment in MOMENTS
+    }

@@ -64,7 +64,19 @@ else:
 class Person:
     """What becomes of the process in the end: who, running what, with which descriptors."""
 
-    __slots__ = ("hooks", "identity", "limits", "preserve", "program", "state", "stdio")
+    __slots__ = (
+        "after_joining",
+        "before_joining",
+        "debug",
+        "habits",
+        "hooks",
+        "identity",
+        "limits",
+        "preserve",
+        "program",
+        "state",
+        "stdio",
+    )
 
     def __init__(self, identity: Identity, wanted: Program, stdio: Stdio, preserve: int) -> None:
         """Run `wanted` as `identity`, with `stdio` as 0, 1 and 2 if it wants no terminal.
@@ -76,14 +88,18 @@ class Person:
         self.stdio = stdio
         self.preserve = preserve
         self.limits: Sequence[OutsideStep] = ()
+        self.before_joining: Sequence[OutsideStep] = ()  # the cgroups, for an exec
+        self.after_joining: Sequence[OutsideStep] = ()
+        self.habits: Sequence[Step] = ()
+        self.debug = False  # whether each step is noted
         self.hooks: dict[str, list[Hook]] = {}
         self.state: dict[str, Any] = {}  # what hooks are told
 
-    def run_hooks(self, moment: str, doing: list[str]) -> None:
-        """Run the hooks of a moment."""
+    def run_hooks(self, moment: str, doing: list[str], environment: Sequence[str] = ()) -> None:
+        """Run the hooks of a moment, in `environment` where they have none of their own."""
         doing[0] = f"running the {moment} hooks"
         for hook in self.hooks.get(moment, ()):
-            hook.run(self.state)
+            hook.run(self.state, environment)
 
 
 def become(plan: Plan, person: Person, gate: Gate, group: Cgroup, doing: list[str]) -> NoReturn:
@@ -92,7 +108,11 @@ def become(plan: Plan, person: Person, gate: Gate, group: Cgroup, doing: list[st
     `doing` is kept up to date with what is being done, for the error if there is one.
     """
     forget_the_host()
+    # Where the caller was told to stay is not the container's business; its own cpuset is.
+    os.sched_setaffinity(0, range(os.sysconf("SC_NPROCESSORS_CONF")))
     room = Room(gate.channel, plan.root_path, group)
+    room.debug = person.debug
+    room.note("child process in init()")
     if person.state:
         person.state["pid"] = room.own_pid()
     _enter_namespaces(plan, room, doing)
@@ -170,6 +190,7 @@ def join_namespace(name: str, path: str) -> None:
 def _run_steps(steps: Sequence[Step], room: Room, doing: list[str]) -> None:
     for step in steps:
         doing[0] = step.doing()
+        room.note(str(step))
         step.run(room)
 
 
@@ -202,23 +223,50 @@ def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoR
     if identity.no_new_privileges:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     entered = try_to_enter(wanted.cwd)
+    _run_steps(person.habits, room, doing)
     outside.do_all(person.limits, 0)
     doing[0] = "changing to the user and its capabilities"
     identity.assume()
     process.prctl(process.PR_SET_DUMPABLE, 0)
     enter(wanted.cwd, again=not entered)
     file = program.find(wanted.arguments[0], wanted.variable("PATH"))
-    prepared = process.Program(file, wanted.arguments, wanted.environment)
+    environment = program.with_home(wanted.environment, identity.uid)
+    prepared = process.Program(file, wanted.arguments, environment)
+    if identity.filter:
+        room.note(f"seccomp filter flags: {identity.filter_flags}")
+    room.note("setns_init: about to exec")
+    room.note("init: closing the pipe to signal completion")
     doing[0] = "waiting to be started"
     gate.wait()
-    person.run_hooks("startContainer", doing)
     doing[0] = "loading the seccomp filter"
-    identity.seal()
+    _seal(identity, gate)
+    # These are programs of the container: what binds it binds them.
+    person.run_hooks("startContainer", doing, environment)
     try:
         prepared.execute()
     except OSError as error:
         raise program.explain(file, error) from None
     raise AssertionError
+
+
+def _seal(identity: Identity, gate: Gate) -> None:
+    """Load the filter, and wait until its listener is in good hands if it has one."""
+    if identity.listener is None:
+        identity.seal()
+        return
+    from knarr.runtime.filtering.listeners import Taken  # noqa: PLC0415 - loaded with the filter
+
+    taken = Taken()
+    gate.report((talk.LISTENER, str(_next_descriptor())), taken.descriptor)
+    identity.seal()
+    taken.wait()
+
+
+def _next_descriptor() -> int:
+    """Return the number that the next file to be opened will have."""
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
 
 
 def take_stdio(person: Person, room: Room) -> None:

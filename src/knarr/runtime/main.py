@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from knarr.runtime.command.arguments import Options
 
-DEFAULT_ROOT = "/run/knarr-runtime"
-
 
 def main() -> NoReturn:
     """Run the command line and end the process."""
@@ -81,7 +79,7 @@ class Log:
 
     def error(self, error: KnarrError) -> None:
         """Say what went wrong, and what can be done."""
-        self.note("error", f"{error.message}\n{error.hint}" if error.hint else error.message)
+        self.note("error", f"{error.message}. {error.hint}" if error.hint else error.message)
         if self._path:
             sys.stderr.write(f"{error.message}\n")
 
@@ -144,7 +142,7 @@ def run(given: Options, rest: list[str], log: Log) -> int:
     options, found = arguments.parse_options(words, arguments.COMMANDS[name][0])
     options.note, options.debug = log.note, log.debug
     arguments.check_arguments(name, found)
-    root = os.path.abspath(given.text("root", DEFAULT_ROOT))
+    root = os.path.abspath(given.text("root", arguments.DEFAULT_ROOT))
     if root == "/":
         message = "option --root should not be set to /"
         raise InvalidArgument(message)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.device_rules import Rule
+    from knarr.runtime.errands import Users
     from knarr.runtime.hooks import Hook
     from knarr.runtime.plan_process import Program
     from knarr.runtime.resources import Write
@@ -80,10 +81,12 @@ class Plan:
         "limits",
         "mounting",
         "namespaces",
+        "net_devices",
         "program",
         "root_path",
         "scores",
         "settling",
+        "warnings",
         "writes",
     )
 
@@ -95,10 +98,12 @@ class Plan:
         self.entering: list[Step] = []
         self.settling: list[Step] = []
         self.scores: list[OutsideStep] = []
+        self.net_devices: Sequence[OutsideStep] = ()
         self.limits: list[OutsideStep] = []
         self.writes: list[Write] = []
         self.device_rules: list[Rule] = []
         self.hooks: dict[str, list[Hook]] = {}
+        self.warnings: list[str] = []
         self.identity = identity
         self.program = program
 
@@ -107,6 +112,7 @@ class Plan:
         steps = (
             *self.writes,
             *self.mounting,
+            *self.net_devices,
             *self.scores,
             *self.entering,
             *self.settling,
@@ -175,15 +181,11 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
     linux = node.node("linux")
     process = node.node("process")
     names = plan_namespaces(linux)
-    if not names.has("mount"):
+    if around.overlay and not names.has("mount"):
         linux.refuse("namespaces", "a mount namespace is required: the host's is not to be changed")
     program = plan_process.Program(process)
     plan = Plan(names, plan_process.plan_identity(process), program)
-    users = None
-    if names.uid_map:
-        from knarr.runtime.errands import Users  # noqa: PLC0415 - for few containers
-
-        users = Users(names.uid_map, names.gid_map)
+    users = plan_users(names) if names.uid_map else None
     root = plan_rootfs.plan_root(node, around.root_path, around.overlay, around.bundle_dir, users)
     plan.root_path = root.place
     plan.mounting = plan_rootfs.plan_mounting(
@@ -191,16 +193,23 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
         root,
         bundle_dir=around.bundle_dir,
         views=around.views,
-        new_cgroup_namespace=bool(names.made & namespaces.CLONE_NEWCGROUP),
-        bind_devices=names.has("user"),
-        users=users,
+        names=names,
+        users=users or (plan_users(names) if names.has("user") else None),
     )
-    plan.entering = plan_rootfs.plan_entering(node, no_pivot=around.no_pivot)
+    change = "move" if around.no_pivot else "pivot"
+    plan.entering = plan_rootfs.plan_entering(node, change if names.has("mount") else "chroot")
     if around.keyring:
         plan.settling.append(SessionKeyring(around.keyring))
     plan.settling += plan_process.plan_names(node, names)
+    if linux.node("netDevices").fields:
+        from knarr.runtime.steps.netdev import plan_devices  # noqa: PLC0415 - few specs have any
+
+        if not names.has("network"):
+            linux.refuse("netDevices", "needs a network namespace of the container's own")
+        plan.net_devices = plan_devices(linux)
     plan.scores = plan_process.plan_oom_score(process)
     plan.limits = plan_process.plan_limits(process)
+    plan.warnings = plan_process.capability_warnings(process.node("capabilities"))
     plan.writes = plan_resources(linux.node("resources"), around.versions)
     plan.device_rules = device_rules.plan_rules(linux.node("resources").nodes("devices"))
     if "hooks" in node:
@@ -208,6 +217,14 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
 
         plan.hooks = plan_hooks(node.node("hooks"))
     return plan
+
+
+def plan_users(names: Namespaces) -> Users:
+    """Return the mapping of the container's users, which may be one that it joins."""
+    from knarr.runtime.errands import Users  # noqa: PLC0415 - for few containers
+
+    joined = next((path for name, path in names.joined if name == "user"), "")
+    return Users(names.uid_map, names.gid_map, "" if names.uid_map else joined)
 
 
 def plan_namespaces(linux: Node) -> Namespaces:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from knarr.runtime.steps.outside import OutsideStep
     from knarr.runtime.steps.room import Step
 
+LAST_ID = (1 << 32) - 2  # the next one is -1, which setresuid(2) takes for "leave it as it is"
+
 # Below /proc/sys: what belongs to which namespace. Everything else is the whole machine's.
 _SYSCTL_NAMESPACES = (
     ("net/", "network"),
@@ -51,7 +53,7 @@ class Program:
         self.arguments = node.texts("args")
         if not self.arguments:
             node.refuse("args", "is required")
-        self.environment = node.texts("env")
+        self.environment = _unique(node.texts("env"))
         self.cwd = node.required("cwd")
         if not self.cwd.startswith("/"):
             node.refuse("cwd", f'"{self.cwd}" is not an absolute path')
@@ -77,6 +79,12 @@ class Program:
         return [*lines, f"run {' '.join(map(repr, self.arguments))}"]
 
 
+def _unique(environment: list[str]) -> list[str]:
+    """Return the variables without those that a later one of the same name replaces."""
+    last = {entry.partition("=")[0]: at for at, entry in enumerate(environment)}
+    return [environment[at] for at in sorted(last.values())]
+
+
 def plan_limits(node: Node) -> list[OutsideStep]:
     """Return the steps for what `process` says of limits."""
     steps: list[OutsideStep] = []
@@ -93,6 +101,13 @@ def plan_limits(node: Node) -> list[OutsideStep]:
             entry.refuse("type", f'"RLIMIT_{name}" is given twice')
         seen.add(name)
         steps.append(ResourceLimit(name, soft, hard))
+    if "scheduler" in node or "ioPriority" in node:
+        from knarr.runtime.steps import scheduling  # noqa: PLC0415 - few specs have them
+
+        if "scheduler" in node:
+            steps.append(scheduling.Scheduling(node.node("scheduler")))
+        if "ioPriority" in node:
+            steps.append(scheduling.IoPriority(node.node("ioPriority")))
     return steps
 
 
@@ -121,11 +136,21 @@ def plan_names(spec: Node, planned: Namespaces) -> list[Step]:
     for name, value in linux.items("sysctl"):
         _check_sysctl(linux, name, planned)
         steps.append(Sysctl(name, value))
+    return [*steps, *plan_habits(linux)]
+
+
+def plan_habits(linux: Node) -> list[Step]:
+    """Return the steps for what every process of a container keeps: personality, memory policy."""
+    steps: list[Step] = []
     if "personality" in linux:
         node = linux.node("personality")
         steps.append(Personality(node.choice("domain", ("LINUX", "LINUX32"))))
         if node.texts("flags"):
             node.refuse("flags", "none is defined")
+    if "memoryPolicy" in linux:
+        from knarr.runtime.steps.scheduling import MemoryPolicy  # noqa: PLC0415 - few specs have it
+
+        steps.append(MemoryPolicy(linux.node("memoryPolicy")))
     return steps
 
 
@@ -149,9 +174,11 @@ def plan_identity(node: Node) -> Identity:
     """Return the user and the capabilities that `process` asks for; the filter comes later."""
     identity = Identity()
     user = node.node("user")
-    identity.uid = user.natural("uid")
-    identity.gid = user.natural("gid")
+    identity.uid = user.natural("uid", limit=LAST_ID)
+    identity.gid = user.natural("gid", limit=LAST_ID)
     identity.groups = user.integers("additionalGids")
+    if any(not 0 <= group <= LAST_ID for group in identity.groups):
+        user.refuse("additionalGids", f"must be from 0 to {LAST_ID}")
     identity.umask = user.natural("umask", 0o022, limit=0o777)
     identity.no_new_privileges = node.boolean("noNewPrivileges")
     identity.capabilities = plan_capabilities(node.node("capabilities"))
@@ -163,7 +190,7 @@ def plan_capabilities(node: Node) -> Capabilities:
 
     "Any value which cannot be mapped to a relevant kernel interface, or cannot be granted
     otherwise, MUST be logged as a warning by the runtime" (config.md, capabilities): a name nobody
-    knows is left out here, `unknown_capabilities` finds it.
+    knows is left out here, `capability_warnings` names it.
     """
     sets = {}
     for name in ("bounding", "effective", "permitted", "inheritable", "ambient"):
@@ -172,8 +199,17 @@ def plan_capabilities(node: Node) -> Capabilities:
     return Capabilities(sets)
 
 
-def unknown_capabilities(node: Node) -> list[str]:
-    """Return the names among a process's capabilities that mean nothing here."""
+def capability_warnings(node: Node) -> list[str]:
+    """Return what is to be said of capabilities that cannot be granted as asked."""
     sets = ("bounding", "effective", "permitted", "inheritable", "ambient")
     words = {word for name in sets for word in node.texts(name)}
-    return sorted(words - capabilities.NUMBERS.keys())
+    warnings = []
+    unknown = sorted(words - capabilities.NUMBERS.keys())
+    if unknown:
+        warnings.append(f"ignoring unknown or unavailable capabilities: {' '.join(unknown)}")
+    planned = plan_capabilities(node)
+    stuck = planned.ambient & ~(planned.permitted & planned.inheritable)
+    for name in capabilities.names(stuck):
+        why = "it is not both permitted and inheritable"
+        warnings.append(f"can't raise ambient capability {name}: {why}")
+    return warnings

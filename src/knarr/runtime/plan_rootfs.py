@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import stat
 
-from knarr.linux import mount
+from knarr.linux import mount, namespaces
 from knarr.linux.mount import MOUNT_ATTR_RDONLY
 from knarr.runtime.steps.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
-from knarr.runtime.steps.mounts import MountStep, Remount, plan_mount
+from knarr.runtime.steps.mounts import Bind, MountStep, Remount, plan_mount
 from knarr.runtime.steps.options import clean, parse_options
 from knarr.runtime.steps.rootfs import (
     KCORE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.document import Node
     from knarr.runtime.errands import Users
+    from knarr.runtime.plan import Namespaces
     from knarr.runtime.steps.room import Step
 
     View = tuple[Hierarchy, str]
@@ -73,12 +74,11 @@ LINKS = (
 
 def plan_mounting(
     spec: Node,
-    root: Step,
+    root: OverlayRoot | BindRoot,
     *,
     bundle_dir: str,
     views: Sequence[View],
-    new_cgroup_namespace: bool,
-    bind_devices: bool,
+    names: Namespaces,
     users: Users | None = None,
 ) -> list[Step]:
     """Return the steps up to the change of the root; `root` mounts it.
@@ -87,8 +87,11 @@ def plan_mounting(
     container's, if it has others than the host.
     """
     linux = spec.node("linux")
+    new_cgroup_namespace = bool(names.made & namespaces.CLONE_NEWCGROUP)
     kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
-    steps: list[Step] = [Propagation(kind, recursive=recursive), root]
+    steps: list[Step] = [root]
+    if names.has("mount"):
+        steps.insert(0, Propagation(kind, recursive=recursive))
     for node in spec.nodes("mounts"):
         if node.text("type") in ("cgroup", "cgroup2"):
             if new_cgroup_namespace:
@@ -96,13 +99,15 @@ def plan_mounting(
             steps.append(_cgroup_view(node, views, own_namespace=new_cgroup_namespace))
             new_cgroup_namespace = False
             continue
-        step = plan_mount(node, bundle_dir, users)
+        step = plan_mount(node, bundle_dir, users, root_dir=root.place)
+        if isinstance(step, Bind):
+            step.number = len(steps)
         if step.target == "/dev" and step.options.set & MOUNT_ATTR_RDONLY:
             step.options.set &= ~MOUNT_ATTR_RDONLY  # later, when it is full: plan_entering
         steps.append(step)
     if new_cgroup_namespace:
         steps.append(CgroupNamespace())
-    steps += _plan_devices(linux, steps, bind=bind_devices)
+    steps += _plan_devices(linux, steps, bind=names.has("user"))
     cwd = clean(spec.node("process").text("cwd"))
     if cwd != "/":
         steps.append(WorkingDirectory(cwd))
@@ -148,17 +153,17 @@ def _plan_device(node: Node) -> Device:
     return Device(clean(path), kind, number, mode, owner)
 
 
-def plan_entering(spec: Node, *, no_pivot: bool) -> list[Step]:
-    """Return the steps from the change of the root on."""
+def plan_entering(spec: Node, change: str) -> list[Step]:
+    """Return the steps from the change of the root on, which is done as `Pivot` says."""
     linux = spec.node("linux")
-    steps: list[Step] = [Pivot(chroot=no_pivot)]
+    steps: list[Step] = [Pivot(change)]
     for node in spec.nodes("mounts"):
         options = parse_options(node.texts("options"))
         target = clean(node.text("destination"))
         if target == "/dev" and options.set & MOUNT_ATTR_RDONLY and not options.bind:
             steps.append(Remount("/dev", parse_options(["ro"])))
     kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
-    if kind in (mount.MS_SHARED, mount.MS_UNBINDABLE):
+    if kind in (mount.MS_SHARED, mount.MS_UNBINDABLE) and change != "chroot":
         steps.append(Propagation(kind, recursive=recursive))
     if spec.node("root").boolean("readonly"):
         steps.append(ReadonlyRoot())
@@ -173,7 +178,7 @@ def _paths(linux: Node, key: str) -> list[str]:
     for path in paths:
         if not path.startswith("/"):
             linux.refuse(key, f'"{path}" is not an absolute path')
-    return paths
+    return list(dict.fromkeys(paths))
 
 
 def plan_root(

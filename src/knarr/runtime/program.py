@@ -25,7 +25,10 @@ from knarr.linux.mount import AT_FDCWD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
+
+_LONGEST_PASSWD = 1 << 20
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -118,6 +121,36 @@ def refuse_magic_links(name: str, file: str) -> None:
         if not begin.startswith(b"#!"):
             return
         file = interpreter(begin)
+
+
+def with_home(environment: Sequence[str], uid: int) -> list[str]:
+    """Return the environment with a HOME: that of the user in the container's /etc/passwd, or /.
+
+    One that is given and not empty stays. No part of the spec, but what the reference runtimes do
+    and shells rely on.
+    """
+    if any(entry.startswith("HOME=") and entry != "HOME=" for entry in environment):
+        return list(environment)
+    others = [entry for entry in environment if not entry.startswith("HOME=")]
+    return [*others, f"HOME={_home_of(uid)}"]
+
+
+def _home_of(uid: int) -> str:
+    """Return a user's home directory as a container says, whatever it has for an /etc/passwd."""
+    flags = os.O_RDONLY | os.O_NONBLOCK
+    rules = path.RESOLVE_NO_MAGICLINKS
+    try:
+        descriptor = path.openat2(AT_FDCWD, "/etc/passwd", flags, resolve=rules)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            data = file.read(_LONGEST_PASSWD) if regular else None
+    except OSError:
+        return "/"
+    for line in (data or b"").splitlines():
+        fields = line.split(b":")
+        if len(fields) > 5 and fields[2] == str(uid).encode():
+            return os.fsdecode(fields[5]) or "/"
+    return "/"
 
 
 def interpreter(begin: bytes) -> str:

@@ -35,10 +35,14 @@ class Write(Value):
     controller: str
     file: str
     value: str
+    instead: Write | None = None  # for kernels without the file
 
     def __str__(self) -> str:
         """Show the write as a shell would."""
-        return f"cgroup {self.controller}: {self.file} = {self.value}"
+        shown = f"cgroup {self.controller}: {self.file} = {self.value}"
+        if self.instead is not None:
+            shown += f", or {self.instead.file} = {self.instead.value}"
+        return shown
 
 
 class Sink:
@@ -66,6 +70,14 @@ class Sink:
     def add(self, controller: str, file: str, value: object) -> None:
         """Write `value` to `file`."""
         self.writes.append(Write(controller, file, str(value)))
+
+    def add_either(self, controller: str, *files: tuple[str, object]) -> None:
+        """Write the first that there is of several files, each with its value."""
+        write = None
+        for file, value in reversed(files):
+            write = Write(controller, file, str(value), write)
+        assert write is not None
+        self.writes.append(write)
 
 
 def plan_resources(resources: Node, versions: Versions) -> list[Write]:
@@ -208,9 +220,10 @@ def weight_of_shares(shares: int) -> int:
 
 def _pids(sink: Sink, pids: Node) -> None:
     limit = pids.integer("limit")
-    if limit:
+    if limit is not None:
         sink.version("pids", "the number of processes")
-        sink.add("pids", "pids.max", limit if limit > 0 else "max")
+        # The container is one process at least: 0 would be a limit that it never obeyed.
+        sink.add("pids", "pids.max", max(limit, 1) if limit >= 0 else "max")
 
 
 _THROTTLES = (
@@ -230,15 +243,21 @@ def _block_io(sink: Sink, block: Node) -> None:
             block.refuse("weight", f"must be from 10 to 1000, not {weight}")
         sink.version(controller, "the share of block I/O")
         if unified:
-            sink.add(controller, "io.weight", f"default {io_weight(weight)}")
+            scaled = ("io.weight", f"default {io_weight(weight)}")
+            sink.add_either(controller, ("io.bfq.weight", weight), scaled)
         else:
-            sink.add(controller, "blkio.weight", weight)
+            sink.add_either(controller, ("blkio.weight", weight), ("blkio.bfq.weight", weight))
     for node in block.nodes("weightDevice"):
         if node.natural("weight"):
             sink.version(controller, "the share of block I/O")
-            value = node.natural("weight")
-            file = "io.weight" if unified else "blkio.weight_device"
-            sink.add(controller, file, f"{_number(node)} {io_weight(value) if unified else value}")
+            value, device = node.natural("weight"), _number(node)
+            plain = f"{device} {value}"
+            if unified:
+                scaled = ("io.weight", f"{device} {io_weight(value)}")
+                sink.add_either(controller, ("io.bfq.weight", plain), scaled)
+            else:
+                bfq = ("blkio.bfq.weight_device", plain)
+                sink.add_either(controller, ("blkio.weight_device", plain), bfq)
     for key, file, name in _THROTTLES:
         for node in block.nodes(key):
             sink.version(controller, "the rate of block I/O")
@@ -304,6 +323,7 @@ def _unified(sink: Sink, resources: Node) -> None:
             sink.add(controller, file, value)
             continue
         if sink.version(controller, file) != 2:
-            resources.refuse(f"unified.{file}", f"{controller} is a controller of cgroup v1 here")
+            why = f"invalid configuration: {controller} is a controller of cgroup v1 here"
+            resources.refuse(f"unified.{file}", why)
         for line in value.splitlines():
             sink.add(controller, file, line)

@@ -134,7 +134,7 @@ def test_rule_without_conditions_beats_those_with() -> None:
     ],
 )
 def test_actions(action: str, answer: int) -> None:
-    program = profile({"names": ["kill"], "action": action})
+    program = profile({"names": ["kill"], "action": action}, listenerPath="/agent")
     assert run(program, N["kill"]) == answer
     assert run(program, N["read"]) == ALLOW
 

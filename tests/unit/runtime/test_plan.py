@@ -85,7 +85,30 @@ def changed(path: str, value: object) -> dict[str, Any]:
         ("mounts.0", {"destination": "/x"}, "mounts[0].type: is required"),
         ("mounts.0", {"destination": "/x", "options": ["bind"]}, "source: is required"),
         ("linux.namespaces", [{"type": "nett"}], 'linux.namespaces[0].type: "nett" is none of'),
-        ("linux.namespaces", [{"type": "pid"}], "a mount namespace is required"),
+        ("linux.memoryPolicy", {"mode": "BIND"}, "invalid memory policy mode"),
+        (
+            "linux.memoryPolicy",
+            {"mode": "MPOL_BIND", "nodes": "0-9999"},
+            "invalid memory policy no",
+        ),
+        (
+            "linux.memoryPolicy",
+            {"mode": "MPOL_LOCAL", "nodes": "0-3"},
+            "requires 0 nodes but got 4",
+        ),
+        ("linux.netDevices", {"eth0": {"name": "a/b"}}, '"a/b" is no name of an interface'),
+        ("process.scheduler", {"policy": "SCHED_X"}, 'scheduler.policy: "SCHED_X" is none of'),
+        ("process.ioPriority", {"class": "IOPRIO_CLASS_BE", "priority": 8}, "must be from 0 to 7"),
+        (
+            "mounts.0",
+            {"destination": "/x", "source": "/x", "options": ["bind", "idmap"]},
+            "idmap needs mappings",
+        ),
+        (
+            "mounts.0",
+            {"destination": "/x", "type": "tmpfs", "uidMappings": [{}], "gidMappings": [{}]},
+            "only bind mounts can map owners",
+        ),
         (
             "linux.namespaces",
             [{"type": "mount"}, {"type": "mount"}],

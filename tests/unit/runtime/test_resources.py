@@ -8,7 +8,7 @@ import pytest
 
 from knarr.errors import InvalidArgument, Unsupported
 from knarr.runtime.document import Node
-from knarr.runtime.resources import io_weight, plan_resources, weight_of_shares
+from knarr.runtime.resources import Write, io_weight, plan_resources, weight_of_shares
 
 NAMES_V1 = ("cpu", "cpuset", "memory", "blkio", "pids", "hugetlb", "devices", "net_cls", "net_prio")
 V1 = dict.fromkeys(NAMES_V1, 1)
@@ -63,11 +63,11 @@ def written(resources: dict[str, Any], versions: dict[str, int]) -> list[str]:
         ),
         ({"pids": {"limit": 5}}, ["pids.max=5"], ["pids.max=5"]),
         ({"pids": {"limit": -1}}, ["pids.max=max"], ["pids.max=max"]),
-        ({"pids": {"limit": 0}}, [], []),
+        ({"pids": {"limit": 0}}, ["pids.max=1"], ["pids.max=1"]),
         (
             {"blockIO": {"weight": 10, "weightDevice": [{"major": 8, "minor": 1, "weight": 1000}]}},
             ["blkio.weight=10", "blkio.weight_device=8:1 1000"],
-            ["io.weight=default 1", "io.weight=8:1 10000"],
+            ["io.bfq.weight=10", "io.bfq.weight=8:1 1000"],
         ),
         (
             {"blockIO": {"throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 9}]}},
@@ -84,6 +84,15 @@ def written(resources: dict[str, Any], versions: dict[str, int]) -> list[str]:
 def test_limits(resources: dict[str, Any], v1: list[str], v2: list[str]) -> None:
     assert written(resources, V1) == v1
     assert written(resources, V2) == v2
+
+
+def test_weights_go_to_the_files_that_there_are() -> None:
+    planned = plan_resources(Node({"blockIO": {"weight": 10}}), V1)
+    assert [str(write) for write in planned] == [
+        "cgroup blkio: blkio.weight = 10, or blkio.bfq.weight = 10"
+    ]
+    planned = plan_resources(Node({"blockIO": {"weight": 10}}), V2)
+    assert planned[0].instead == Write("io", "io.weight", "default 1")
 
 
 def test_version_is_a_matter_of_each_controller() -> None:

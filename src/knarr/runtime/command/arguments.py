@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from knarr.runtime.channel import Note
 
+DEFAULT_ROOT = "/run/knarr-runtime"
+
 FLAG = "flag"
 TEXT = "text"
 NUMBER = "number"

@@ -6,7 +6,8 @@ import os
 import time
 
 from knarr.errors import Conflict, Failed, InvalidArgument, NotFound
-from knarr.runtime import channel, gate, lifecycle, members
+from knarr.linux import tty
+from knarr.runtime import gate, lifecycle, members
 from knarr.runtime.command import sockets, state
 from knarr.runtime.create import Init, Request, create
 from knarr.runtime.document import Node
@@ -47,6 +48,7 @@ class Order:
         self.request = request = Request(container_id, bundle_dir, spec)
         request.no_pivot = options.flag("no-pivot")
         request.no_new_keyring = options.flag("no-new-keyring")
+        request.note, request.debug = options.note, options.debug
         request.preserve_fds = preserved(options, spec.get("process") or {})
         request.cache_dir = f"{root}/{FILTERS}"
         request.group = lifecycle.locate(spec, container_id)
@@ -142,6 +144,8 @@ def run_container(root: str, container_id: str, options: Options) -> int:
 
             waiting = Foreground(subreaper=not options.flag("no-subreaper"))
         init = order.bring_up(undo)
+        if waiting is not None and init.master_fd >= 0:
+            tty.keep_line_feeds(init.master_fd)
         init.start()
         undo.keep()
     if waiting is None:
@@ -159,17 +163,23 @@ def start_container(root: str, container_id: str) -> None:
     Raises: Conflict, CommandFailed
     """
     container = state.read(root, container_id)
-    message = gate.open_gate(container.directory) if container.alive else None
-    if message is None:
+    behind = gate.knock(container.directory) if container.alive else None
+    if behind is None:
         status = container.status()
         what = {
             state.STOPPED: "cannot start a container that has stopped",
             state.RUNNING: "cannot start an already running container",
         }.get(status, f"cannot start a container in the {status} state")
         raise Conflict(what)
-    if message:
-        channel.raise_error(message)
+    seccomp = Node(container.spec).node("linux").node("seccomp")
+    listener = None
+    if seccomp.text("listenerPath"):
+        from knarr.runtime.filtering.filters import plan_listener  # noqa: PLC0415 - few have one
+
+        listener = plan_listener(seccomp)
     hooks = plan_hooks_of(container)
+    shown = container.shown() if listener or hooks else {}
+    gate.open_gate(behind, container.pid, listener=listener, state=shown)
     try:
         for hook in hooks.get("poststart", ()):
             hook.run(container.shown())

@@ -19,8 +19,13 @@ _MASKED = (
 _READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def default_spec(*, rootless: bool = False) -> dict[str, Any]:
-    """Return a spec that runs `sh` in `rootfs`, for root or for a user without privileges."""
+def default_spec(*, rootless: bool = False, unified: bool = True) -> dict[str, Any]:
+    """Return a spec that runs `sh` in `rootfs`, for root or for a user without privileges.
+
+    Where the host has not just cgroup v2 (`unified`), the container gets no cgroup namespace: the
+    views of one confuse more programs there than they help.
+    """
+    cgroup_too = ("cgroup",) if unified else ()
     spec: dict[str, Any] = {
         "ociVersion": SPEC_VERSION,
         "process": {
@@ -44,7 +49,7 @@ def default_spec(*, rootless: bool = False) -> dict[str, Any]:
         "linux": {
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             "namespaces": [
-                {"type": name} for name in ("pid", "network", "ipc", "uts", "mount", "cgroup")
+                {"type": name} for name in ("pid", "network", "ipc", "uts", "mount", *cgroup_too)
             ],
             "maskedPaths": list(_MASKED),
             "readonlyPaths": list(_READONLY),

@@ -26,14 +26,14 @@ else:
 def execute_in(root: str, arguments: list[str], options: Options) -> int:
     """Carry out `exec`; return the status of the process, or 0 with --detach."""
     from knarr.runtime import shield  # noqa: PLC0415 - for this command alone
-    from knarr.runtime.exec import execute  # noqa: PLC0415
+    from knarr.runtime.exec import Manner, execute_so  # noqa: PLC0415
 
     shield.take_cover()  # hostile processes may be waiting inside
     container = state.read(root, arguments[0])
-    allowed = [state.RUNNING, state.CREATED]
-    if options.flag("ignore-paused"):
-        allowed.append(state.PAUSED)
-    container.require(*allowed)
+    status = container.require(state.RUNNING, state.CREATED, state.PAUSED)
+    if status == state.PAUSED and not options.flag("ignore-paused"):
+        message = "cannot exec in a paused container"
+        raise Conflict(message, hint="--ignore-paused waits until it is resumed.")
     process_spec = plan_process(container, arguments[1:], options)
     detached = options.flag("detach")
     terminal = bool(process_spec.get("terminal"))
@@ -44,14 +44,13 @@ def execute_in(root: str, arguments: list[str], options: Options) -> int:
         from knarr.runtime.command.foreground import Foreground  # noqa: PLC0415
 
         waiting = Foreground(subreaper=False)
-    running = execute(
-        container.pid,
-        process_spec,
-        container.spec,
-        preserve_fds=preserved(options, process_spec),
-        cache_dir=f"{root}/{FILTERS}",
-        group=below(container.group, options.texts("cgroup")),
-    )
+    manner = Manner(cache_dir=f"{root}/{FILTERS}")
+    manner.preserve_fds = preserved(options, process_spec)
+    manner.group = below(container.group, options.texts("cgroup"))
+    manner.state = container.shown()
+    manner.keep_line_feeds = not detached
+    manner.note, manner.debug = options.note, options.debug
+    running = execute_so(container.pid, process_spec, container.spec, manner)
     sockets.hand_out(options, running.pid, running.pidfd, running.master_fd)
     if waiting is None:
         return 0
@@ -134,7 +133,7 @@ def below(group: Cgroup, words: list[str]) -> Cgroup:
     for word in words:
         controllers, colon, path = word.rpartition(":")
         if ".." in path.split("/"):
-            message = f"invalid value {word} for option --cgroup: leads upwards"
+            message = f"bad sub cgroup path: {path} leads upwards"
             raise InvalidArgument(message)
         chosen = controllers.split(",") if colon else []
         found = [
@@ -144,12 +143,12 @@ def below(group: Cgroup, words: list[str]) -> Cgroup:
             or set(chosen) & {name.removeprefix("name=") for name in place.controllers}
         ]
         if not found:
-            message = f"invalid value {word} for option --cgroup: unknown controller"
+            message = f"unknown controller {controllers} in --cgroup {word}"
             raise InvalidArgument(message)
         for place in found:
             place.directory = os.path.normpath(f"{place.directory}/{path}")
             if not os.path.isdir(place.directory):
-                message = f"exec: the cgroup {place.directory} does not exist"
+                message = f"exec: adding pid to {place.directory}: no such file or directory"
                 raise InvalidArgument(message)
     return cgroups.Cgroup(places)
 
@@ -164,11 +163,15 @@ def kill_container(root: str, arguments: list[str], *, everyone: bool) -> None:
     if everyone:
         lifecycle.kill_group(container.group, number)
         return
-    container.require(state.CREATED, state.RUNNING, state.PAUSED)
-    lifecycle.signal_process(container.pid, number)
     shares = all(n["type"] != "pid" for n in container.spec["linux"].get("namespaces") or ())
     if number == _signal.SIGKILL and shares:
+        # No process is init to the others there: they live on without the one called so.
+        if not lifecycle.processes(container.group):
+            container.require(state.CREATED, state.RUNNING, state.PAUSED)
         lifecycle.kill_group(container.group, number)
+        return
+    container.require(state.CREATED, state.RUNNING, state.PAUSED)
+    lifecycle.signal_process(container.pid, number)
 
 
 def parse_signal(text: str) -> int:

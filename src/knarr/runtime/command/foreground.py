@@ -95,7 +95,12 @@ def _nothing(*_: object) -> None:
 
 
 class Terminal:
-    """Our terminal, joined to the process's."""
+    """Our terminal, joined to the process's.
+
+    Ours goes on to turn line feeds into line ends, and the process's was told not to before it was
+    started: what it writes thus comes out of a pipe as it was written. (Docker attaches by itself
+    and does neither.)
+    """
 
     def __init__(self, master_fd: int) -> None:
         """Join `master_fd` to our stdin and stdout; raw mode if stdin is a terminal."""
@@ -109,7 +114,6 @@ class Terminal:
             raw[0] &= ~(
                 termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON
             )
-            raw[1] &= ~termios.OPOST
             raw[2] = raw[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
             raw[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
             termios.tcsetattr(0, termios.TCSAFLUSH, raw)

@@ -6,9 +6,9 @@ import os
 import sys
 import time
 
-from knarr.errors import Conflict, Failed, InvalidArgument
+from knarr.errors import Conflict, Failed, InvalidArgument, NotFound
 from knarr.runtime import lifecycle, members
-from knarr.runtime.command import state
+from knarr.runtime.command import arguments, state
 from knarr.runtime.document import SPEC_VERSION
 
 TYPE_CHECKING = False
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from knarr.runtime.command.arguments import Options
 
 
+_GLANCE = 0.25  # seconds between looks at whether memory ran out, or the container ended
+
+
 def show(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON."""
     import json  # noqa: PLC0415 - for its indentation
 
-    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
+    separators = (",", ":") if indent is None else None
+    sys.stdout.write(json.dumps(value, indent=indent, separators=separators) + "\n")
 
 
 def show_state(root: str, container_id: str) -> None:
@@ -31,7 +35,13 @@ def show_state(root: str, container_id: str) -> None:
 
 
 def show_list(root: str, options: Options) -> None:
-    """Carry out `list`."""
+    """Carry out `list`.
+
+    Raises: NotFound
+    """
+    if not os.path.isdir(root) and root != arguments.DEFAULT_ROOT:
+        message = f"there is no directory {root}"
+        raise NotFound(message)
     shown = [container.shown() for container in state.read_all(root)]
     form = options.text("format", "table")
     if options.flag("quiet"):
@@ -65,12 +75,12 @@ def show_table(rows: list[tuple[str, ...]]) -> None:
         sys.stdout.write(f"{line.rstrip()}\n")
 
 
-def show_processes(root: str, arguments: list[str], options: Options) -> None:
+def show_processes(root: str, words: list[str], options: Options) -> None:
     """Carry out `ps`: the lines of ps(1) that are about the container's processes.
 
     Raises: Conflict, Failed
     """
-    container = state.read(root, arguments[0])
+    container = state.read(root, words[0])
     pids = lifecycle.processes(container.group)
     form = options.text("format", "table")
     if form == "json":
@@ -80,7 +90,7 @@ def show_processes(root: str, arguments: list[str], options: Options) -> None:
         refuse_format(form)
     import subprocess  # noqa: PLC0415 - for this command alone
 
-    command = ["ps", *(arguments[1:] or ["-ef"])]
+    command = ["ps", *(words[1:] or ["-ef"])]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -98,8 +108,8 @@ def show_processes(root: str, arguments: list[str], options: Options) -> None:
     sys.stdout.write(f"{header}\n")
     wanted = set(map(str, pids))
     for line in lines:
-        words = line.split()
-        if len(words) > column and words[column] in wanted:
+        fields = line.split()
+        if len(fields) > column and fields[column] in wanted:
             sys.stdout.write(f"{line}\n")
 
 
@@ -117,19 +127,20 @@ def show_events(root: str, container_id: str, options: Options) -> None:
         raise Conflict(message)
     interval = parse_duration(options.text("interval", "5s"))
     group, killed = container.group, members.oom_kills(container.group)
-    while True:
-        event: dict[str, Any] = {"type": "stats", "id": container_id, "data": read_stats(group)}
-        show(event, indent=None)
-        if once:
-            return
-        sys.stdout.flush()
-        time.sleep(interval)
-        if not container.alive:
-            return
+    due = 0.0
+    while container.alive:
         now = members.oom_kills(group)
         for _ in range(killed, now):
             show({"type": "oom", "id": container_id}, indent=None)
         killed = now
+        if time.monotonic() >= due:
+            event: dict[str, Any] = {"type": "stats", "id": container_id, "data": read_stats(group)}
+            show(event, indent=None)
+            if once:
+                return
+            due = time.monotonic() + interval
+        sys.stdout.flush()
+        time.sleep(min(interval, _GLANCE))
 
 
 def parse_duration(text: str) -> float:
@@ -152,7 +163,7 @@ def parse_duration(text: str) -> float:
 
 def show_features() -> None:
     """Carry out `features`: what this runtime knows, whatever this kernel does."""
-    from knarr.linux import capabilities, namespaces  # noqa: PLC0415 - for this command alone
+    from knarr.linux import capabilities, namespaces, scheduling  # noqa: PLC0415 - for this command alone
     from knarr.runtime import hooks  # noqa: PLC0415
     from knarr.runtime.filtering import compiler, filters, rules  # noqa: PLC0415
     from knarr.runtime.steps import options  # noqa: PLC0415
@@ -192,6 +203,11 @@ def show_features() -> None:
                 "selinux": {"enabled": False},
                 "intelRdt": {"enabled": False},
                 "mountExtensions": {"idmap": {"enabled": True}},
+                "netDevices": {"enabled": True},
+                "memoryPolicy": {
+                    "modes": sorted(scheduling.MEMORY_MODES),
+                    "flags": sorted(scheduling.MEMORY_FLAGS),
+                },
             },
         }
     )
@@ -202,8 +218,10 @@ def write_spec(options: Options) -> None:
 
     Raises: Conflict
     """
+    from knarr.linux import cgroup  # noqa: PLC0415 - for this command alone
     from knarr.runtime.command.default_spec import default_spec  # noqa: PLC0415 - for it alone
 
+    spec = default_spec(rootless=options.flag("rootless"), unified=cgroup.is_unified())
     path = os.path.join(options.text("bundle", "."), "config.json")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -213,4 +231,4 @@ def write_spec(options: Options) -> None:
     import json  # noqa: PLC0415 - for its indentation
 
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(default_spec(rootless=options.flag("rootless")), indent="\t"))
+        file.write(json.dumps(spec, indent="\t"))

@@ -13,10 +13,12 @@ import os
 
 from knarr.linux import seccomp
 from knarr.util import files, jsontext
+from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.runtime.document import Node
+    from knarr.runtime.steps.identity import Identity
 
 _FORMAT = 1  # part of the digest: raised when the compiler makes other programs of the same rules
 
@@ -28,6 +30,37 @@ FLAGS = {
 }
 
 
+class Listener(Value):
+    """Who decides about calls with SCMP_ACT_NOTIFY: the agent at a socket, told `metadata`."""
+
+    path: str
+    metadata: str
+
+
+def give(identity: Identity, node: Node, *, cache_dir: str = "") -> None:
+    """Let the identity have the filter of the spec's `linux.seccomp`, and who listens to it.
+
+    Raises: InvalidArgument
+    """
+    identity.filter, identity.filter_flags = compile_filter(node, cache_dir=cache_dir)
+    identity.listener = plan_listener(node)
+    if identity.listener:
+        from knarr.runtime.filtering import listeners  # noqa: PLC0415, F401 - init cannot load it
+
+
+def plan_listener(node: Node) -> Listener | None:
+    """Return who must listen, None if nothing in the filter asks for that.
+
+    Raises: InvalidArgument
+    """
+    entries = node.raw("syscalls") or ()
+    if not any(entry.get("action") == "SCMP_ACT_NOTIFY" for entry in entries):
+        return None
+    if not node.text("listenerPath"):
+        node.refuse("listenerPath", "is required for SCMP_ACT_NOTIFY")
+    return Listener(node.text("listenerPath"), node.text("listenerMetadata"))
+
+
 def compile_filter(node: Node, *, cache_dir: str = "", machine: str = "") -> tuple[bytes, int]:
     """Return the program for the spec's `linux.seccomp`, and the flags to load it with.
 
@@ -35,6 +68,10 @@ def compile_filter(node: Node, *, cache_dir: str = "", machine: str = "") -> tup
     """
     machine = machine or os.uname().machine
     flags = _plan_flags(node)
+    if plan_listener(node) is not None:
+        flags |= seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    else:
+        flags &= ~seccomp.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV  # needs a listener
     path = ""
     if cache_dir:
         key = jsontext.dumps([_FORMAT, machine, node.fields]).encode()

@@ -73,7 +73,7 @@ def _plan(node: Node) -> tuple[int, list[Rule]]:
         action = _action(entry, "action", "errnoRet")
         names = entry.texts("names")
         if entry.text("action") == "SCMP_ACT_NOTIFY" and "write" in names:
-            entry.refuse("action", "cannot be SCMP_ACT_NOTIFY for write: init needs it to begin")
+            entry.refuse("action", "SCMP_ACT_NOTIFY cannot be used for the write syscall")
         alternatives = _conditions(entry)
         if action != default:
             rules.append(Rule(names, action, alternatives))

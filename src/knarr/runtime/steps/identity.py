@@ -27,6 +27,7 @@ from knarr.runtime.steps.room import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from knarr.runtime.filtering.filters import Listener
     from knarr.runtime.steps.room import Room
 
 CAP_SYS_ADMIN = 1 << 21
@@ -208,6 +209,7 @@ class Identity:
         "filter_flags",
         "gid",
         "groups",
+        "listener",
         "no_new_privileges",
         "uid",
         "umask",
@@ -223,6 +225,7 @@ class Identity:
         self.no_new_privileges = False
         self.filter = b""
         self.filter_flags = 0
+        self.listener: Listener | None = None
 
     def assume(self) -> None:
         """Become the user; what the filter still needs is kept until `seal`."""
@@ -255,6 +258,8 @@ class Identity:
         lines += [f"capabilities {line}" for line in self.capabilities.lines()]
         if self.filter:
             lines.append(f"seccomp {len(self.filter) // 8} instructions")
+        if self.listener:
+            lines.append(f"seccomp listener {self.listener.path}")
         return lines
 
 

@@ -14,10 +14,11 @@ Spec: runtime-spec config.md, "Mounts"
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from knarr.errors import PermissionDenied
+from knarr.errors import InvalidArgument, PermissionDenied
 from knarr.linux import mount, path
 from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
 from knarr.runtime.steps.options import MountOptions, clean, parse_options
@@ -72,7 +73,7 @@ class MountStep(Step):
         except FileNotFoundError:
             pass
         if directory:
-            return path.make_directories(room.root_fd, self.target)
+            return path.make_directories(room.root_fd, self.target, inherit=True)
         return make_file(room.root_fd, self.target)
 
     def attach(self, mount_fd: int, target_fd: int) -> None:
@@ -105,11 +106,10 @@ class FileSystem(MountStep):
     def run(self, room: Room) -> None:
         """Mount it."""
         parameters = list(self.options.parameters)
-        if self.fstype == "tmpfs" and not any(key == "mode" for key, _ in parameters):
-            target_fd = self._place_for_all(room)
-            parameters.append(("mode", f"{stat.S_IMODE(os.fstat(target_fd).st_mode):o}"))
-        else:
-            target_fd = self._place(room)
+        inherits = self.fstype == "tmpfs" and not any(key == "mode" for key, _ in parameters)
+        if inherits and (mode := self._mode_there(room)):
+            parameters.append(("mode", f"{mode:o}"))
+        target_fd = self._place(room)
         if self.options.set & mount.MOUNT_ATTR_RDONLY and not self.options.copy_up:
             parameters.append(("ro", None))
         mount_fd = make_file_system(self.fstype, self.source, parameters, self.options.set)
@@ -119,15 +119,16 @@ class FileSystem(MountStep):
             room.devpts_fd = os.dup(mount_fd)
         self.attach(mount_fd, target_fd)
 
-    def _place_for_all(self, room: Room) -> int:
-        """Return the target; if it has to be made, everybody may write to it, as to any tmpfs."""
+    def _mode_there(self, room: Room) -> int:
+        """Return the mode of the directory at the target; 0 if there is none: tmpfs has its own."""
         try:
-            os.close(path.open_in_root(room.root_fd, self.target))
+            target_fd = path.open_in_root(room.root_fd, self.target)
         except FileNotFoundError:
-            target_fd = self._place(room)
-            os.chmod(f"self/fd/{target_fd}", 0o1777, dir_fd=room.proc_fd)  # noqa: S103 - as /tmp
-            return target_fd
-        return self._place(room)
+            return 0
+        try:
+            return stat.S_IMODE(os.fstat(target_fd).st_mode)
+        finally:
+            os.close(target_fd)
 
     def _place(self, room: Room) -> int:
         """Return the target, which for what programs trust must not be reached through links."""
@@ -135,31 +136,44 @@ class FileSystem(MountStep):
             target_fd = self.place(room, directory=True)
             refuse_cover(room, target_fd, self.target)
             return target_fd
+        name = self.target.lstrip("/")
         try:
-            return path.open_plain(
-                room.root_fd, self.target.lstrip("/"), os.O_PATH | os.O_DIRECTORY
-            )
+            return path.open_plain(room.root_fd, name, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
             return self.place(room, directory=True)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            message = f"{self.doing()}: {self.fstype} must be mounted on ordinary directory"
+            hint = "What is there is a file or a symbolic link, or reached through one."
+            raise PermissionDenied(message, hint=hint) from error
 
 
 class Bind(MountStep):
-    """A file or directory of the host, shown in the container."""
+    """A file or directory of the host, shown in the container.
 
-    __slots__ = ("_mount_fd", "early", "source", "users")
+    A source `inside` the root may be a mount that an earlier step makes there: only init can open
+    it, when it is its turn, and then has the parent map its owners.
+    """
+
+    __slots__ = ("_mount_fd", "early", "inside", "number", "source", "users")
 
     def __init__(
         self, source: str, target: str, options: MountOptions, users: Users | None = None
     ) -> None:
         """Show `source`, an absolute path of the host; with `users`, with its owners mapped.
 
-        A source /proc/<pid>/root/… is a mount of that process's, which the host need not see.
+        A source /proc/<pid>/root/… is a mount of that process's, which the host need not see. With
+        the option subpath=… only that part of the source is shown, found inside the source whatever
+        links there are: who can write there must not choose what of the host is mounted.
         """
         super().__init__(target, options)
         self.source = source
         self.users = users
+        self.inside = False
+        self.number = 0  # its place in the plan
         self._mount_fd = -1
-        self.early = users is not None or foreign_mount(source) is not None
+        self.early = bool(users or options.subpath or foreign_mount(source))
 
     def subject(self) -> str:
         """Return the source and how much of it."""
@@ -167,22 +181,50 @@ class Bind(MountStep):
 
     def prepare(self) -> int:
         """Open the source."""
-        recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
+        if not self.inside:
+            self._mount_fd = self._open()
+            self.map(self._mount_fd)
+        return self._mount_fd
+
+    def _open(self) -> int:
         foreign = foreign_mount(self.source)
         if foreign:
             from knarr.runtime import errands  # noqa: PLC0415 - in the parent, for few containers
 
-            self._mount_fd = errands.borrow(*foreign)
-        else:
-            self._mount_fd = mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+            return errands.borrow(*foreign)
+        recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
+        return mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
+
+    def map(self, mount_fd: int) -> None:
+        """Map the owners in the detached mount, if they are to be mapped."""
+        if self.options.subpath:
+            self._mount_fd = self._part(self._mount_fd, recursive)
         if self.users:
-            self.users.apply(self._mount_fd, recursive=self.options.idmap == "ridmap")
-        return self._mount_fd
+            self.users.apply(mount_fd, recursive=self.options.idmap == "ridmap")
+
+    def _part(self, whole_fd: int, recursive: int) -> int:
+        """Return a mount of the part of the source that is wanted; `whole_fd` is closed."""
+        try:
+            part_fd = path.open_in_root(whole_fd, self.options.subpath)
+        except FileNotFoundError as error:
+            message = f"cannot mount {self.options.subpath} of {self.source}: it is not there"
+            raise InvalidArgument(message) from error
+        finally:
+            os.close(whole_fd)
+        try:
+            flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive
+            return mount.open_tree(part_fd, "", flags)
+        finally:
+            os.close(part_fd)
 
     def run(self, room: Room) -> None:
         """Bind it."""
         options = self.options
-        mount_fd = self._mount_fd if self._mount_fd >= 0 else self.prepare()
+        mount_fd = self._mount_fd
+        if mount_fd < 0:
+            mount_fd = self._open()
+            if self.users:
+                room.map_mount(self.number, mount_fd)
         directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
         target_fd = self.place(room, directory=directory)
         refuse_cover(room, target_fd, self.target, mount_fd)
@@ -345,12 +387,19 @@ def _copy_entry(source_fd: int, target_fd: int, name: str, status: os.stat_resul
     os.close(outer)
 
 
-def plan_mount(node: Node, bundle_dir: str, users: Users | None = None) -> MountStep:
-    """Return the step for one mount; `users` are those of the container, if it has its own.
+def plan_mount(
+    node: Node, bundle_dir: str, users: Users | None = None, *, root_dir: str = ""
+) -> MountStep:
+    """Return the step for one mount.
+
+    `users` are those of the container, if it has its own; `root_dir` is the root's own directory on
+    the host.
 
     Raises: InvalidArgument
     """
     target = clean(node.required("destination"))
+    if _is_below(target, root_dir):  # so runc reads it, and callers rely on that
+        target = target[len(root_dir) :] or "/"
     options = parse_options(node.texts("options"))
     fstype = node.text("type")
     source = node.text("source")
@@ -361,8 +410,13 @@ def plan_mount(node: Node, bundle_dir: str, users: Users | None = None) -> Mount
             node.refuse("source", "is required for a bind mount")
         if fstype == "rbind":
             options.bind = AT_RECURSIVE
-        users = _mapping(node, users) if options.idmap or "uidMappings" in node else None
-        return Bind(os.path.join(bundle_dir, source), target, options, users)
+        mapped = options.idmap or "uidMappings" in node or "gidMappings" in node
+        users = _mapping(node, users) if mapped else None
+        step = Bind(os.path.join(bundle_dir, source), target, options, users)
+        step.inside = _is_below(os.path.normpath(step.source), root_dir)
+        return step
+    if options.idmap or "uidMappings" in node or "gidMappings" in node:
+        node.refuse("options", "only bind mounts can map owners")
     if options.idmap:
         node.refuse("options", f"{options.idmap} is for bind mounts alone")
     if not fstype:
@@ -380,7 +434,7 @@ def _mapping(node: Node, users: Users | None) -> Users:
     if all(own):
         from knarr.runtime.errands import Users as Mapping  # noqa: PLC0415 - few mounts are mapped
 
-        return Mapping(*own)
+        return Mapping(own[0], own[1])
     if any(own):
         node.refuse("uidMappings", "and gidMappings go together")
     if users is None:
@@ -394,3 +448,8 @@ def parse_mappings(node: Node, key: str) -> list[tuple[int, int, int]]:
         (entry.natural("containerID"), entry.natural("hostID"), entry.natural("size"))
         for entry in node.nodes(key)
     ]
+
+
+def _is_below(directory: str, root_dir: str) -> bool:
+    """Tell whether a directory is `root_dir` or below it."""
+    return bool(root_dir) and f"{directory}/".startswith(f"{root_dir.rstrip('/')}/")

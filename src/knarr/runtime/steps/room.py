@@ -12,7 +12,7 @@ import os
 
 from knarr.linux import mount, process
 from knarr.runtime import cgroups
-from knarr.runtime.channel import PLACED
+from knarr.runtime.channel import MAP_MOUNT, MOUNT_MAPPED, NOTE, PLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Room:
     __slots__ = (
         "_group",
         "channel",
+        "debug",
         "devpts_fd",
         "empty",
         "exposed",
@@ -94,6 +95,7 @@ class Room:
     def __init__(self, channel: Channel, root_path: str, group: Cgroup | None = None) -> None:
         """Open what is needed of the host while its files can still be reached by name."""
         self.channel = channel
+        self.debug = False
         self._group = group
         self.root_path = root_path
         self.root_fd = -1
@@ -103,6 +105,17 @@ class Room:
         self.devpts_fd = -1
         self.exposed = False  # whether mounts reach the host
         self.terminal_fd = -1
+
+    def note(self, text: str) -> None:
+        """Let the parent note what is done, with debug."""
+        if self.debug:
+            self.channel.send((NOTE, "debug", text))
+
+    def map_mount(self, number: int, mount_fd: int) -> None:
+        """Let the parent map the detached mount of the step with this number in the plan."""
+        self.enter_cgroups()  # which reads what the parent said before
+        self.channel.send((MAP_MOUNT, str(number)), mount_fd)
+        self.channel.wait_for(MOUNT_MAPPED)
 
     def path_of(self, descriptor: int) -> str:
         """Return the path of an open file as the kernel shows it to this process."""

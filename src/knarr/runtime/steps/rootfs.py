@@ -70,7 +70,7 @@ _CONFINED = (mount.MS_PRIVATE, mount.MS_SLAVE)
 
 
 def _make_private(directory: str) -> None:
-    """Make the mount private on which a directory is: pivot_root(2) asks for it, and so do we."""
+    """Make the mount private on which a directory is."""
     place = directory
     while True:
         try:
@@ -162,8 +162,9 @@ def _enter(room: Room, mount_fd: int) -> None:
     except PermissionError:  # root of a user namespace cannot go everywhere; "/" does as well
         place_fd = os.open("/", flags)
     room.root_path = room.path_of(place_fd)
-    if room.exposed:
+    if room.exposed:  # pivot_root(2) wants neither the place nor the root to be shared
         _make_private(room.root_path)
+        mount.mount_setattr(mount_fd, "", AT_EMPTY_PATH, propagation=mount.MS_PRIVATE)
     mount.attach(mount_fd, place_fd)
     os.close(place_fd)
     os.fchdir(mount_fd)
@@ -284,15 +285,24 @@ class WorkingDirectory(Step):
 class Pivot(Step):
     """The change of the root, after which the host's files have no names."""
 
-    __slots__ = ("chroot",)
+    __slots__ = ("how",)
 
-    def __init__(self, *, chroot: bool) -> None:
-        """Pivot, or where the kernel cannot (a ramfs as root) move the mount and chroot."""
-        self.chroot = chroot
+    WAYS = {  # noqa: RUF012 - never changed
+        "pivot": "pivot into the root",
+        "move": "move the root to / and chroot",
+        "chroot": "chroot into the root",
+    }
+
+    def __init__(self, how: str) -> None:
+        """Pivot, or move the mount and chroot where the kernel cannot (a ramfs as root).
+
+        Just to chroot is for containers in the host's mount namespace, whose root must stay.
+        """
+        self.how = how
 
     def __str__(self) -> str:
         """Show how."""
-        return "move the root to / and chroot" if self.chroot else "pivot into the root"
+        return self.WAYS[self.how]
 
     def run(self, room: Room) -> None:
         """Change the root.
@@ -302,18 +312,44 @@ class Pivot(Step):
         does not reach the host.
         """
         os.fchdir(room.root_fd)
-        if self.chroot:
-            mount.mount(room.root_path, "/", None, mount.MS_MOVE, None)
-            os.chroot(".")
-        else:
+        if self.how == "pivot":
             old_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             mount.pivot_root(".", ".")
             os.fchdir(old_fd)
             os.close(old_fd)
             mount.mount(None, ".", None, mount.MS_SLAVE | mount.MS_REC, None)
             mount.umount2(".", mount.MNT_DETACH)
+        else:
+            if self.how == "move":
+                _hide_kernel_views(room)
+                mount.mount(room.root_path, "/", None, mount.MS_MOVE, None)
+            os.chroot(".")
         os.chdir("/")
         room.root_path = "/"
+
+
+def _hide_kernel_views(room: Room) -> None:
+    """Take away what proc and sysfs of the host are left behind the root.
+
+    While one that shows everything is in the mount namespace, the kernel lets any user namespace
+    mount another, in which nothing is masked.
+    """
+    descriptor = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=room.proc_fd)
+    with os.fdopen(descriptor, "rb") as file:
+        lines = os.fsdecode(file.read()).splitlines()
+    root = f"{room.root_path.rstrip('/')}/"
+    for line in lines:
+        place, fstype = line.split()[4], line.partition(" - ")[2].split()[0]
+        if fstype not in ("proc", "sysfs") or f"{place}/".startswith(root):
+            continue
+        try:
+            mount.mount(None, place, None, mount.MS_SLAVE | mount.MS_REC, None)
+            mount.umount2(place, mount.MNT_DETACH)
+        except PermissionError:  # locked, in a user namespace
+            mount.mount("tmpfs", place, "tmpfs", 0, "mode=755")
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOENT):  # gone with another already
+                raise
 
 
 class ReadonlyRoot(Step):
