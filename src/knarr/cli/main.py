@@ -141,7 +141,7 @@ def _command(module: str, path: str, words: list[str], context: Context) -> int:
     if module in table.SPAWNING and "--help" not in words:
         from knarr.supervise.spawning import spawn  # noqa: PLC0415 - for few commands
 
-        context.spawned = spawn()
+        context.spawned = spawn(child=True)
     try:
         return _perform(module, path, words, context)
     finally:

@@ -68,15 +68,18 @@ class Starting:
     Closing it before `start` takes back everything that the supervisor did.
     """
 
-    def __init__(self, connection: _socket.socket, pid: int) -> None:
+    def __init__(self, connection: _socket.socket, pid: int, *, child: bool = False) -> None:
         self._client = Client(connection)
         self._intermediate = pid
+        self._child = child  # the process is the supervisor
         self._ordered: Order | None = None
         self._started = False
 
     def send_order(self, order: Order, descriptors: Sequence[int] = ()) -> None:
         """Say what to run. The supervisor keeps copies of `descriptors` while it lives."""
         self._ordered = order
+        if self._child:
+            self._intermediate = 0  # from now on it lives as long as it has to
         data = order.encode()
         try:
             self._send_bytes(frames.header(CONTROL, len(data)) + data, descriptors)

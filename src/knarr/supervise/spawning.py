@@ -15,8 +15,12 @@ CONNECTION = 3  # its descriptor in the supervisor
 _MAIN = f"{os.path.dirname(__file__)}/__main__.py"
 
 
-def spawn() -> tuple[_socket.socket, int]:
-    """Start a supervisor; return our end of its connection, and the process to be waited for."""
+def spawn(*, child: bool = False) -> tuple[_socket.socket, int]:
+    """Start a supervisor; return our end of its connection, and the process to be waited for.
+
+    As a `child` it is that process itself, which is for commands that end soon: else it is nobody's
+    child, and the process ends at once.
+    """
     ours, theirs = _socket.socketpair()
     passed = theirs.detach()
     if passed == CONNECTION:
@@ -27,7 +31,7 @@ def spawn() -> tuple[_socket.socket, int]:
     actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
     actions.append((os.POSIX_SPAWN_DUP2, passed, CONNECTION))
     environment = {name: os.environ[name] for name in ("PATH", "KNARR_TRACE") if name in os.environ}
-    command = [sys.executable, "-I", "-S", _MAIN]
+    command = [sys.executable, "-I", "-S", _MAIN, *(["child"] if child else [])]
     pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
     os.close(passed)
     return ours, pid

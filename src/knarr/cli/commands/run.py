@@ -35,8 +35,8 @@ COMMAND = Command(
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.supervise import control  # noqa: PLC0415 - not for --help
 
-    starting = control.Starting(*context.spawned) if context.spawned else control.spawn()
-    context.spawned = None
+    spawned, context.spawned = context.spawned, None
+    starting = control.Starting(*spawned, child=True) if spawned else control.spawn()
     try:
         return _run(context, options, arguments, starting)
     finally:
