@@ -48,8 +48,7 @@ def test_memory(knarr: Knarr) -> None:
         file = ("memory.swappiness", "")
         assert control(knarr, file, "--memory-swappiness", "7", controller="memory") == "7"
         file = ("memory.oom_control", "")
-        options = ("-m", "20m", "--oom-kill-disable")
-        found = control(knarr, file, *options, controller="memory")
+        found = control(knarr, file, "-m", "20m", "--oom-kill-disable", controller="memory")
         assert found.startswith("oom_kill_disable 1")
 
 
@@ -156,8 +155,8 @@ def test_update_while_it_runs(knarr: Knarr) -> None:
     assert found[0] == str(96 << 20)
     assert found[1] == "50000"
     assert found[-1] == "9"
-    found = knarr("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", "one")
-    assert found == f"{96 << 20} 9\n"
+    shown = knarr("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", "one")
+    assert shown == f"{96 << 20} 9\n"
     words = knarr.fails("update", "--cpu-period", "5000", "one")
     assert "CPU Period cannot be updated as NanoCPUs has already been set" in words
     assert "you must provide one or more flags" in knarr.fails("update", "one")

@@ -189,8 +189,8 @@ def test_users_of_its_own(knarr: Knarr, tmp_path: Path) -> None:
     assert second >= outside + size or second + count <= outside
     script = "readlink /proc/self/ns/user; stat -c %u /bin"
     joined = ("--userns", "container:one", "--pid", "container:one")
-    found = knarr("run", "--rm", "--network", "none", *joined, "busybox", "sh", "-c", script)
-    assert found.split() == [os.readlink(f"/proc/{container.state.pid}/ns/user"), "0"]
+    shown = knarr("run", "--rm", "--network", "none", *joined, "busybox", "sh", "-c", script)
+    assert shown.split() == [os.readlink(f"/proc/{container.state.pid}/ns/user"), "0"]
     knarr("rm", "-f", "one")
     knarr("volume", "rm", "data")
 

@@ -76,7 +76,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         ("process.args", [], "process.args: is required"),
         ("process.args", ["a\0b"], "process.args: must be a list of strings without NUL"),
         ("process.cwd", "relative", 'process.cwd: "relative" is not an absolute path'),
-        ("process.user", {"uid": -1, "gid": 0}, "process.user.uid: must be from 0 to 4294967295"),
+        ("process.user", {"uid": -1, "gid": 0}, "process.user.uid: must be from 0 to 4294967294"),
         ("process.rlimits", [{"type": "RLIMIT_X", "soft": 1, "hard": 1}], "is no resource limit"),
         ("process.rlimits", [{"type": "RLIMIT_AS", "soft": 2, "hard": 1}], "above the hard limit"),
         ("process.oomScoreAdj", 1001, "oomScoreAdj: must be from -1000 to 1000"),

@@ -72,11 +72,10 @@ def plan_mount(
             "options": _tmpfs_options(request),
         }
     source = request.source if request.kind == "bind" else volume_path(request.source)
-    if request.subpath:
-        source = f"{source}/{request.subpath}"
     words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]
     if request.readonly:
         words += ["ro", "rro"] if request.recursive and not request.writable_below else ["ro"]
+    words += [f"subpath={request.subpath}"] if request.subpath else []
     words += mapped if request.kind == "volume" or request.mapped else ()
     return {"destination": request.target, "type": "bind", "source": source, "options": words}
 

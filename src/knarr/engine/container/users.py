@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_ID = 0x7FFFFFFF
 MAXIMUM_SIZE = 4 << 20
+LONGEST_ID = 10  # digits
 
 
 class Identity(Value):
@@ -60,13 +61,26 @@ def read_accounts(root_fd: int) -> tuple[str, str]:
     texts = []
     for path in ("etc/passwd", "etc/group"):
         try:
-            descriptor = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+            place_fd = open_in_root(root_fd, path)
         except OSError:  # an image of one program has none
             texts.append("")
             continue
-        texts.append(_read(descriptor))
+        try:
+            texts.append(_read_plain(place_fd))
+        finally:
+            os.close(place_fd)
     passwd, group = texts
     return passwd, group
+
+
+def _read_plain(place_fd: int) -> str:
+    """Return the content of a plain file that was found, but is not open yet; else nothing.
+
+    A pipe might never answer, and opening a device node does something to the host.
+    """
+    if not stat.S_ISREG(os.fstat(place_fd).st_mode):
+        return ""
+    return _read(os.open(f"/proc/self/fd/{place_fd}", os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _read(descriptor: int) -> str:
@@ -85,7 +99,7 @@ def identify(user: str, group_add: Iterable[str], *, passwd: str, group: str) ->
     if group_name:
         gid = _find_group(group_name, group)
     elif matched:
-        groups = [entry_gid for _, entry_gid, members in _groups(group) if matched in members]
+        groups = [_in_range(number) for _, number, names in _groups(group) if matched in names]
     extra = [_find_group(text, group) for text in group_add]
     return Identity(uid, gid, tuple(dict.fromkeys((gid, *groups, *extra))), home)
 
@@ -99,7 +113,7 @@ def _find_user(name: str, passwd: str) -> tuple[int, int, str, str]:
             continue
         uid, gid = _number(fields[2]), _number(fields[3])
         if uid is not None and gid is not None and (fields[0] == name or uid == number):
-            return uid, gid, fields[5] or "/", fields[0]
+            return _in_range(uid), _in_range(gid), fields[5] or "/", fields[0]
     if number is None:
         message = f"unable to find user {name}: no matching entries in passwd file"
         raise InvalidArgument(message)
@@ -110,7 +124,7 @@ def _find_group(name: str, group: str) -> int:
     number = _number(name)
     for entry_name, gid, _ in _groups(group):
         if entry_name == name or gid == number:
-            return gid
+            return _in_range(gid)
     if number is None:
         message = f"unable to find group {name}: no matching entries in group file"
         raise InvalidArgument(message)
@@ -126,7 +140,8 @@ def _groups(group: str) -> Iterator[tuple[str, int, list[str]]]:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() else None
+    """Return a decimal number; one that no ID can be counts as a name."""
+    return int(text) if len(text) <= LONGEST_ID and text.isascii() and text.isdecimal() else None
 
 
 def _in_range(number: int) -> int:

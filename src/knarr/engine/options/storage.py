@@ -204,6 +204,9 @@ def _finish_mount(
                 "mount path must be absolute"
             )
             raise InvalidArgument(message)
+    elif ".." in fields.get("subpath", "").split("/") or fields.get("subpath", "")[:1] == "/":
+        message = "subpath must be a relative path within the volume"
+        raise InvalidArgument(message)
     elif kind == "tmpfs" and source:
         message = 'invalid mount config for type "tmpfs": field Source must not be specified'
         raise InvalidArgument(message)

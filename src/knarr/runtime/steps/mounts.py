@@ -193,17 +193,18 @@ class Bind(MountStep):
 
             return errands.borrow(*foreign)
         recursive = AT_RECURSIVE if self.options.bind == AT_RECURSIVE else 0
+        if self.options.subpath:
+            return self._open_part(recursive)
         return mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
 
     def map(self, mount_fd: int) -> None:
         """Map the owners in the detached mount, if they are to be mapped."""
-        if self.options.subpath:
-            self._mount_fd = self._part(self._mount_fd, recursive)
         if self.users:
             self.users.apply(mount_fd, recursive=self.options.idmap == "ridmap")
 
-    def _part(self, whole_fd: int, recursive: int) -> int:
-        """Return a mount of the part of the source that is wanted; `whole_fd` is closed."""
+    def _open_part(self, recursive: int) -> int:
+        """Return a mount of the part of the source that is wanted."""
+        whole_fd = os.open(self.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             part_fd = path.open_in_root(whole_fd, self.options.subpath)
         except FileNotFoundError as error:
@@ -212,8 +213,7 @@ class Bind(MountStep):
         finally:
             os.close(whole_fd)
         try:
-            flags = OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive
-            return mount.open_tree(part_fd, "", flags)
+            return mount.open_tree(part_fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive)
         finally:
             os.close(part_fd)
 

@@ -98,6 +98,7 @@ class MountOptions:
         "recursive_set",
         "remount",
         "set",
+        "subpath",
         "words",
     )
 
@@ -107,6 +108,7 @@ class MountOptions:
         self.remount = False
         self.copy_up = False
         self.idmap = ""
+        self.subpath = ""
         self.set = self.clear = 0
         self.recursive_set = self.recursive_clear = 0
         self.propagation: list[tuple[int, int]] = []  # (MS_…, AT_RECURSIVE or 0)
@@ -152,6 +154,8 @@ def _other(parsed: MountOptions, option: str) -> None:
         parsed.copy_up = True
     elif option in ("idmap", "ridmap"):
         parsed.idmap = option
+    elif option.startswith("subpath="):
+        parsed.subpath = option.removeprefix("subpath=")
     elif option in SUPERBLOCK:
         parsed.parameters.append((SUPERBLOCK[option], None))
     elif option not in IGNORED:

@@ -90,7 +90,8 @@ class ForeignRoot:
         else:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._attach(descriptor, path)
-        kept = [option for option in options if option not in ("idmap", "ridmap")]
+        done = ("idmap", "ridmap", f"subpath={step.options.subpath}")
+        kept = [option for option in options if option not in done]
         mapped = ("uidMappings", "gidMappings")
         told = {key: value for key, value in entry.items() if key not in mapped}
         return {**told, "source": path, "options": kept}

@@ -57,7 +57,7 @@ class ForeignRun(Run):
         ends = stdio.Ends()
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
-            stdio.give_away(ends, spec)
+            stdio.give_away(ends.inner, spec["process"], spec)
         try:
             self.pid, master_fd = self._foreign.create(told, tuple(ends.inner))
             self.pidfd = os.pidfd_open(self.pid)
