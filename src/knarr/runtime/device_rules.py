@@ -53,7 +53,8 @@ class Rule(Value):
 
 
 # What every container can use, after all that its spec says: nodes of any kind may be made (the
-# kernel asks again when they are opened), and the default devices can be used, with terminals.
+# kernel asks again when they are opened), and the default devices can be used, with terminals and,
+# since programs rely on it in runc, /dev/net/tun (a network interface takes CAP_NET_ADMIN anyway).
 DEFAULT_RULES = (
     Rule(allow=True, kind="c", major=ANY, minor=ANY, access="m"),
     Rule(allow=True, kind="b", major=ANY, minor=ANY, access="m"),
@@ -65,6 +66,7 @@ DEFAULT_RULES = (
     Rule(allow=True, kind="c", major=1, minor=9, access="rwm"),
     Rule(allow=True, kind="c", major=136, minor=ANY, access="rwm"),
     Rule(allow=True, kind="c", major=5, minor=2, access="rwm"),
+    Rule(allow=True, kind="c", major=10, minor=200, access="rwm"),
 )
 
 
