@@ -73,8 +73,8 @@ def _make_directory(path: str, source: str) -> None:
 def _make_point(path: str, kind: str) -> None:
     if kind == DIRECTORY:
         os.mkdir(path, 0o755)
-    elif kind == FILE:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+    elif kind == FILE:  # executable, as who looks for /.dockerenv has always found it
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755))
     else:
         os.symlink(kind, path)
 

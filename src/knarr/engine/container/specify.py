@@ -203,7 +203,8 @@ def kernel_mounts(options: Options, shm: str = "") -> list[Mount]:
     if shm:
         return [*mounts, _bind("/dev/shm", shm)]
     if options.namespaces.ipc != "none":
-        mounts.append(_mount("/dev/shm", "tmpfs", [*plain, "mode=1777", f"size={shm_size}"]))
+        own = _mount("/dev/shm", "tmpfs", [*plain, "mode=1777", f"size={shm_size}"])
+        mounts.append({**own, "source": "shm"})
     return mounts
 
 
