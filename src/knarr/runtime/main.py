@@ -139,7 +139,8 @@ def run(given: Options, rest: list[str], log: Log) -> int:
             raise Unsupported(message)
         message = f"unknown command {name}"
         raise InvalidArgument(message, hint="knarr-runtime --help lists the commands.")
-    options, found = arguments.parse_options(words, arguments.COMMANDS[name][0])
+    mixed = name not in arguments.UNMIXED
+    options, found = arguments.parse_options(words, arguments.COMMANDS[name][0], mixed=mixed)
     options.note, options.debug = log.note, log.debug
     arguments.check_arguments(name, found)
     root = os.path.abspath(given.text("root", arguments.DEFAULT_ROOT))

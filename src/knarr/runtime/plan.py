@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.errors import Unsupported
 from knarr.linux import namespaces
 from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
@@ -175,7 +176,7 @@ class Surroundings:
 def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
     """Return the plan for `spec`.
 
-    Raises: InvalidArgument
+    Raises: InvalidArgument, Unsupported
     """
     node = Node(spec)
     linux = node.node("linux")
@@ -183,6 +184,9 @@ def make_plan(spec: Mapping[str, Any], around: Surroundings) -> Plan:
     names = plan_namespaces(linux)
     if around.overlay and not names.has("mount"):
         linux.refuse("namespaces", "a mount namespace is required: the host's is not to be changed")
+    if "intelRdt" in linux:
+        message = "linux.intelRdt: is not supported"
+        raise Unsupported(message, hint="No processor's cache can be divided by knarr.")
     program = plan_process.Program(process)
     plan = Plan(names, plan_process.plan_identity(process), program)
     users = plan_users(names) if names.uid_map else None

@@ -1,8 +1,8 @@
 """The command line of `knarr-runtime`, which is runc's: words and options as data, and a parser.
 
-Options come before arguments; `--name value`, `--name=value`, `-n value` and, as in programs
-written in Go, `-name` all mean the same. What follows the first argument is not looked at, so that
-a command to execute keeps its own options. `--` ends the options.
+`--name value`, `--name=value`, `-n value` and, as in programs written in Go, `-name` all mean the
+same. Options may come after arguments too, but for those commands whose arguments have options of
+their own: the global ones, `exec` and `ps`. `--` ends the options.
 """
 
 from __future__ import annotations
@@ -98,6 +98,9 @@ COMMANDS: dict[str, tuple[dict[str, str], int, int, str, str]] = {
     "features": ({}, 0, 0, "", "print what this runtime can do"),
 }  # fmt: skip
 
+# Commands whose arguments may be options of other programs.
+UNMIXED = ("exec", "ps")
+
 # Commands of runc that are known and refused, and why.
 UNSUPPORTED = {"checkpoint": "it needs CRIU", "restore": "it needs CRIU"}
 
@@ -149,17 +152,24 @@ class Options:
         return self._given.get(name, [])
 
 
-def parse_options(words: list[str], known: dict[str, str]) -> tuple[Options, list[str]]:
-    """Return the options at the beginning of `words`, and the rest.
+def parse_options(
+    words: list[str], known: dict[str, str], *, mixed: bool = False
+) -> tuple[Options, list[str]]:
+    """Return the options at the beginning of `words` or, `mixed`, among them; and the rest.
 
     Raises: InvalidArgument
     """
     options = Options()
-    rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
+    rest, arguments = list(words), []
+    while rest and (mixed or rest[0].startswith("-")):
         word = rest.pop(0)
         if word == "--":
             break
+        if word == "-" or not word.startswith("-"):
+            arguments.append(word)
+            if not mixed:
+                break
+            continue
         name, equals, value = word.lstrip("-").partition("=")
         name = _resolve(name, known)
         kind = known.get(name)
@@ -177,7 +187,7 @@ def parse_options(words: list[str], known: dict[str, str]) -> tuple[Options, lis
                 raise InvalidArgument(message)
             value = rest.pop(0)
         options.add(name, value)
-    return options, rest
+    return options, [*arguments, *rest]
 
 
 def _resolve(name: str, known: Iterable[str]) -> str:
@@ -200,5 +210,5 @@ def check_arguments(command: str, arguments: list[str]) -> None:
         wanted = f"exactly {least}" if least == most else f"a minimum of {least}"
         if len(arguments) > most >= 0 and least != most:
             wanted = f"a maximum of {most}"
-        message = f'knarr-runtime: "{command}" requires {wanted} argument(s)'
+        message = f'"{command}" requires {wanted} argument(s)'
         raise InvalidArgument(message)
