@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "commit": ("commit", "Create a new image from a container's changes"),
     "completion": ("completion", "Generate the autocompletion script for a shell"),
+    "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
     "create": ("create", "Create a new container"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
@@ -85,6 +86,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "attach": "attach",
             "commit": "commit",
+            "cp": "cp",
             "create": "create",
             "diff": "diff",
             "exec": "exec",

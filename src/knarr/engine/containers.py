@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from knarr.engine.container.starting import Attachment
     from knarr.engine.container.statistics import Sample
     from knarr.engine.container.tasks import State
+    from knarr.engine.copying.places import PathStat
     from knarr.engine.engine import Engine
     from knarr.engine.execs import Completed
     from knarr.engine.logs import Entry, LogOptions
     from knarr.engine.options.values import Options, RestartPolicy
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
+    from knarr.util.tarreader import Source
+    from knarr.util.tarwriter import Sink
 
 
 class Container:
@@ -220,6 +223,38 @@ class Container:
         from knarr.engine import logs  # noqa: PLC0415 - see the module
 
         return logs.read(self, options or logs.LogOptions())
+
+    def archive_stat(self, path: str) -> PathStat:
+        """Return what is at `path` in it, as its programs see it.
+
+        Raises: NotFound
+        """
+        from knarr.engine.copying import copy  # noqa: PLC0415 - see the module
+
+        return copy.stat_path(self, path)
+
+    def archive_get(self, path: str, out: Sink) -> None:
+        """Write an archive of what is at `path` in it, or of all that a pattern means.
+
+        Raises: NotFound, InvalidArgument
+        """
+        from knarr.engine.copying import copy  # noqa: PLC0415 - see the module
+
+        copy.get_archive(self, path, out)
+
+    def archive_put(
+        self, path: str, archive: Source, *, chown: str = "", merging: bool = False
+    ) -> None:
+        """Unpack an archive, uncompressed, in the directory `path` in it.
+
+        With `chown` everything becomes that user's. With `merging`, a file and a directory never
+        take each other's place.
+
+        Raises: NotFound, InvalidArgument, Conflict, PermissionDenied, Corrupt
+        """
+        from knarr.engine.copying import copy  # noqa: PLC0415 - see the module
+
+        copy.put_archive(self, archive, path, chown=chown, merging=merging)
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return everything about it, in the form of `docker inspect`."""

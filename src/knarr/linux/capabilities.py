@@ -34,6 +34,8 @@ _AMBIENT_CLEAR_ALL = 4
 
 _capget = libc.function("capget", c_void_p, c_void_p)
 _capset = libc.function("capset", c_void_p, c_void_p)
+_setfsuid = libc.function("setfsuid", c_uint32)
+_setfsgid = libc.function("setfsgid", c_uint32)
 
 
 class _Header(ctypes.Structure):
@@ -120,3 +122,33 @@ def _known(number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+class FileUser:
+    """Within the context, what the calling thread makes is of user `uid` and group `gid`.
+
+    It keeps what it may do. File systems that map users refuse new files of those they do not map.
+
+    Man: setfsuid(2), capabilities(7) "Effect of user ID changes on capabilities"
+    """
+
+    def __init__(self, uid: int, gid: int) -> None:
+        """Prepare."""
+        self._wanted = (uid, gid)
+        self._before = (0, 0)
+
+    def __enter__(self) -> None:
+        """Become this user, as far as files are concerned."""
+        self._before = self._become(self._wanted)
+
+    def __exit__(self, *_: object) -> None:
+        """Be who one was."""
+        self._become(self._before)
+
+    @staticmethod
+    def _become(ids: tuple[int, int]) -> tuple[int, int]:
+        before = capget()
+        uid, gid = ids
+        previous = (_setfsuid(uid), _setfsgid(gid))
+        capset(*before)
+        return previous
