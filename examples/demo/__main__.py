@@ -76,7 +76,12 @@ def left_behind() -> set[str]:
         for line in Path("/proc/self/mounts").read_text().splitlines()
         if "knarr-demo" in line
     }
-    links = {f"link {name}" for name in os.listdir("/sys/class/net")}
+    links = {
+        f"link {link.name}"
+        for link in Path("/sys/class/net").iterdir()
+        for alias in [link / "ifalias", link / "master" / "ifalias"]
+        if alias.exists() and "knarr-demo" in alias.read_text()
+    }
     processes = set()
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
