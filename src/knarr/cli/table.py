@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
     "create": ("create", "Create a new container"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
+    "events": ("events", "Get real time events"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "help": ("help", "Show the help of a command"),
     "history": ("history", "Show the history of an image"),
@@ -148,6 +149,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "boot": "system_boot",
             "df": "system_df",
+            "events": "events",
             "info": "info",
             "prune": "system_prune",
             "unit": "system_unit",

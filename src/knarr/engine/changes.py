@@ -19,6 +19,7 @@ import time
 from knarr.engine.container import stopping, tasks
 from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
+from knarr.engine.noting import note
 from knarr.errors import Conflict
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.document import FrozenDict
@@ -80,6 +81,7 @@ def export(container: Container, out: Sink) -> None:
         Packer(root_fd, out).pack()
     finally:
         os.close(root_fd)
+    note(engine.paths, container.row, "export")
 
 
 def commit(container: Container, options: CommitOptions) -> Digest:
@@ -107,7 +109,9 @@ def commit(container: Container, options: CommitOptions) -> Digest:
                 layer = engine.layers.adopt(incoming.path, parents=stack)
         trace("commit:adopted")
         made = _describe(container, base, config, layer, options)
-        return _record(container, made, layer, reference)
+        image_id = _record(container, made, layer, reference)
+    note(engine.paths, row, "commit", imageID=image_id)
+    return image_id
 
 
 def _stack(container: Container) -> tuple[Digest, ...]:

@@ -183,8 +183,22 @@ class Container:
         records = ContainerRecords(self.engine.database)
         with self.engine.database.transaction():
             refuse_taken(records, name)
-            self.row = records.get(self.id).replace(name=name)
+            before = records.get(self.id)
+            self.row = before.replace(name=name)
             records.update(self.row)
+        self._tell_renamed(before.name)
+
+    def _tell_renamed(self, before: str) -> None:
+        from knarr.engine.noting import note  # noqa: PLC0415 - see the module
+        from knarr.errors import KnarrError  # noqa: PLC0415
+        from knarr.supervise import control  # noqa: PLC0415
+
+        note(self.engine.paths, self.row, "rename", oldName=f"/{before}")
+        try:
+            with control.connect(self.engine.paths.task(self.id)) as client:
+                client.request("rename", name=self.name)
+        except KnarrError:  # it does not run: its next supervisor knows the name
+            pass
 
     def top(self, arguments: Sequence[str] = ()) -> ProcessTable:
         """Return its processes as `ps -ef`, or with other options of ps(1), would list them.

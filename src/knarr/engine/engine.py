@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.builds import Builds
     from knarr.engine.containers import Containers
+    from knarr.engine.events import Events
     from knarr.engine.images import Images
     from knarr.engine.networks import Networks
     from knarr.engine.volumes import Volumes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _SERVICES = {
     "builds": "engine.builds:Builds",
     "containers": "engine.containers:Containers",
+    "events": "engine.events:Events",
     "images": "engine.images:Images",
     "networks": "engine.networks:Networks",
     "volumes": "engine.volumes:Volumes",
@@ -57,6 +59,7 @@ class Engine:
     builds: Builds
     containers: Containers
     database: Database
+    events: Events
     images: Images
     journal: Journal
     layers: Layers

@@ -153,7 +153,15 @@ class Images:
         reference = parse_tag(target)
         row = self.get(source)
         self.set_tag(reference, row.id)
+        self.note("tag", row.id, reference.familiar())
         return reference
+
+    def note(self, action: str, image_id: str, name: str = "") -> None:
+        """Note an event of an image, under the name by which it was meant."""
+        from knarr.util import eventlog  # noqa: PLC0415 - for who changes something
+
+        about = {"name": name or image_id}
+        eventlog.append(self._engine.paths.root, "image", action, image_id, about)
 
     def set_tag(self, reference: Reference, image_id: Digest) -> Digest | None:
         """Let `reference` name an image; return the one it named before, if another.
@@ -230,7 +238,9 @@ class Images:
         """
         from knarr.engine.image.importing import import_archive  # noqa: PLC0415 - as the module says
 
-        return import_archive(self._engine, stream, options)
+        image_id = import_archive(self._engine, stream, options)
+        self.note("import", image_id)
+        return image_id
 
     def load(self, stream: Reader, *, platform: Platform | None = None) -> Arrivals:
         """Take in every image of an archive: all of them, or none.
@@ -241,7 +251,12 @@ class Images:
         """
         from knarr.engine.image.loading import load  # noqa: PLC0415 - as the module says
 
-        return load(self._engine, stream, platform=platform)
+        return self._noted(load(self._engine, stream, platform=platform))
+
+    def _noted(self, arrivals: Arrivals) -> Arrivals:
+        for arrival in arrivals:
+            self.note("load", arrival.id)
+        return arrivals
 
     def load_directory(self, path: str, *, platform: Platform | None = None) -> Arrivals:
         """Take in every image of the OCI layout in a directory: all of them, or none.
@@ -250,7 +265,7 @@ class Images:
         """
         from knarr.engine.image.loading import load_directory  # noqa: PLC0415 - as the module says
 
-        return load_directory(self._engine, path, platform=platform)
+        return self._noted(load_directory(self._engine, path, platform=platform))
 
     def save_directory(self, names: Iterable[str], path: str) -> None:
         """Add images to the OCI layout in a directory, which is made if need be.

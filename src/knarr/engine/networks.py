@@ -148,6 +148,7 @@ class Networks:
             network = self.bridges.make(self._plan(name, options))
             self.records.add(_row(network))
             self.reload()
+        self._note(network, "create")
         return network
 
     def inspect(self, text: str) -> dict[str, Any]:
@@ -182,6 +183,7 @@ class Networks:
                 names = ", ".join(row.container[:12] for row in used)
                 raise Conflict(message, hint=f"Stop or remove what is in it first: {names}.")
             self._remove(network)
+        self._note(network, "destroy")
         return network
 
     def prune(self, filters: Iterable[str] = ()) -> NetworkList:
@@ -196,8 +198,15 @@ class Networks:
             with self.database.transaction():
                 if self.records.find(network.id) and not self.records.endpoints(network.id):
                     self._remove(network)
+                    self._note(network, "destroy")
                     removed.append(network)
         return removed
+
+    def _note(self, network: Network, action: str) -> None:
+        from knarr.util import eventlog  # noqa: PLC0415 - for who changes something
+
+        about = {"name": network.name, "type": network.driver}
+        eventlog.append(self.engine.paths.root, "network", action, network.id, about)
 
     def _remove(self, network: Network) -> None:
         self.records.remove(network.id)

@@ -151,6 +151,7 @@ class Volumes:
             self._records.remove(name)
         trace("volumes:record-gone")
         self._delete(self._set_aside(name))
+        self._note(name, "destroy")
 
     def filtered(self, filters: Iterable[str] = ()) -> VolumeList:
         """Return the volumes that pass `filters`.
@@ -257,6 +258,7 @@ class Volumes:
                 if row.anonymous and self._records.users(row.name) == [container_id]:
                     self._records.unuse(container_id, row.name)
                     self._records.remove(row.name)
+                    self._note(row.name, "destroy")
 
     def sweep(self) -> NameList:
         """Delete directories that no record speaks of, and return their names."""
@@ -283,6 +285,12 @@ class Volumes:
         trace("volumes:directory-made")
         detail = jsontext.dumps({"labels": dict(labels)})
         self._records.add(VolumeRow(name, anonymous, time.time_ns(), detail))
+        self._note(name, "create")
+
+    def _note(self, name: str, action: str) -> None:
+        from knarr.util import eventlog  # noqa: PLC0415 - for who changes something
+
+        eventlog.append(self._engine.paths.root, "volume", action, name, {"driver": DRIVER})
 
     def _set_aside(self, name: str) -> str:
         """Give a directory a name that no volume can have, and return that."""

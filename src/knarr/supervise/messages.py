@@ -37,6 +37,7 @@ with the same "n" and either "ok" or "error":
     {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool}
     {"do": "exec-start", "exec": id, "attach": bool, "height": h, "width": w}
     {"do": "exec-inspect", "exec": id or absent for all}
+    {"do": "rename", "name": text}    for the events that follow
     {"do": "cleaned", "removed": bool}    from the owner, after `exited`
 
 Events that an attached connection gets without asking:
@@ -152,6 +153,7 @@ class Order(Value):
       leaves or closes it (`docker run -i`);
     * `attach`: to which of "stdin", "stdout", "stderr" the ordering connection is attached from
       the first byte on;
+    * `about`: what events say of the container: its labels, image and name;
     * `auto_remove`: the clean-up removes the container, so its exit need not survive a power cut;
     * `runtime`: path of another OCI runtime that is to run the container instead of our own;
     * `patience`: for how many seconds a client that does not read may hold up the output;
@@ -180,6 +182,7 @@ class Order(Value):
     runtime: str = ""
     patience: float = 30.0
     health: Health | None = None
+    about: tuple[tuple[str, str], ...] = ()
 
     def limit(self, resources: dict[str, Any]) -> None:
         """Let later runs have other limits; those that are not named stay as they are."""

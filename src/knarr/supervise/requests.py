@@ -44,6 +44,7 @@ class Requests:
             "exec-create": self._exec_create,
             "exec-start": self._exec_start,
             "exec-inspect": self._exec_inspect,
+            "rename": self._rename,
             "cleaned": self._cleaned,
         }
 
@@ -113,6 +114,7 @@ class Requests:
             sessions.resize(sessions.get(message["exec"]), (rows, columns))
         else:
             self._supervisor.resize(rows, columns)
+            self._supervisor.note("resize", height=str(rows), width=str(columns))
         return {"ok": True}
 
     def _wait(self, peer: Peer, message: Message) -> Message | None:
@@ -171,6 +173,8 @@ class Requests:
         session = self._supervisor.sessions.create(
             process, terminal=bool(message.get("terminal")), stdin=bool(message.get("stdin"))
         )
+        supervisor = self._supervisor
+        supervisor.note(f"exec_create: {session.words}", execID=session.id)
         return {"ok": True, "exec": session.id}
 
     def _exec_start(self, peer: Peer, message: Message) -> Message:
@@ -186,6 +190,7 @@ class Requests:
         supervisor.sessions.start(session, supervisor.pid, peer if attached else None, size)
         if attached:
             self.gives_input(peer, session)
+        supervisor.note(f"exec_start: {session.words}", execID=session.id)
         return {"ok": True, "pid": session.pid}
 
     def _exec_inspect(self, peer: Peer, message: Message) -> Message:
@@ -194,6 +199,11 @@ class Requests:
         if message.get("exec"):
             return {"ok": True, "state": sessions.get(message["exec"]).state()}
         return {"ok": True, "states": [session.state() for session in sessions.all()]}
+
+    def _rename(self, peer: Peer, message: Message) -> Message:
+        del peer
+        self._supervisor.about["name"] = str(message["name"])
+        return {"ok": True}
 
     def _cleaned(self, peer: Peer, message: Message) -> Message | None:
         self._supervisor.cleaned(peer, removed=bool(message.get("removed")))

@@ -46,6 +46,11 @@ class Session:
         self.on_ended: Callable[[], None] | None = None  # of one that no client asked for
 
     @property
+    def words(self) -> str:
+        """Return its command in one line."""
+        return " ".join(map(str, self.process.get("args", ())))
+
+    @property
     def running(self) -> bool:
         return self.pid != 0 and self.exit_code is None
 
@@ -207,13 +212,15 @@ class Sessions:
             raise Conflict(message)
         os.kill(session.pid, number)
 
-    def on_exit(self, pid: int, exit_code: int) -> None:
-        """Take note that a child ended, if it was the process of an exec."""
+    def on_exit(self, pid: int, exit_code: int) -> str:
+        """Take note that a child ended; return its ID if it was that of an exec for a client."""
         session = self._by_pid.pop(pid, None)
         if session is None or session.streams is None:
-            return
+            return ""
         session.exit_code = exit_code
+        wanted = session.on_ended is None
         session.streams.finish(lambda: self._ended(session))
+        return session.id if wanted else ""
 
     def _ended(self, session: Session) -> None:
         assert session.streams is not None

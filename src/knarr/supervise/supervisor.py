@@ -51,6 +51,7 @@ from knarr.supervise.restarts import Restarts
 from knarr.supervise.runs import make_run
 from knarr.supervise.sessions import Sessions
 from knarr.supervise.streams import Streams
+from knarr.util import eventlog
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -73,6 +74,7 @@ class Supervisor:
         self.order = order
         self.phase = ORDERING
         self.task = task.Task(order.bundle_dir)
+        self.about = dict(order.about)
         self.restarts = Restarts(order.restart, count=order.restart_count)
         self.log = open_log(order.log, loop)
         self.streams = Streams(loop, patience=order.patience, log=self.log)
@@ -87,6 +89,11 @@ class Supervisor:
         self._next_start: Timer | None = None
         self._cleaner = 0
         self._health = self._monitor()
+
+    def note(self, action: str, **more: str) -> None:
+        """Note an event of the container."""
+        order = self.order
+        eventlog.append(order.root, "container", action, order.id, {**self.about, **more})
 
     def _monitor(self) -> Monitor | None:
         if self.order.health is None:
@@ -162,6 +169,7 @@ class Supervisor:
         self.phase = RUNNING
         if self._health:
             self._health.begin()
+        self.note("start")
         trace("supervise:started")
 
     def _save_pid(self, status: str, **changes: object) -> None:
@@ -202,6 +210,7 @@ class Supervisor:
             self.task.save(
                 status=task.CREATED, pid=0, exit_code=status, error=error.message, boot_id=""
             )
+            self.note("die", execDuration="0", exitCode=str(status))
         self._audience.tell_ordering({"event": "failed", **describe(error)})
         # What could not be adopted is left as it was found, for recovery to see.
         self._leave(removed=False, clean=not self.order.adopt)
@@ -229,7 +238,9 @@ class Supervisor:
             elif pid == self._cleaner:
                 self._cleaner_ended(status)
             else:
-                self.sessions.on_exit(pid, exit_code(status))
+                ended, code = self.sessions.on_exit(pid, exit_code(status)), exit_code(status)
+                if ended:
+                    self.note("exec_die", execID=ended, exitCode=str(code))
 
     def _process_ended(self, status: int, remark: str) -> None:
         self.phase = DRAINING
@@ -247,6 +258,9 @@ class Supervisor:
         fields = self.task.fields
         fields["oom_killed"] = self._run.oom_killed
         ran = (fields["finished_ns"] - fields["started_ns"]) / 1e9
+        if fields["oom_killed"]:
+            self.note("oom")
+        self.note("die", execDuration=f"{int(ran)}", exitCode=str(fields["exit_code"]))
         delay = self.restarts.decide(
             fields["exit_code"], ran=ran, wanted=fields["manually_stopped"]
         )

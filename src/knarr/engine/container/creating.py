@@ -14,6 +14,7 @@ import time
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.names import generate_name
 from knarr.engine.container.specify import INIT
+from knarr.engine.noting import note
 from knarr.engine.options.checks import check_options
 from knarr.engine.options.encoding import encode
 from knarr.engine.options.merge import merged
@@ -74,6 +75,7 @@ def create(
         except BaseException:
             forget(engine, row.id)
             raise
+    note(engine.paths, row, "create")
     return row, options, warnings
 
 

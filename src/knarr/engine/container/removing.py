@@ -11,6 +11,7 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.tasks import read_state
+from knarr.engine.noting import note, note_networks
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
@@ -86,6 +87,7 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
     release_network(engine, container_id)
     query = "SELECT 1 FROM volume_users WHERE container = ?"
     volumes = volumes and engine.database.row(query, (container_id,)) is not None
+    row = ContainerRecords(engine.database).find(container_id)
     with engine.database.transaction():
         if volumes:
             engine.volumes.release(container_id)
@@ -93,6 +95,8 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
     trace("remove:record-gone")
     remove_directory(engine.paths, container_id)
     trace("remove:directory-gone")
+    if row is not None:
+        note(engine.paths, row, "destroy")
     if volumes:
         engine.volumes.sweep()
 
@@ -100,7 +104,9 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
 def release_network(engine: Engine, container_id: str) -> None:
     """Give back addresses and ports, if the container had any: most that end had none left."""
     if engine.database.row("SELECT 1 FROM endpoints WHERE container = ?", (container_id,)):
+        endpoints = engine.networks.endpoints(container_id)
         engine.networks.detach(container_id)
+        note_networks(engine.paths, container_id, endpoints, "disconnect")
 
 
 def remove_directory(paths: Paths, container_id: str) -> None:

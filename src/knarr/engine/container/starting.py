@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine import noting
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
@@ -155,12 +156,15 @@ class _Launch:
         self.engine.networks.expect(prepared)
         if self.attachment.owner:
             _load_what_the_end_needs()
+        if self.attachment.streams:
+            noting.note(self.engine.paths, self.row, "attach")
         pid = starting.wait_created()
         if self.neighbours is not None:
             self.neighbours.verify()
         trace("start:created")
         if prepared.endpoints:
             self.engine.networks.attach(prepared, pid)
+            noting.note_networks(self.engine.paths, self.row.id, prepared.endpoints, "connect")
         trace("start:attached")
         starting.start()
         starting.wait_started()

@@ -14,6 +14,7 @@ import time
 
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
+from knarr.engine.noting import note
 from knarr.engine.options.names import parse_signal
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
 from knarr.errors import Conflict, Failed, NotModified, Unavailable
@@ -59,11 +60,14 @@ def stop(
         timeout = DEFAULT_STOP_TIMEOUT if own is None else own
     with connect(engine, row) as client:
         owner = client.stopping(clean=True)
+        note(engine.paths, row, "kill", signal=str(number))
         _send(client, number)
         if state.status == tasks.PAUSED:
             resume(engine, row)
         if _await_exit(client, timeout) is None:
+            note(engine.paths, row, "kill", signal=str(SIGKILL))
             _kill(client)
+        note(engine.paths, row, "stop")
         if owner:
             _clean_up(engine, row, options, client)
 
@@ -76,6 +80,7 @@ def end(engine: Engine, row: ContainerRow, options: Options) -> None:
     try:
         with connect(engine, row) as client:
             owner = client.stopping(clean=True)
+            note(engine.paths, row, "kill", signal=str(SIGKILL))
             _send(client, SIGKILL)
             if state.status == tasks.PAUSED:
                 resume(engine, row)
@@ -122,6 +127,7 @@ def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KIL
     final = number in (SIGKILL, parse_signal(options.stop_signal or DEFAULT_STOP_SIGNAL))
     with connect(engine, row) as client:
         owner = final and client.stopping(clean=number == SIGKILL)
+        note(engine.paths, row, "kill", signal=str(number))
         client.signal(number)
         if final and state.status == tasks.PAUSED:
             resume(engine, row)
@@ -227,6 +233,7 @@ def pause(engine: Engine, row: ContainerRow) -> None:
     lifecycle.pause(state.pid)
     mark = f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}"
     os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    note(engine.paths, row, "pause")
 
 
 def unpause(engine: Engine, row: ContainerRow) -> None:
@@ -238,6 +245,7 @@ def unpause(engine: Engine, row: ContainerRow) -> None:
         message = f"container {row.name} is not paused"
         raise Conflict(message)
     resume(engine, row)
+    note(engine.paths, row, "unpause")
 
 
 def resume(engine: Engine, row: ContainerRow) -> None:
@@ -274,6 +282,7 @@ def restart(
         except NotModified:
             pass
         starting.start_locked(engine, row, options).close()
+    note(engine.paths, row, "restart")
 
 
 def connect(engine: Engine, row: ContainerRow) -> Client:

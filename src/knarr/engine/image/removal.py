@@ -42,6 +42,8 @@ def remove(engine: Engine, text: str, *, force: bool, prune: bool) -> list[Remov
         if removal.deleted:
             chains = collect(engine, blobs=removal.blobs)
             removal.log += [Removed(deleted=str(chain)) for chain in chains]
+    for image_id, action in removal.events:
+        engine.images.note(action, image_id)
     return removal.log
 
 
@@ -54,6 +56,7 @@ class _Removal:
         self._containers = ContainerRecords(engine.database)
         self._force = force
         self.log: list[Removed] = []
+        self.events: list[tuple[Digest, str]] = []
         self.blobs: set[Digest] = set()
         self.deleted = False
 
@@ -80,6 +83,9 @@ class _Removal:
     def _untag(self, reference: Reference) -> None:
         if reference.digest is not None:
             reference = reference.replace(tag=None)
+        tag = self._images.tags.find(reference)
+        if tag is not None:
+            self.events.append((tag.image, "untag"))
         self._images.tags.remove(reference)
         self.log.append(Removed(untagged=reference.familiar()))
 
@@ -109,6 +115,7 @@ class _Removal:
         self.blobs.update(self._images.records.blobs(row.id), (row.id,))
         self._images.records.remove(row.id)
         self.log.append(Removed(deleted=str(row.id)))
+        self.events.append((row.id, "delete"))
         self.deleted = True
         parent = self._images.records.find(row.parent) if prune and row.parent else None
         if parent is not None and not self._references(parent.id):

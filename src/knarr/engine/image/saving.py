@@ -53,6 +53,8 @@ def _give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> No
             manifest = copy(source, target, image_id, as_name=first)
             for other in others:
                 target.tag(other, manifest.descriptor)
+    for image_id in chosen:
+        engine.images.note("save", image_id)
 
 
 def _chosen(engine: Engine, names: Iterable[str]) -> dict[Digest, list[str]]:

@@ -156,6 +156,8 @@ class Monitor:
         self._log = [*self._log[1 - KEPT :], result]
         changed = self._verdict.judge(code, age=age)
         self._save(status_changed=changed)
+        if changed:
+            self._supervisor.note(f"health_status: {self._verdict.status}")
         self._plan()
         if changed and self._verdict.status == UNHEALTHY:
             self._act()

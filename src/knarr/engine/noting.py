@@ -1,0 +1,36 @@
+"""Noting what happened to containers, with what events say of each. Loaded on the way of `run`."""
+
+from __future__ import annotations
+
+from knarr.util import eventlog, jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.engine.paths import Paths
+    from knarr.network.model import Endpoint
+    from knarr.store.containers import ContainerRow
+
+
+def attributes(row: ContainerRow) -> dict[str, str]:
+    """Return what is said of a container: its labels, its image, its name.
+
+    Read from the record as it is: making all of it options takes four times as long.
+    """
+    options = jsontext.loads(row.options)
+    return {**options.get("labels", {}), "image": options.get("image", ""), "name": row.name}
+
+
+def note(paths: Paths, row: ContainerRow, action: str, **more: str) -> None:
+    """Note what happened to a container."""
+    eventlog.append(paths.root, "container", action, row.id, {**attributes(row), **more})
+
+
+def note_networks(
+    paths: Paths, container_id: str, endpoints: Iterable[Endpoint], action: str
+) -> None:
+    """Note that a container has come into networks, or has left them."""
+    for one in endpoints:
+        about = {"container": container_id, "name": one.network_name, "type": "bridge"}
+        eventlog.append(paths.root, "network", action, one.network_id, about)

@@ -1,0 +1,184 @@
+"""Events, as a user sees them: what is noted, by whom, in which order, and what is shown of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from knarr.util import eventlog
+
+if TYPE_CHECKING:
+    from support.engine import Knarr
+
+pytestmark = pytest.mark.root
+
+NONE = ("--network", "none")
+LOOP = ("sh", "-c", "trap 'exit 7' TERM; touch /ready; while :; do sleep 0.05; done")
+
+
+def events(knarr: Knarr, *words: str) -> list[dict[str, Any]]:
+    """Return all events so far that pass the filters in `words`."""
+    given = [text for word in words for text in ("--filter", word)]
+    now = f"{time.time():.9f}"
+    out = knarr("events", "--since", "1", "--until", now, "--format", "json", *given)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def actions(knarr: Knarr, *words: str) -> list[str]:
+    return [event["Action"] for event in events(knarr, *words)]
+
+
+def test_the_life_of_a_container_in_order(knarr: Knarr) -> None:
+    container_id = knarr("run", "-d", *NONE, "--name", "one", "-l", "team=blue", "busybox", *LOOP)
+    knarr.wait_until(lambda: knarr.do("exec", "one", "test", "-e", "/ready").returncode == 0)
+    before = len(events(knarr))
+    for verb in ("pause", "unpause", "stop", "start", "restart", "kill"):
+        knarr(verb, "one")
+    knarr("rename", "one", "two")
+    knarr("start", "two")
+    knarr("rm", "-f", "two")
+    found = events(knarr, "type=container")
+    assert [event["Action"] for event in found[:2]] == ["create", "start"]
+    assert [event["Action"] for event in events(knarr)[before:]] == [
+        "pause", "unpause", "kill", "die", "stop", "start",
+        "kill", "die", "stop", "start", "restart", "kill", "die",
+        "rename", "start", "kill", "die", "destroy",
+    ]  # fmt: skip
+    assert {event["Actor"]["ID"] for event in found} == {container_id.strip()}
+    about = found[0]["Actor"]["Attributes"]
+    assert about == {"image": "busybox", "name": "one", "team": "blue"}
+    (renamed,) = [event for event in found if event["Action"] == "rename"]
+    assert renamed["Actor"]["Attributes"]["oldName"] == "/one"
+    assert found[-1]["Actor"]["Attributes"]["name"] == "two"
+    times = [event["timeNano"] for event in found]
+    assert times == sorted(times)
+
+
+def test_ends_say_how_and_attached_runs_say_so(knarr: Knarr) -> None:
+    knarr.do("run", *NONE, "--name", "one", "busybox", "sh", "-c", "exit 3")
+    assert actions(knarr) == ["load", "create", "attach", "start", "die"]
+    (died,) = events(knarr, "event=die")
+    assert died["Actor"]["Attributes"]["exitCode"] == "3"
+    assert (died["status"], died["from"], died["scope"]) == ("die", "busybox", "local")
+
+
+def test_what_removes_itself_is_destroyed_last(knarr: Knarr) -> None:
+    knarr("run", "--rm", *NONE, "busybox", "true")
+    assert actions(knarr, "type=container")[-2:] == ["die", "destroy"]
+    knarr("run", "-d", "--rm", *NONE, "busybox", "true")
+    knarr.wait_until(lambda: actions(knarr, "type=container")[-2:] == ["die", "destroy"])
+
+
+def test_restarts_of_a_policy_are_starts(knarr: Knarr) -> None:
+    words = ("run", "-d", *NONE, "--restart", "on-failure:2,min=10ms", "busybox", "false")
+    knarr(*words)
+    expected = ["create", *["start", "die"] * 3]
+    knarr.wait_until(lambda: actions(knarr, "type=container") == expected)
+
+
+def test_execs(knarr: Knarr) -> None:
+    knarr("run", "-d", *NONE, "--name", "one", "busybox", *LOOP)
+    knarr.do("exec", "one", "sh", "-c", "exit 4")
+    found = events(knarr, "event=exec_create", "event=exec_start", "event=exec_die")
+    words = ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]
+    assert [event["Action"] for event in found] == words
+    assert len({event["Actor"]["Attributes"]["execID"] for event in found}) == 1
+    assert found[-1]["Actor"]["Attributes"]["exitCode"] == "4"
+
+
+def test_changes_of_health(knarr: Knarr) -> None:
+    check = ("--health-cmd", "test -e /well", "--health-interval", "50ms", "--health-retries", "1")
+    knarr("run", "-d", *NONE, "--name", "one", *check, "busybox", *LOOP)
+    unhealthy = ["health_status: unhealthy"]
+    knarr.wait_until(lambda: actions(knarr, "event=health_status") == unhealthy)
+    knarr("exec", "one", "touch", "/well")
+    both = [*unhealthy, "health_status: healthy"]
+    knarr.wait_until(lambda: actions(knarr, "event=health_status") == both)
+
+
+def test_memory_that_ran_out(knarr: Knarr) -> None:
+    words = ("run", *NONE, "--memory", "8m", "--memory-swap", "8m", "busybox")
+    done = knarr.do(*words, "sh", "-c", "tail /dev/zero")
+    if done.returncode != 137:
+        pytest.skip("the kernel does not limit memory here")
+    assert actions(knarr, "type=container")[-2:] == ["oom", "die"]
+
+
+def test_images(knarr: Knarr) -> None:
+    image = knarr("images", "-q", "--no-trunc").strip()
+    knarr("tag", "busybox", "other:1")
+    knarr("save", "-o", f"{knarr.directory}/saved.tar", "busybox")
+    knarr("rmi", "other:1")
+    knarr("rmi", "busybox")
+    assert actions(knarr, "type=image") == ["load", "tag", "save", "untag", "untag", "delete"]
+    (tagged,) = events(knarr, "event=tag")
+    assert tagged["Actor"] == {"ID": image, "Attributes": {"name": "other:1"}}
+
+
+def test_networks_and_volumes(knarr: Knarr) -> None:
+    knarr("network", "create", "net")
+    knarr("volume", "create", "data")
+    container_id = knarr("run", "-d", "--network", "net", "busybox", *LOOP).strip()
+    knarr("rm", "-f", container_id)
+    knarr("network", "rm", "net")
+    knarr("volume", "rm", "data")
+    assert actions(knarr, "type=network") == ["create", "connect", "disconnect", "destroy"]
+    assert actions(knarr, "volume=data") == ["create", "destroy"]
+    connected = events(knarr, "event=connect")[0]["Actor"]["Attributes"]
+    assert connected == {"container": container_id, "name": "net", "type": "bridge"}
+
+
+def test_filters(knarr: Knarr) -> None:
+    knarr("run", *NONE, "--name", "one", "-l", "team=blue", "busybox", "true")
+    container_id = knarr("create", *NONE, "--name", "two", "busybox", "true").strip()
+    assert set(actions(knarr, "container=one")) == {"create", "attach", "start", "die"}
+    assert actions(knarr, f"container={container_id[:12]}") == ["create"]
+    assert actions(knarr, "label=team=blue", "event=die") == ["die"]
+    assert actions(knarr, "image=busybox", "event=create") == ["create", "create"]
+    assert actions(knarr, "type=image") == ["load"]
+    assert "invalid filter 'colour'" in knarr.fails("events", "--filter", "colour=red")
+
+
+def test_the_line_is_docker_s(knarr: Knarr) -> None:
+    container_id = knarr("create", *NONE, "--name", "one", "busybox", "true").strip()
+    line = knarr("events", "--since", "1", "--until", "0s", "-f", "event=create").strip()
+    when = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)"
+    expected = f"{when} container create {container_id} \\(image=busybox, name=one\\)"
+    assert re.fullmatch(expected, line)
+    form = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"
+    words = knarr("events", "--since", "1", "--until", "0s", "--format", form)
+    assert words.splitlines()[-1] == "container create one"
+
+
+def follow(knarr: Knarr, *words: str) -> subprocess.Popen[bytes]:
+    return knarr.start("events", "--format", "{{.Action}} {{.Actor.Attributes.name}}", *words)
+
+
+def test_following_sees_what_comes_from_any_process(knarr: Knarr) -> None:
+    with follow(knarr, "--since", "1") as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith(b"load")
+        knarr("run", "--rm", *NONE, "--name", "one", "busybox", "true")
+        seen = [process.stdout.readline().decode().split()[0] for _ in range(5)]
+        assert seen == ["create", "attach", "start", "die", "destroy"]
+        process.send_signal(signal.SIGTERM)
+
+
+def test_nothing_is_lost_over_rotations(knarr: Knarr) -> None:
+    with follow(knarr, "--since", "1", "--filter", "type=daemon") as process:
+        assert process.stdout
+        count = 4 * eventlog.LIMIT // 10_000
+        for number in range(count):
+            eventlog.append(knarr.root, "daemon", f"n{number}", "x", {"name": "y" * 9_900})
+        seen = [process.stdout.readline().split()[0].decode() for _ in range(count)]
+        process.send_signal(signal.SIGTERM)
+    assert seen == [f"n{number}" for number in range(count)]
+    names = sorted(name for name in os.listdir(knarr.root) if name.startswith(eventlog.NAME))
+    assert names == [eventlog.NAME, *(f"{eventlog.NAME}.{n}" for n in range(1, eventlog.KEPT))]
