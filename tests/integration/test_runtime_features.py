@@ -60,7 +60,10 @@ def test_affinity_is_that_of_the_exec_not_of_the_caller(
     container_id = runtime.start(bundle.command("sleep", "100"))
     pid = runtime.state(container_id)["pid"]
     assert len(os.sched_getaffinity(pid)) > 1
-    process = {"cwd": "/", "args": ["/bin/grep", "Cpus_allowed_list", "/proc/self/status"]}
+    process: dict[str, Any] = {
+        "cwd": "/",
+        "args": ["/bin/grep", "Cpus_allowed_list", "/proc/self/status"],
+    }
     process["execCPUAffinity"] = {"initial": str(allowed[0]), "final": str(allowed[1])}
     (tmp_path / "process.json").write_text(json.dumps(process))
     shown = runtime.call("exec", "--process", str(tmp_path / "process.json"), container_id)
@@ -264,6 +267,13 @@ def test_log_tells_what_is_done_and_what_cannot_be(
     assert any(entry["msg"] == "pivot into the root" for entry in entries)
 
 
-def test_intel_rdt_is_refused(runtime: Runtime, bundle: Bundle) -> None:
+def test_what_the_machine_lacks_is_refused(runtime: Runtime, bundle: Bundle) -> None:
     bundle.spec["linux"]["intelRdt"] = {"closID": "x"}
     assert "linux.intelRdt: is not supported" in runtime.run(bundle).stderr
+    del bundle.spec["linux"]["intelRdt"]
+    bundle.spec["process"]["selinuxLabel"] = "a:b:c"
+    assert "SELinux is not supported" in runtime.run(bundle).stderr
+    del bundle.spec["process"]["selinuxLabel"]
+    if not os.path.exists("/sys/module/apparmor"):
+        bundle.spec["process"]["apparmorProfile"] = "x"
+        assert "the kernel has no AppArmor" in runtime.run(bundle).stderr

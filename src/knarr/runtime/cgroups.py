@@ -19,9 +19,10 @@ Spec: runtime-spec config-linux.md, "Cgroups Path"
 
 from __future__ import annotations
 
+import errno
 import os
 
-from knarr.errors import Conflict, InvalidArgument, Unsupported
+from knarr.errors import Conflict, InvalidArgument, KnarrError, Unsupported
 from knarr.linux import cgroup
 from knarr.runtime import device_rules
 from knarr.runtime.failures import failed
@@ -174,7 +175,7 @@ def _make(place: Place, needed: set[str]) -> bool:
     if place.version == 2:
         _enable(place, needed)
     elif "cpuset" in place.controllers:
-        _fill_cpuset(place.directory)
+        _fill_cpuset(place.directory, place.root)
     return True
 
 
@@ -201,15 +202,22 @@ def _make_parents(place: Place) -> None:
         except FileExistsError:
             continue
         if place.version == 1 and "cpuset" in place.controllers:
-            _fill_cpuset(current)
+            _fill_cpuset(current, place.root)
 
 
-def _fill_cpuset(directory: str) -> None:
-    """Copy the parent's CPUs and memory nodes: without, no process can enter."""
+def _fill_cpuset(directory: str, root: str) -> None:
+    """Copy the parent's CPUs and memory nodes: without, no process can enter.
+
+    A parent that somebody else made may have none either.
+    """
     parent = os.path.dirname(directory)
     for file in ("cpuset.cpus", "cpuset.mems"):
+        if read(f"{directory}/{file}").strip():
+            continue
+        if not read(f"{parent}/{file}").strip() and parent != root:
+            _fill_cpuset(parent, root)
         value = read(f"{parent}/{file}").strip()
-        if value and not read(f"{directory}/{file}").strip():
+        if value:
             write(f"{directory}/{file}", value)
 
 
@@ -236,20 +244,42 @@ def _enable(place: Place, needed: set[str]) -> None:
 def apply(group: Cgroup, writes: Iterable[Write]) -> None:
     """Set limits.
 
-    Raises: PermissionDenied, InvalidArgument, Failed
+    A period that is too short for the share of it that is set so far comes after the new share.
+
+    Raises: PermissionDenied, InvalidArgument, Unsupported, Failed
     """
+    later = []
     for wanted in writes:
-        directory = group.directory_of(wanted.controller)
         try:
-            write(f"{directory}/{wanted.file}", wanted.value)
-        except FileNotFoundError as error:
-            if wanted.instead is not None:
-                apply(group, [wanted.instead])
-                continue
-            message = f"cannot set {wanted.file}: this kernel has no such limit"
-            raise Unsupported(message) from error
+            _set(group, wanted)
         except OSError as error:
-            raise failed(f'setting {wanted.file} to "{wanted.value}"', error) from error
+            if error.errno != errno.EINVAL or wanted.file not in _PERIODS:
+                raise _not_set(wanted, error) from error
+            later.append(wanted)
+    for wanted in later:
+        try:
+            _set(group, wanted)
+        except OSError as error:
+            raise _not_set(wanted, error) from error
+
+
+_PERIODS = ("cpu.cfs_period_us", "cpu.rt_period_us")
+
+
+def _set(group: Cgroup, wanted: Write) -> None:
+    directory = group.directory_of(wanted.controller)
+    try:
+        write(f"{directory}/{wanted.file}", wanted.value)
+    except FileNotFoundError:
+        if wanted.instead is None:
+            raise
+        _set(group, wanted.instead)
+
+
+def _not_set(wanted: Write, error: OSError) -> KnarrError:
+    if error.errno == errno.ENOENT:
+        return Unsupported(f"cannot set {wanted.file}: this kernel has no such limit")
+    return failed(f'setting {wanted.file} to "{wanted.value}"', error)
 
 
 def in_possible_order(group: Cgroup, writes: Sequence[Write]) -> list[Write]:

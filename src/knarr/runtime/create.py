@@ -18,7 +18,7 @@ import os
 
 from knarr.errors import Failed
 from knarr.linux import cgroup, namespaces
-from knarr.runtime import birth, cgroups
+from knarr.runtime import birth, cgroups, plan_process
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
@@ -155,6 +155,7 @@ def create(request: Request) -> Init:
     Failed
     """
     linux = Node(request.spec).node("linux")
+    plan_process.refuse_labels(Node(request.spec).node("process"), linux)
     group = request.group or cgroups.locate(linux.text("cgroupsPath"), request.id)
     plan = plan_container(request, group)
     if "seccomp" in linux:

@@ -84,8 +84,10 @@ def plan_rules(nodes: Iterable[Node]) -> list[Rule]:
 def _plan_rule(node: Node) -> Rule:
     kind = node.choice("type", ("", "a", "b", "c", "u")) or "a"
     access = node.text("access", "rwm") or "rwm"
-    if set(access) - set("rwm"):
+    if set(access) - set("rwma"):
         node.refuse("access", f'"{access}" has letters other than r, w and m')
+    if "a" in access:  # no letter of the spec's, but accepted by runc: read with caution
+        access = access.replace("a", "") if node.boolean("allow") else "rwm"
     numbers = [node.integer(key) for key in ("major", "minor")]
     major, minor = (ANY if number is None or number < 0 else number for number in numbers)
     if kind == "a" and (major != ANY or minor != ANY):

@@ -167,13 +167,14 @@ def execute_so(
     wanted = plan_process.Program(node)
     identity = plan_process.plan_identity(node)
     linux = Node(spec).node("linux")
+    plan_process.refuse_labels(node, linux)
     if "seccomp" in linux:
         from knarr.runtime.filtering import filters  # noqa: PLC0415 - not without filters
 
         filters.give(identity, linux.node("seccomp"), cache_dir=manner.cache_dir)
     person = Person(identity, wanted, manner.stdio, manner.preserve_fds)
     person.limits = plan_process.plan_limits(node)
-    person.habits = plan_process.plan_habits(linux)
+    person.habits = plan_process.plan_habits(linux, node)
     person.debug = manner.debug
     affinity = Affinity(node.node("execCPUAffinity"))
     person.before_joining = [*affinity.initial, *plan_process.plan_oom_score(node)]

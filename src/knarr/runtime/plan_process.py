@@ -136,11 +136,22 @@ def plan_names(spec: Node, planned: Namespaces) -> list[Step]:
     for name, value in linux.items("sysctl"):
         _check_sysctl(linux, name, planned)
         steps.append(Sysctl(name, value))
-    return [*steps, *plan_habits(linux)]
+    return [*steps, *plan_habits(linux, spec.node("process"))]
 
 
-def plan_habits(linux: Node) -> list[Step]:
-    """Return the steps for what every process of a container keeps: personality, memory policy."""
+def refuse_labels(process: Node, linux: Node) -> None:
+    """Refuse labels of security modules that this kernel does not have.
+
+    Raises: Unsupported
+    """
+    if "apparmorProfile" in process or "selinuxLabel" in process or "mountLabel" in linux:
+        from knarr.runtime.steps import labels  # noqa: PLC0415 - few specs have any
+
+        labels.refuse_unknown(process, linux)
+
+
+def plan_habits(linux: Node, process_node: Node) -> list[Step]:
+    """Return the steps for what is kept: personality and memory policy of the container, labels."""
     steps: list[Step] = []
     if "personality" in linux:
         node = linux.node("personality")
@@ -151,6 +162,10 @@ def plan_habits(linux: Node) -> list[Step]:
         from knarr.runtime.steps.scheduling import MemoryPolicy  # noqa: PLC0415 - few specs have it
 
         steps.append(MemoryPolicy(linux.node("memoryPolicy")))
+    if process_node.text("apparmorProfile"):
+        from knarr.runtime.steps.labels import Profile  # noqa: PLC0415 - few specs have it
+
+        steps.append(Profile(process_node.text("apparmorProfile")))
     return steps
 
 

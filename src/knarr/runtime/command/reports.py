@@ -199,7 +199,7 @@ def show_features() -> None:
                     "knownFlags": sorted(filters.FLAGS),
                     "supportedFlags": sorted(filters.FLAGS),
                 },
-                "apparmor": {"enabled": False},
+                "apparmor": {"enabled": True},
                 "selinux": {"enabled": False},
                 "intelRdt": {"enabled": False},
                 "mountExtensions": {"idmap": {"enabled": True}},
