@@ -26,10 +26,11 @@ from typing import NamedTuple
 
 import pytest
 
-from knarr.linux import cgroup
+from knarr.linux import capabilities, cgroup
 from support.rootfs import make_rootfs
 
 IMAGE = "bb"
+NARROW = "narrow"  # runc, for the capabilities that there are
 TIMEOUT = 60
 OURS = os.path.join(os.path.dirname(sys.executable), "knarr-runtime")
 _READY = 20.0
@@ -141,14 +142,17 @@ class Docker(Engine):
         options = {
             "host": self.socket, "data-root": directory / "data", "exec-root": directory / "exec",
             "pidfile": directory / "docker.pid", "bridge": "none", "iptables": "false",
-            "ip6tables": "false", "ip-forward": "false", "add-runtime": f"knarr={OURS}",
+            "ip6tables": "false", "ip-forward": "false",
             "cgroup-parent": self.parent, "config-file": directory / "daemon.json",
         }  # fmt: skip
         (directory / "daemon.json").write_text("{}")
+        runtimes = {"knarr": OURS, NARROW: _make_narrow(directory)}
+        words = [f"--{name}={value}" for name, value in options.items()]
+        words += [f"--add-runtime={name}={path}" for name, path in runtimes.items()]
         self._log = directory / "dockerd.log"
         with open(self._log, "wb") as log:
             self._daemon = subprocess.Popen(
-                room.enter("dockerd", *(f"--{name}={value}" for name, value in options.items())),
+                room.enter("dockerd", *words),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "DOCKER_TLS_CERTDIR": ""},
             )  # fmt: skip
@@ -164,6 +168,34 @@ class Docker(Engine):
     def close(self) -> None:
         self._daemon.terminate()
         self._daemon.wait(TIMEOUT)
+
+
+_NARROW = """#!{python} -IS
+import json, os, sys
+NAMES = {names!r}
+words = sys.argv[1:]
+if "create" in words:
+    path = words[words.index("--bundle") + 1] + "/config.json"
+    with open(path) as file:
+        spec = json.load(file)
+    with open("/proc/self/status") as file:
+        mask = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd"))
+    there = [name for number, name in enumerate(NAMES) if mask >> number & 1]
+    sets = spec["process"].get("capabilities", {{}})
+    for key, given in sets.items():
+        sets[key] = [name for name in given if name in there]
+    with open(path, "w") as file:
+        json.dump(spec, file)
+os.execvp("runc", ["runc", *words])
+"""
+
+
+def _make_narrow(directory: Path) -> str:
+    """Make a runtime that is runc, but can be privileged where some capabilities are missing."""
+    program = directory / NARROW
+    program.write_text(_NARROW.format(python=sys.executable, names=capabilities.NAMES))
+    program.chmod(0o755)
+    return str(program)
 
 
 class Podman(Engine):
