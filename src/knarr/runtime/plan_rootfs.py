@@ -11,19 +11,17 @@ import stat
 from knarr.linux import mount, namespaces
 from knarr.linux.mount import MOUNT_ATTR_RDONLY
 from knarr.runtime.steps.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
+from knarr.runtime.steps.covers import Mask, ReadonlyPath, ReadonlyRoot
 from knarr.runtime.steps.mounts import Bind, MountStep, Remount, plan_mount
 from knarr.runtime.steps.options import clean, parse_options
+from knarr.runtime.steps.pivot import Pivot
 from knarr.runtime.steps.rootfs import (
     KCORE,
     BindRoot,
     Device,
     Link,
-    Mask,
     OverlayRoot,
-    Pivot,
     Propagation,
-    ReadonlyPath,
-    ReadonlyRoot,
     WorkingDirectory,
 )
 

@@ -18,7 +18,8 @@ import os
 
 from knarr.linux import mount, namespaces, path
 from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, OPEN_TREE_CLONE
-from knarr.runtime.steps.mounts import MountStep, make_file_system
+from knarr.runtime.steps.filesystems import make_file_system
+from knarr.runtime.steps.mounts import MountStep
 from knarr.runtime.steps.room import Step
 
 TYPE_CHECKING = False

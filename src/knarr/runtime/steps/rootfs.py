@@ -8,14 +8,10 @@ outside and from which everything vanishes with the last process. In this order:
    bound to itself because pivot_root(2) wants a mount (`BindRoot`). From here on everything goes
    by `room.root_fd`.
 3. The mounts of the spec, in its order (`mounts`), then device nodes and links in /dev.
-4. `Pivot`: the root becomes `/`, the host's tree is detached, and no name leads there any more.
-5. What must come last since it forbids: read-only root, masked and read-only paths.
+4. The root becomes `/`, the host's tree is detached, and no name leads there any more (`pivot`).
+5. What must come last since it forbids: read-only root, masked and read-only paths (`covers`).
 
-A masked file is covered by the host's /dev/null, opened before the container's files could be
-reached and compared by device number, not by whatever the rootfs calls /dev/null (CVE-2025-31133).
-A masked directory is covered by an empty read-only tmpfs, one for all.
-
-Spec: runtime-spec config.md "Root"; config-linux.md "Devices", "Masked Paths", "Readonly Paths"
+Spec: runtime-spec config.md "Root"; config-linux.md "Devices"
 """
 
 from __future__ import annotations
@@ -24,10 +20,10 @@ import errno
 import os
 import stat
 
-from knarr.errors import PermissionDenied
 from knarr.linux import mount, path
 from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
-from knarr.runtime.steps.mounts import make_file, make_file_system
+from knarr.runtime.steps.filesystems import make_file_system
+from knarr.runtime.steps.mounts import make_file
 from knarr.runtime.steps.room import Step
 
 TYPE_CHECKING = False
@@ -35,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from knarr.runtime.errands import Users
-    from knarr.runtime.steps.room import Cover, Room
+    from knarr.runtime.steps.room import Room
 
 _PROPAGATION_NAMES = {
     mount.MS_PRIVATE: "private",
@@ -282,151 +278,6 @@ class WorkingDirectory(Step):
             os.close(path.make_directories(room.root_fd, self.path))
 
 
-class Pivot(Step):
-    """The change of the root, after which the host's files have no names."""
-
-    __slots__ = ("how",)
-
-    WAYS = {  # noqa: RUF012 - never changed
-        "pivot": "pivot into the root",
-        "move": "move the root to / and chroot",
-        "chroot": "chroot into the root",
-    }
-
-    def __init__(self, how: str) -> None:
-        """Pivot, or move the mount and chroot where the kernel cannot (a ramfs as root).
-
-        Just to chroot is for containers in the host's mount namespace, whose root must stay.
-        """
-        self.how = how
-
-    def __str__(self) -> str:
-        """Show how."""
-        return self.WAYS[self.how]
-
-    def run(self, room: Room) -> None:
-        """Change the root.
-
-        Both names are `.`: the old root is then mounted on top of the new one, out of which no
-        path leads, and unmounted from there. It is made a slave before, so that the unmounting
-        does not reach the host.
-        """
-        os.fchdir(room.root_fd)
-        if self.how == "pivot":
-            old_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            mount.pivot_root(".", ".")
-            os.fchdir(old_fd)
-            os.close(old_fd)
-            mount.mount(None, ".", None, mount.MS_SLAVE | mount.MS_REC, None)
-            mount.umount2(".", mount.MNT_DETACH)
-        else:
-            if self.how == "move":
-                _hide_kernel_views(room)
-                mount.mount(room.root_path, "/", None, mount.MS_MOVE, None)
-            os.chroot(".")
-        os.chdir("/")
-        room.root_path = "/"
-
-
-def _hide_kernel_views(room: Room) -> None:
-    """Take away what proc and sysfs of the host are left behind the root.
-
-    While one that shows everything is in the mount namespace, the kernel lets any user namespace
-    mount another, in which nothing is masked.
-    """
-    descriptor = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=room.proc_fd)
-    with os.fdopen(descriptor, "rb") as file:
-        lines = os.fsdecode(file.read()).splitlines()
-    root = f"{room.root_path.rstrip('/')}/"
-    for line in lines:
-        place, fstype = line.split()[4], line.partition(" - ")[2].split()[0]
-        if fstype not in ("proc", "sysfs") or f"{place}/".startswith(root):
-            continue
-        try:
-            mount.mount(None, place, None, mount.MS_SLAVE | mount.MS_REC, None)
-            mount.umount2(place, mount.MNT_DETACH)
-        except PermissionError:  # locked, in a user namespace
-            mount.mount("tmpfs", place, "tmpfs", 0, "mode=755")
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOENT):  # gone with another already
-                raise
-
-
-class ReadonlyRoot(Step):
-    """A root that cannot be written to."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        """Show it."""
-        return "read-only root"
-
-    def run(self, room: Room) -> None:
-        """Forbid writing on the root mount alone; others have options of their own."""
-        mount.mount_setattr(room.root_fd, "", AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY)
-
-
-class ReadonlyPath(Step):
-    """A file or directory that cannot be written to, with all that is mounted below it."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: str) -> None:
-        """Forbid writing at `path`."""
-        self.path = path
-
-    def __str__(self) -> str:
-        """Show the path."""
-        return f"read-only {self.path}"
-
-    def doing(self) -> str:
-        """Say what is being done."""
-        return f"making {self.path} read-only"
-
-    def run(self, room: Room) -> None:
-        """Mount it on itself, read-only; what is not there needs nothing."""
-        target_fd = _find(room, self.path)
-        if target_fd < 0:
-            return
-        mount_fd = mount.open_tree(target_fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE)
-        flags = AT_EMPTY_PATH | AT_RECURSIVE
-        mount.mount_setattr(mount_fd, "", flags, attr_set=mount.MOUNT_ATTR_RDONLY)
-        mount.attach(mount_fd, target_fd)
-        os.close(mount_fd)
-        os.close(target_fd)
-
-
-class Mask(Step):
-    """A file or directory that nobody can look into."""
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: str) -> None:
-        """Hide what is at `path`."""
-        self.path = path
-
-    def __str__(self) -> str:
-        """Show the path."""
-        return f"mask {self.path}"
-
-    def doing(self) -> str:
-        """Say what is being done."""
-        return f"masking {self.path}"
-
-    def run(self, room: Room) -> None:
-        """Cover it; what is not there needs no cover."""
-        target_fd = _find(room, self.path)
-        if target_fd < 0:
-            return
-        try:
-            if stat.S_ISDIR(os.fstat(target_fd).st_mode):
-                _empty_directory(room).put_over(target_fd)
-            else:
-                _null(room).put_over(target_fd)
-        finally:
-            os.close(target_fd)
-
-
 def show_console(room: Room, terminal_fd: int) -> None:
     """Show the container's terminal as /dev/console.
 
@@ -437,30 +288,3 @@ def show_console(room: Room, terminal_fd: int) -> None:
     mount.attach(mount_fd, target_fd)
     os.close(mount_fd)
     os.close(target_fd)
-
-
-def _find(room: Room, target: str) -> int:
-    try:
-        return path.open_in_root(room.root_fd, target)
-    except (FileNotFoundError, NotADirectoryError):
-        return -1
-
-
-def _null(room: Room) -> Cover:
-    if os.fstat(room.null.mount_fd).st_rdev != os.makedev(1, 3):
-        message = "/dev/null of the host is not the null device"
-        raise PermissionDenied(message)
-    return room.null
-
-
-def _empty_directory(room: Room) -> Cover:
-    """Return the empty directory that covers others, made at first need."""
-    if room.empty.mount_fd < 0:
-        parameters: list[tuple[str, str | None]] = [
-            ("mode", "755"),
-            ("nr_inodes", "1"),
-            ("ro", None),
-        ]
-        attributes = mount.MOUNT_ATTR_RDONLY
-        room.empty.mount_fd = make_file_system("tmpfs", "tmpfs", parameters, attributes)
-    return room.empty
