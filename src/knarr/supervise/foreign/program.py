@@ -110,7 +110,12 @@ class Foreign:
         self._unlink("pid")
         words = [*words, "--pid-file", pid_path]
         if not process.get("terminal"):
-            self._call([*words, self.id], stdio, process)
+            null_fd = _open_null()
+            try:
+                given = tuple(null_fd if _is_null(each) else each for each in stdio)
+                self._call([*words, self.id], given, process)
+            finally:
+                os.close(null_fd)
             return int(read_file(pid_path)), -1
         listener = endpoints.listen(self.directory, CONSOLE, endpoints.STREAM)
         directory_fd = os.open(self.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,9 +137,7 @@ class Foreign:
         self._unlink("log")
         command = [self.program, "--root", f"{self.directory}/state"]
         command += ["--log", f"{self.directory}/log", "--log-format", "json", *words]
-        null_fd = _open_null()
-        given = [null_fd if _is_null(descriptor) else descriptor for descriptor in stdio]
-        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(given)]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
         try:
             pid = os.posix_spawn(
                 self.program, command, os.environ, file_actions=actions,
@@ -143,8 +146,6 @@ class Foreign:
         except OSError as error:
             message = f"cannot run {self.program}: {(error.strerror or str(error)).lower()}"
             raise Failed(message) from error
-        finally:
-            os.close(null_fd)
         status = _wait(pid)
         if status:
             raise self._explain(words[0], status, process)
