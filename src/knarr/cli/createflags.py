@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Option
-from knarr.cli.lifeflags import HEALTH
+from knarr.cli.lifeflags import HEALTH, PODMAN
 
 PROCESS = (
     Option("attach", "Attach to STDIN, STDOUT or STDERR", kind="list", short="a"),
@@ -130,7 +130,7 @@ IGNORED = (
 
 CREATE_OPTIONS = tuple(
     sorted(
-        (*PROCESS, *RECORD, *STORAGE, *NETWORK, *LIMITS, *SECURITY, *IGNORED, *HEALTH),
+        (*PROCESS, *RECORD, *STORAGE, *NETWORK, *LIMITS, *SECURITY, *IGNORED, *HEALTH, *PODMAN),
         key=lambda option: option.name,
     )
 )

@@ -56,6 +56,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         "cidfile": options.text("cidfile"),
         "shm_size": options.number("shm-size"),
         "health_on_failure": options.text("health-on-failure"),
+        "timeout": options.number("timeout"),
     }
     for name, convert in _GROUPS.items():
         fields[name] = convert(options)
@@ -115,9 +116,17 @@ def _records(options: Options) -> dict[str, Any]:
         from knarr.engine.options.restart import parse_restart  # noqa: PLC0415 - see the module
 
         found["restart"] = parse_restart(options.text("restart"))
+    if not options.names.isdisjoint(("env-host", "umask", "timeout", "replace")):
+        from knarr.cli.living import parse_podman  # noqa: PLC0415 - see the module
+
+        found |= parse_podman(options)
     if any(options.given(name) for name in ("volume", "mount", "tmpfs")):
         found["mounts"] = _mounts(options)
         found["binds"] = tuple(text for text in options.texts("volume") if ":" in text)
+    if options.given("tz"):
+        from knarr.cli.living import timezone  # noqa: PLC0415 - see the module
+
+        found["mounts"] = (*found.get("mounts", ()), timezone(options.text("tz")))
     return found
 
 

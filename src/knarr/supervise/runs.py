@@ -13,6 +13,7 @@ A supervisor makes one for each start, or adopts one that runs already. It hides
 from __future__ import annotations
 
 import os
+import time
 
 from knarr.errors import Conflict
 from knarr.linux import pidfd as pidfds
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+SIGKILL = 9
 UNSEEN = "its supervisor was killed, and the kernel did not keep the exit status"
 
 
@@ -194,6 +196,19 @@ class Run:
         except ProcessLookupError as error:
             message = "the container has ended"
             raise Conflict(message) from error
+
+    def limit_time(self, since_ns: int) -> None:
+        """Kill the process once it has had the time that the order gives it, from `since_ns` on."""
+        if self._order.timeout:
+            passed = (time.time_ns() - since_ns) / 1e9
+            self._loop.later(max(0.0, self._order.timeout - passed), self._expire)
+
+    def _expire(self) -> None:
+        if self.pidfd >= 0:
+            try:
+                self.signal(SIGKILL)
+            except Conflict:  # it has ended meanwhile
+                pass
 
     def finish(self, ended: Callable[[], None]) -> None:
         """Deliver what the process left, then close everything and call `ended`."""

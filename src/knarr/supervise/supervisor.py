@@ -142,6 +142,7 @@ class Supervisor:
         self._audience.listen(self.order.control_dir)
         self.task.save(supervisor_pid=os.getpid())
         self.phase = RUNNING
+        self._run.limit_time(self.task["started_ns"])
         if self._health:
             self._health.begin(adopted=True)
         self._join_ordering()
@@ -167,6 +168,7 @@ class Supervisor:
         trace("supervise:starting")
         self._run.start()
         self.phase = RUNNING
+        self._run.limit_time(self.task["started_ns"])
         if self._health:
             self._health.begin()
         self.note("start")

@@ -24,6 +24,10 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.creating import CidFile, ignored, parse_create  # noqa: PLC0415 - not for --help
 
     asked = parse_create(options, arguments, detached=False)
+    if options.flag("replace"):
+        from knarr.cli.living import replace  # noqa: PLC0415 - see the module
+
+        replace(context, options.text("name"))
     with CidFile(asked.cidfile) as cidfile:
         container = context.engine.containers.create(asked, name=options.text("name"))
         cidfile.write(container.id)

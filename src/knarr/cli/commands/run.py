@@ -50,6 +50,10 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
     asked = parse_create(options, arguments, detached=detached)
     if asked.networking.ports and asked.networking.mode == "host":
         context.warn("WARNING: Published ports are discarded when using host network mode")
+    if options.flag("replace"):
+        from knarr.cli.living import replace  # noqa: PLC0415 - see the module
+
+        replace(context, options.text("name"))
     with CidFile(asked.cidfile) as cidfile:
         container = context.engine.containers.create(asked, name=options.text("name"))
         cidfile.write(container.id)

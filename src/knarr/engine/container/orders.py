@@ -46,6 +46,7 @@ def make_order(
         auto_remove=options.auto_remove,
         runtime=_runtime(options),
         health=_health(options),
+        timeout=options.timeout,
         about=(*options.labels.items(), ("image", options.image), ("name", row.name)),
     )
 

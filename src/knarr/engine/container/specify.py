@@ -120,6 +120,8 @@ def process(options: Options, place: Place, bounding: Sequence[str]) -> Process:
         "capabilities": _capabilities(bounding, identity.uid),
         "noNewPrivileges": options.security.no_new_privileges,
     }
+    if options.umask:
+        found["user"]["umask"] = int(options.umask, 8)
     if options.resources.oom_score_adj:
         found["oomScoreAdj"] = options.resources.oom_score_adj
     if options.resources.ulimits:

@@ -40,7 +40,8 @@ def merged(options: Options, image: RunConfig) -> Options:
         command=command,
         user=options.user or image.user,
         working_dir=options.working_dir or image.working_dir,
-        env=_env(options.env, image.env),
+        env=_env(options.env, (*options.host_env, *image.env)),
+        host_env=(),
         labels={**image.labels, **options.labels},
         exposed=tuple(dict.fromkeys((*options.exposed, *image.exposed_ports))),
         volumes=tuple(dict.fromkeys((*options.volumes, *image.volumes))),
@@ -56,7 +57,7 @@ def _env(given: tuple[str, ...], image: tuple[str, ...]) -> tuple[str, ...]:
     """Return the user's entries first, then those of the image that the user has no word on."""
     named = {entry.partition("=")[0] for entry in given}
     kept = [entry for entry in image if entry.partition("=")[0] not in named]
-    return (*merge_env(given), *kept)
+    return (*merge_env(given), *merge_env(kept))
 
 
 def _mounts(options: Options, volumes: tuple[str, ...]) -> tuple[MountRequest, ...]:

@@ -210,7 +210,8 @@ class Options(Value):
     """Everything asked for at create. `command` is what follows the image's name.
 
     `env` entries are KEY=value; without `=` the key is taken out of the image's environment.
-    `entrypoint` of one empty word takes the image's entrypoint away.
+    `entrypoint` of one empty word takes the image's entrypoint away. `host_env` counts where
+    neither `env` nor the image has a word. `timeout` is in seconds, `umask` in octal digits.
     """
 
     image: str = ""
@@ -231,6 +232,9 @@ class Options(Value):
     healthcheck: Healthcheck | None = None
     health_on_failure: str = ""
     shell: tuple[str, ...] = ()
+    timeout: int = 0
+    umask: str = ""
+    host_env: tuple[str, ...] = ()
     readonly: bool = False
     init: bool = False
     auto_remove: bool = False
