@@ -230,6 +230,54 @@ def test_frozen_cgroup_is_refused_not_waited_in(runtime: Runtime, bundle: Bundle
         os.rmdir(directory)
 
 
+def test_a_cgroup_in_which_all_were_killed_can_be_used_again(
+    runtime: Runtime, bundle: Bundle
+) -> None:
+    unified = next((h for h in cgroup.hierarchies() if h.version == 2), None)
+    if unified is None:
+        pytest.skip("there is no cgroup v2")
+    name = f"/knarr-test-killed-{os.getpid()}"
+    directory = unified.directory(name)
+    os.mkdir(directory)
+    try:
+        with open(f"{directory}/cgroup.kill", "w", encoding="ascii") as control:
+            control.write("1")
+        bundle.spec["linux"]["cgroupsPath"] = name
+        bundle.command("cat /proc/self/cgroup")
+        bundle.namespace("cgroup", gone="")
+        assert f"0::{name}" in runtime.output(bundle).splitlines()
+    finally:
+        if os.path.isdir(directory):
+            os.rmdir(directory)
+
+
+@pytest.mark.parametrize("own_users", [False, True], ids=["host-users", "own-users"])
+def test_what_the_host_forbids_on_a_mount_stays_with_own_users(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, *, own_users: bool
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    mount.mount("tmpfs", str(source), "tmpfs", mount.MS_RDONLY | mount.MS_NODEV, None)
+    try:
+        bundle.mount("/mnt", source=str(source), type="bind", options=["bind", "nosuid"])
+        bundle.command("grep ' /mnt ' /proc/mounts")
+        if own_users:
+            entry = {"containerID": 0, "hostID": 100000, "size": 1000}
+            bundle.spec["linux"].update(uidMappings=[entry], gidMappings=[entry])
+            bundle.namespace("user")
+            for path in (bundle.rootfs, *bundle.rootfs.rglob("*")):
+                os.lchown(path, 100000, 100000)
+            for parent in tmp_path.parents[:3]:
+                parent.chmod(parent.stat().st_mode | 0o111)
+        options = runtime.output(bundle).split()[3].split(",")
+        assert "nosuid" in options
+        assert ("nodev" in options) == own_users
+        bundle.mount("/mnt", source=str(source), type="bind", options=["bind", "dev"])
+        assert ("operation not permitted" in runtime.run(bundle).stderr) == own_users
+    finally:
+        mount.umount2(str(source))
+
+
 def test_a_created_container_ends_when_asked_to(runtime: Runtime, bundle: Bundle) -> None:
     container_id = runtime.new_id()
     words = ("create", "--bundle", str(bundle.write()), container_id)

@@ -9,6 +9,9 @@ A user namespace that is joined owns the namespaces made after that, so it must 
 and the parent cannot: it would not come back. There a process in between enters it, makes the
 container's init as a child of its own parent (CLONE_PARENT), passes a descriptor of it, and ends.
 
+With users of its own init has no powers over namespaces that others own, such as the network of
+another container. So the parent enters those too, for it.
+
 Man: pid_namespaces(7), time_namespaces(7), user_namespaces(7)
 """
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
     Child = Callable[[Channel], NoReturn]
 
-KINDS = ("pid", "time", "user")  # not entered by the process itself
+_OWNED = ("network", "ipc", "uts", "cgroup")
 _BORN = ("born",)
 _AT_CLONE = ~(namespaces.CLONE_NEWCGROUP | namespaces.CLONE_NEWTIME)
 
@@ -50,11 +53,18 @@ class Newborn:
 class Cradle:
     """A context in which children of the caller are born into namespaces that it is not in."""
 
-    __slots__ = ("_entered", "_pidfd", "_wanted")
+    __slots__ = ("_entered", "_kinds", "_pidfd", "_wanted")
 
-    def __init__(self, wanted: Sequence[tuple[str, str]] = (), *, pidfd: int = -1) -> None:
-        """Enter the namespaces in `wanted`, kinds and files; or the `pid` one of a process."""
+    def __init__(
+        self,
+        wanted: Sequence[tuple[str, str]] = (),
+        kinds: Sequence[str] = ("pid", "time"),
+        *,
+        pidfd: int = -1,
+    ) -> None:
+        """Enter the namespaces in `wanted`, of these `kinds`; or the `pid` one of a process."""
         self._wanted = wanted
+        self._kinds = kinds
         self._pidfd = pidfd
         self._entered: list[tuple[int, int]] = []  # (flag, descriptor of the caller's own)
 
@@ -62,7 +72,7 @@ class Cradle:
         """Enter them."""
         try:
             for name, path in self._wanted:
-                if name in ("pid", "time"):
+                if name in self._kinds:
                     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                     try:
                         self._enter(name, descriptor)
@@ -94,13 +104,18 @@ class Cradle:
                 os.close(own_fd)
 
 
+def entered_for(names: Namespaces, name: str) -> bool:
+    """Tell whether the parent enters the joined namespace of the kind `name` for its child."""
+    return name in ("pid", "time") or (name in _OWNED and names.has("user"))
+
+
 def bear(names: Namespaces, child: Child, *, cgroup_fd: int = -1) -> Newborn:
     """Make a process in the namespaces `names`, which runs `child`; return it.
 
     With `cgroup_fd`, a directory of cgroup v2, it is born in that cgroup.
     """
     flags = names.made & _AT_CLONE
-    cradle = Cradle(names.joined)
+    cradle = Cradle(names.joined, [name for name, _ in names.joined if entered_for(names, name)])
     with cradle:
         if names.made & namespaces.CLONE_NEWTIME:
             _make_time(cradle, names)

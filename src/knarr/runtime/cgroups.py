@@ -327,17 +327,16 @@ def enter(group: Cgroup) -> None:
             write(f"{place.directory}/tasks", "0")
 
 
-def put(group: Cgroup, pid: int) -> None:
-    """Move another process into the v1 cgroups.
+def put(places: Iterable[Place], pid: int) -> None:
+    """Move another process into cgroups.
 
     Raises: PermissionDenied, Failed
     """
-    for place in group.places:
-        if place.version == 1:
-            try:
-                write(f"{place.directory}/cgroup.procs", str(pid))
-            except OSError as error:
-                raise failed(f"joining the cgroup {place.directory}", error) from error
+    for place in places:
+        try:
+            write(f"{place.directory}/cgroup.procs", str(pid))
+        except OSError as error:
+            raise failed(f"joining the cgroup {place.directory}", error) from error
 
 
 def members(directory: str) -> list[int]:

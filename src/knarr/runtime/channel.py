@@ -8,6 +8,8 @@ named here; the first string says of what kind. Every talk goes
                          <- PLACED      the cgroups are there to be entered
       MAP_MOUNT + number, fd  ->        a mount to be mapped, and its place in the plan
                          <- MOUNT_MAPPED
+      OPEN_MOUNT + number  ->           a mount that init may not go to, wanted
+                         <- MOUNT_OPENED + fd
       MOUNTED            ->             nothing is pivoted yet
                          <- GO          the hooks of the host's side have run
       TERMINAL + fd      ->             the master of the container's terminal
@@ -64,6 +66,8 @@ MAPPED = ("mapped",)
 PLACED = ("placed",)
 MAP_MOUNT = "map mount"
 MOUNT_MAPPED = ("mount mapped",)
+OPEN_MOUNT = "open mount"
+MOUNT_OPENED = ("mount opened",)
 MOUNTED = ("mounted",)
 GO = ("go",)
 TERMINAL = ("terminal",)

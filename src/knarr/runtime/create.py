@@ -235,9 +235,10 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
     try:
         _prepare(plan, prepared)
         unified = group.unified
-        if unified is None:
-            return birth.bear(plan.namespaces, child)
-        cgroups.make([unified], {write.controller for write in plan.writes}, made)
+        if unified is not None:
+            cgroups.make([unified], {write.controller for write in plan.writes}, made)
+        if unified is None or unified.directory not in made:
+            return birth.bear(plan.namespaces, child)  # see _place
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         prepared.append(os.open(unified.directory, flags))
         return birth.bear(plan.namespaces, child, cgroup_fd=prepared[-1])
@@ -257,7 +258,7 @@ def _prepare(plan: Plan, prepared: list[int]) -> None:
     """Open what steps need and init may not; append the descriptors."""
     every = plan.namespaces.has("user")
     for step in plan.mounting:
-        if not (every or step.early):
+        if step.late or not (every or step.early):
             continue
         try:
             descriptor = step.prepare()
@@ -284,7 +285,12 @@ def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
     cgroups.apply(group, plan.writes)
     cgroups.restrict_devices(group, plan.device_rules)
     if _joins_users(plan):
-        cgroups.put(group, child.pid)
+        cgroups.put([place for place in group.places if place.version == 1], child.pid)
+    # Who is born into a cgroup in which everybody was killed once dies of that too, as long as it
+    # is another number of times than in the parent's (Linux 6.14 and later). One that was there
+    # before is moved into instead.
+    if group.unified is not None and group.unified.directory not in made:
+        cgroups.put([group.unified], child.pid)
     child.channel.send(talk.PLACED)
 
 
@@ -306,6 +312,10 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
         elif message[:1] == (talk.MAP_MOUNT,):
             _map_mount(plan, int(message[1]), descriptor)
             child.channel.send(talk.MOUNT_MAPPED)
+        elif message[:1] == (talk.OPEN_MOUNT,):
+            mount_fd = _open_mount(plan, int(message[1]), child.pid)
+            child.channel.send(talk.MOUNT_OPENED, mount_fd)
+            os.close(mount_fd)
         elif message == talk.TERMINAL:
             master_fd = descriptor
         elif message == talk.READY:
@@ -314,6 +324,18 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
             talk.raise_error(message)
         else:
             raise _died(child)
+
+
+def _open_mount(plan: Plan, number: int, pid: int) -> int:
+    """Open the mount of a step as the init of the container sees it, and map it."""
+    from knarr.runtime import errands  # noqa: PLC0415 - for containers with users of their own
+
+    step = plan.mounting[number]
+    assert isinstance(step, Bind)
+    mount_fd = errands.do_inside(pid, step.open, step.doing())
+    if step.users:
+        _map_mount(plan, number, os.dup(mount_fd))
+    return mount_fd
 
 
 def _map_mount(plan: Plan, number: int, mount_fd: int) -> None:

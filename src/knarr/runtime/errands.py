@@ -174,15 +174,30 @@ def _act_as(uid: int, gid: int) -> None:
     capabilities.capset(permitted, permitted, inheritable)
 
 
+def do_inside(pid: int, work: Callable[[], int], doing: str) -> int:
+    """Do `work` where a process sees files, and return the descriptor that it returns.
+
+    That is in its mount namespace and from its root, which another mount may cover by now.
+
+    Raises: KnarrError
+    """
+
+    def enter() -> int:
+        descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        root_fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        namespaces.setns(descriptor, namespaces.CLONE_NEWNS)
+        os.fchdir(root_fd)
+        os.chroot(".")
+        return work()
+
+    return _run(enter, doing)
+
+
 def borrow(pid: int, path: str) -> int:
     """Return a detached copy of the mount at `path` in the mount namespace of a process.
 
     Raises: KnarrError
     """
-
-    def work() -> int:
-        descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        namespaces.setns(descriptor, namespaces.CLONE_NEWNS)
-        return mount.open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | mount.AT_SYMLINK_NOFOLLOW)
-
-    return _run(work, f"sharing {path} of process {pid}")
+    flags = OPEN_TREE_CLONE | mount.AT_SYMLINK_NOFOLLOW
+    doing = f"sharing {path} of process {pid}"
+    return do_inside(pid, lambda: mount.open_tree(AT_FDCWD, path, flags), doing)

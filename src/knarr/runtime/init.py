@@ -166,7 +166,7 @@ def _enter_namespaces(plan: Plan, room: Room, doing: list[str]) -> None:
         room.enter_cgroups()
         become_root()
     for name, path in plan.namespaces.joined:
-        if name not in birth.KINDS:
+        if name != "user" and not birth.entered_for(plan.namespaces, name):
             doing[0] = f"joining the {name} namespace {path}"
             join_namespace(name, path)
 

@@ -100,6 +100,7 @@ def plan_mounting(
         step = plan_mount(node, bundle_dir, users, root_dir=root.place)
         if isinstance(step, Bind):
             step.number = len(steps)
+            step.by_parent = names.has("user")
         if step.target == "/dev" and step.options.set & MOUNT_ATTR_RDONLY:
             step.options.set &= ~MOUNT_ATTR_RDONLY  # later, when it is full: plan_entering
         steps.append(step)

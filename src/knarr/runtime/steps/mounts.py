@@ -20,7 +20,19 @@ import stat
 
 from knarr.errors import InvalidArgument, PermissionDenied
 from knarr.linux import mount, path
-from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, OPEN_TREE_CLONE
+from knarr.linux.mount import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_RECURSIVE,
+    MOUNT_ATTR__ATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW,
+    MOUNT_ATTR_RDONLY,
+    OPEN_TREE_CLONE,
+)
 from knarr.runtime.steps.filesystems import copy_up, make_file_system
 from knarr.runtime.steps.options import MountOptions, clean, parse_options
 from knarr.runtime.steps.room import Step
@@ -153,11 +165,14 @@ class FileSystem(MountStep):
 class Bind(MountStep):
     """A file or directory of the host, shown in the container.
 
-    A source `inside` the root may be a mount that an earlier step makes there: only init can open
-    it, when it is its turn, and then has the parent map its owners.
+    The source is opened when it is its turn, in the container's mount namespace: it may be a mount
+    that an earlier step makes inside the root; and where the container has users of its own, the
+    kernel has locked what the host forbids there (`ro`, `nodev` and the like), so that root inside
+    cannot allow it again. With users of its own init may not go to every source, and never may it
+    map owners: then the parent does it for init.
     """
 
-    __slots__ = ("_mount_fd", "early", "inside", "number", "source", "users")
+    __slots__ = ("_mount_fd", "by_parent", "early", "late", "number", "source", "users")
 
     def __init__(
         self, source: str, target: str, options: MountOptions, users: Users | None = None
@@ -171,23 +186,24 @@ class Bind(MountStep):
         super().__init__(target, options)
         self.source = source
         self.users = users
-        self.inside = False
+        self.by_parent = False
         self.number = 0  # its place in the plan
         self._mount_fd = -1
         self.early = bool(users or options.subpath or foreign_mount(source))
+        self.late = not foreign_mount(source)
 
     def subject(self) -> str:
         """Return the source and how much of it."""
         return f"{'rbind' if self.options.bind == AT_RECURSIVE else 'bind'} {self.source}"
 
     def prepare(self) -> int:
-        """Open the source."""
-        if not self.inside:
-            self._mount_fd = self._open()
-            self.map(self._mount_fd)
+        """Open the source from where the caller is."""
+        self._mount_fd = self.open()
+        self.map(self._mount_fd)
         return self._mount_fd
 
-    def _open(self) -> int:
+    def open(self) -> int:
+        """Return a detached copy of the source."""
         foreign = foreign_mount(self.source)
         if foreign:
             from knarr.runtime import errands  # noqa: PLC0415 - in the parent, for few containers
@@ -222,14 +238,16 @@ class Bind(MountStep):
         """Bind it."""
         options = self.options
         mount_fd = self._mount_fd
-        if mount_fd < 0:
-            mount_fd = self._open()
+        if mount_fd < 0 and self.by_parent:
+            mount_fd = room.ask_for_mount(self.number)
+        elif mount_fd < 0:
+            mount_fd = self.open()
             if self.users:
                 room.map_mount(self.number, mount_fd)
         directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
         target_fd = self.place(room, directory=directory)
         refuse_cover(room, target_fd, self.target, mount_fd)
-        set_attributes(mount_fd, options)
+        bind_attributes(mount_fd, options)
         self.attach(mount_fd, target_fd)
 
 
@@ -273,6 +291,54 @@ def set_attributes(mount_fd: int, options: MountOptions) -> None:
         mount.mount_setattr(
             mount_fd, "", AT_EMPTY_PATH, attr_set=options.set, attr_clr=options.clear
         )
+
+
+def bind_attributes(mount_fd: int, options: MountOptions) -> None:
+    """Give a copied mount the attributes that `options` say, without those it had on the host.
+
+    If they say nothing of attributes it keeps what it has, and that of times also if they only take
+    away; so it is with runc. What the host forbids and has locked stays, unless that is explicitly
+    to be allowed, which is an error.
+    """
+    chosen = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME if options.names_times() else 0
+    if not (options.set or options.clear or chosen):
+        set_attributes(mount_fd, options)
+        return
+    wanted = options.set & (_FORBIDDING | chosen)
+    try:
+        _replace(mount_fd, wanted, _FORBIDDING | chosen)
+    except PermissionError:
+        kept = _forbidden(mount_fd) & ~options.clear
+        _replace(mount_fd, wanted | kept, (_FORBIDDING | chosen) & ~kept)
+    if options.recursive_set or options.recursive_clear:
+        set_attributes(mount_fd, options)
+
+
+_FORBIDDING = (
+    MOUNT_ATTR_RDONLY
+    | MOUNT_ATTR_NOSUID
+    | MOUNT_ATTR_NODEV
+    | MOUNT_ATTR_NOEXEC
+    | MOUNT_ATTR_NOSYMFOLLOW
+)
+# <sys/statvfs.h>: how an open file tells what is locked once it is set
+_LOCKED = (
+    (os.ST_RDONLY, MOUNT_ATTR_RDONLY),
+    (os.ST_NOSUID, MOUNT_ATTR_NOSUID),
+    (os.ST_NODEV, MOUNT_ATTR_NODEV),
+    (os.ST_NOEXEC, MOUNT_ATTR_NOEXEC),
+)
+
+
+def _replace(mount_fd: int, wanted: int, out_of: int) -> None:
+    """Set `wanted`, and clear the rest of the attributes in `out_of`."""
+    clear = out_of & ~wanted | (MOUNT_ATTR__ATIME if out_of & MOUNT_ATTR__ATIME else 0)
+    mount.mount_setattr(mount_fd, "", AT_EMPTY_PATH, attr_set=wanted, attr_clr=clear)
+
+
+def _forbidden(mount_fd: int) -> int:
+    flags = os.fstatvfs(mount_fd).f_flag
+    return sum(attribute for flag, attribute in _LOCKED if flags & flag)
 
 
 def make_file(root_fd: int, target: str, *, follow: bool = True) -> int:
@@ -339,9 +405,7 @@ def plan_mount(
             options.bind = AT_RECURSIVE
         mapped = options.idmap or "uidMappings" in node or "gidMappings" in node
         users = _mapping(node, users) if mapped else None
-        step = Bind(os.path.join(bundle_dir, source), target, options, users)
-        step.inside = _is_below(os.path.normpath(step.source), root_dir)
-        return step
+        return Bind(os.path.join(bundle_dir, source), target, options, users)
     if options.idmap or "uidMappings" in node or "gidMappings" in node:
         node.refuse("options", "only bind mounts can map owners")
     if options.idmap:

@@ -75,6 +75,8 @@ SUPERBLOCK = {
     "mand": "mand",
     "nomand": "nomand",
 }
+_TIMES = frozenset(("noatime", "relatime", "strictatime", "nodiratime"))
+
 # Accepted and without meaning here: what mount(8) keeps for itself, and what the kernel dropped.
 IGNORED = frozenset(("silent", "loud", "iversion", "noiversion", "acl", "noacl"))
 
@@ -114,6 +116,10 @@ class MountOptions:
         self.propagation: list[tuple[int, int]] = []  # (MS_…, AT_RECURSIVE or 0)
         self.parameters: list[tuple[str, str | None]] = []
         self.words: list[str] = []
+
+    def names_times(self) -> bool:
+        """Tell whether an option says how times of access are kept."""
+        return not _TIMES.isdisjoint(self.words)
 
     def __str__(self) -> str:
         """Show the options as they were given, without those that say what is mounted."""

@@ -12,7 +12,7 @@ import os
 
 from knarr.linux import mount, process
 from knarr.runtime import cgroups
-from knarr.runtime.channel import MAP_MOUNT, MOUNT_MAPPED, NOTE, PLACED
+from knarr.runtime.channel import MAP_MOUNT, MOUNT_MAPPED, MOUNT_OPENED, NOTE, OPEN_MOUNT, PLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Step:
 
     __slots__ = ()
     early = False
+    late = False
     users: Users | None = None  # whom it maps the owners of files by
 
     def run(self, _: Room) -> None:
@@ -38,7 +39,8 @@ class Step:
         """Open, in the parent, what init may not be allowed to; return the descriptor or -1.
 
         Called for containers with a user namespace, whose root is nobody to the host's files, and
-        for steps that are `early` in any case: init cannot do what they begin with.
+        for steps that are `early` in any case: init cannot do what they begin with. Never for
+        those that are `late`: what they need is not there yet.
         """
         return -1
 
@@ -110,6 +112,15 @@ class Room:
         """Let the parent note what is done, with debug."""
         if self.debug:
             self.channel.send((NOTE, "debug", text))
+
+    def ask_for_mount(self, number: int) -> int:
+        """Let the parent open the mount of the step with this number in the plan, and return it."""
+        self.enter_cgroups()  # which reads what the parent said before
+        self.channel.send((OPEN_MOUNT, str(number)))
+        message, mount_fd = self.channel.receive()
+        if message != MOUNT_OPENED:
+            os._exit(1)  # the parent is gone, or has failed and says so itself
+        return mount_fd
 
     def map_mount(self, number: int, mount_fd: int) -> None:
         """Let the parent map the detached mount of the step with this number in the plan."""
