@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from knarr.engine.container.processes import ProcessTable
     from knarr.engine.container.starting import Attachment
-    from knarr.engine.container.statistics import Sample
     from knarr.engine.container.tasks import State
     from knarr.engine.copying.places import PathStat
     from knarr.engine.engine import Engine
     from knarr.engine.execs import Completed
     from knarr.engine.logs import Entry, LogOptions
     from knarr.engine.options.values import Options, RestartPolicy
+    from knarr.engine.resources.statistics import Sample
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
     from knarr.util.tarreader import Source
@@ -155,7 +155,7 @@ class Container:
 
         Raises: InvalidArgument, Conflict, Unsupported, Failed
         """
-        from knarr.engine.container import updating  # noqa: PLC0415 - see the module
+        from knarr.engine.resources import updating  # noqa: PLC0415 - see the module
 
         self.row, warnings = updating.update(self.engine, self.row, limits, restart)
         self._options = None
@@ -163,7 +163,7 @@ class Container:
 
     def sample(self) -> Sample | None:
         """Return what it uses at this moment, None if it does not run."""
-        from knarr.engine.container import statistics  # noqa: PLC0415 - see the module
+        from knarr.engine.resources import statistics  # noqa: PLC0415 - see the module
 
         return statistics.sample(self)
 

@@ -10,8 +10,8 @@ import pytest
 from knarr.cli import options as parser
 from knarr.cli.commands.run import COMMAND
 from knarr.cli.creating import parse_create
-from knarr.engine.container.limits import resources
-from knarr.engine.container.statistics import Sample, make_sample, parse_traffic
+from knarr.engine.resources.limits import resources
+from knarr.engine.resources.statistics import Sample, make_sample, parse_traffic
 from knarr.runtime.document import Node
 from knarr.runtime.resources import plan_resources
 

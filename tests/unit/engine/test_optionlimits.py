@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knarr.engine.container import neighbours, support
+from knarr.engine.container import neighbours
 from knarr.engine.container.mounts import plan_mount
 from knarr.engine.options import limits, namespaces, storage
 from knarr.engine.options.encoding import decode, encode
@@ -18,6 +18,7 @@ from knarr.engine.options.values import (
     Resources,
     Security,
 )
+from knarr.engine.resources import support
 from knarr.errors import InvalidArgument, Unavailable, Unsupported
 from knarr.linux.cgroup import Hierarchy
 

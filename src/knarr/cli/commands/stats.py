@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from knarr.cli.command import Context, Options
     from knarr.cli.output import Row
-    from knarr.engine.container.statistics import Sample
     from knarr.engine.containers import Container
+    from knarr.engine.resources.statistics import Sample
 
     Samples = dict[str, Sample | None]
 

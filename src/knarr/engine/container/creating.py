@@ -90,12 +90,12 @@ def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
 
         find_runtime(options.runtime)
     if options.resources != Resources():
-        from knarr.engine.container import support  # noqa: PLC0415 - for few containers
+        from knarr.engine.resources import support  # noqa: PLC0415 - for few containers
 
         support.require_nodes(options)
         options, warnings = support.without_unsupported(options, support.find_support())
     if options.security.writable_cgroups:
-        from knarr.engine.container.support import require_writable  # noqa: PLC0415 - for few
+        from knarr.engine.resources.support import require_writable  # noqa: PLC0415 - for few
 
         require_writable(options)
     if options.joins:

@@ -10,11 +10,11 @@ Spec: runtime-spec config.md, config-linux.md
 
 from __future__ import annotations
 
-from knarr.engine.container.limits import resources
 from knarr.engine.container.users import Identity
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import capabilities
 from knarr.engine.options.values import DEFAULT_SHM_SIZE
+from knarr.engine.resources.limits import resources
 from knarr.oci.runtime import VERSION
 from knarr.util.value import Value
 

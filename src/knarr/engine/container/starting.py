@@ -179,7 +179,7 @@ class _Launch:
 
     def _order(self, prepared: Prepared) -> Order:
         if self.options.resources.cpu_rt_runtime_us:
-            from knarr.engine.container.realtime import make_room  # noqa: PLC0415 - for few
+            from knarr.engine.resources.realtime import make_room  # noqa: PLC0415 - for few
 
             make_room(cgroup_parent(self.engine.paths, self.options), self.options.resources)
         stack = LayerRecords(self.engine.database).stack(self.row.chain)

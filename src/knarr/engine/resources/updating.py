@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.container import support, tasks
-from knarr.engine.container.limits import changeable
+from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.encoding import decode, encode
 from knarr.engine.options.limits import check_resources
+from knarr.engine.resources import support
+from knarr.engine.resources.limits import changeable
 from knarr.errors import InvalidArgument, KnarrError
 from knarr.store.containers import ContainerRecords
 
