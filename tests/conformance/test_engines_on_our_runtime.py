@@ -106,6 +106,10 @@ PODMAN_ONLY: dict[str, tuple[tuple[str, ...], str, int, str | None]] = {
         ("--uidmap", "0:100000:65536", "--read-only", "-v", "/etc:/v:ro", "--tmpfs", "/t"),
         "touch /t/x && echo yes; cat /v/hostname >/dev/null && echo good", 0, "yes\ngood\n",
     ),
+    "users of its own": (
+        ("--userns", "auto:size=1000"), "tr -s ' ' </proc/self/uid_map | cut -d' ' -f2,4; id -u", 0,
+        "0 1000\n0\n",
+    ),
     "notified by the container": (("--sdnotify", "container"), "echo yes", 0, "yes\n"),
     "systemd's mounts": (
         ("--systemd", "always"), "cut -d' ' -f5 /proc/self/mountinfo | sort", 0, None,
@@ -113,11 +117,20 @@ PODMAN_ONLY: dict[str, tuple[tuple[str, ...], str, int, str | None]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", [*RUNS, *PODMAN_ONLY])
+@pytest.mark.parametrize("case", RUNS)
 def test_run(engine: Engine, case: str) -> None:
-    if case in PODMAN_ONLY and engine.name != "podman":
-        pytest.skip("Podman alone has these options")
-    flags, script, status, output = {**RUNS, **PODMAN_ONLY}[case]
+    check(engine, *RUNS[case])
+
+
+@pytest.mark.parametrize("engine", [Podman], ids=["podman"], indirect=True)
+@pytest.mark.parametrize("case", PODMAN_ONLY)
+def test_run_as_podman_alone_can(engine: Engine, case: str) -> None:
+    check(engine, *PODMAN_ONLY[case])
+
+
+def check(
+    engine: Engine, flags: tuple[str, ...], script: str, status: int, output: str | None
+) -> None:
     if engine.name == "podman" and "--init" in flags:
         flags = ()
         script = f"sh -c '{script}'; exit $?"
@@ -212,6 +225,20 @@ def test_life(engine: Engine) -> None:
         (0, "life\n"), (0, "exited 5\n"), (0, "ready\nasked\n"), 0, (0, "life\n"),
         (0, "137\n"), (0, "life\n"),
     ]  # fmt: skip
+
+
+def test_attachment(engine: Engine) -> None:
+    def attach(name: str) -> tuple[int, str]:
+        container = f"attached-{name}"
+        script = "sleep 1; echo late; exit 3"
+        assert engine.run(name, ("-d", "--name", container), script).status == 0
+        done = engine.call("attach", "--no-stdin", container)
+        engine.must("rm", container)
+        return done[:2]
+
+    status, output = on_both(engine, attach)
+    assert output.strip() == "late"
+    assert status == (3 if engine.name == "docker" else 0)
 
 
 def test_restarts(engine: Engine) -> None:

@@ -107,7 +107,7 @@ DIFFERENCES = (
     ),
     Difference(
         "files", r"hosts: (fe|ff)00::0\t.*", r"hosts: (fe|ff)00::\t.*",
-        "addresses in /etc/hosts are written in their short form, as in Docker from version 25 on",
+        "addresses in /etc/hosts are written in their short form",
     ),
 )  # fmt: skip
 

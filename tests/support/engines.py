@@ -225,6 +225,8 @@ class Podman(Engine):
             )
         )
         self.environment["CONTAINERS_CONF"] = str(settings)
+        script = "echo containers:1000000:131072 | tee -a /etc/subuid >>/etc/subgid"
+        subprocess.run(room.enter("sh", "-c", script), check=True)
 
     def words(self) -> list[str]:
         return ["podman", "--root", f"{self.directory}/root", "--runroot", "/run/podman"]
