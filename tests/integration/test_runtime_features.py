@@ -246,6 +246,13 @@ def test_a_cgroup_in_which_all_were_killed_can_be_used_again(
         bundle.command("cat /proc/self/cgroup")
         bundle.namespace("cgroup", gone="")
         assert f"0::{name}" in runtime.output(bundle).splitlines()
+        os.mkdir(directory)
+        with open(f"{directory}/cgroup.kill", "w", encoding="ascii") as control:
+            control.write("1")
+        container_id = runtime.start(bundle.command("sleep", "100"))
+        done = runtime.call("exec", container_id, "cat", "/proc/self/cgroup")
+        assert f"0::{name}" in done.stdout.splitlines()
+        runtime.call("delete", "--force", container_id)
     finally:
         if os.path.isdir(directory):
             os.rmdir(directory)

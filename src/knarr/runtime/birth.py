@@ -25,6 +25,7 @@ from knarr.runtime import channel as talk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
@@ -32,10 +33,21 @@ if TYPE_CHECKING:
     from knarr.runtime.plan import Namespaces
 
     Child = Callable[[Channel], NoReturn]
+else:
+    import _signal
 
 _OWNED = ("network", "ipc", "uts", "cgroup")
 _BORN = ("born",)
 _AT_CLONE = ~(namespaces.CLONE_NEWCGROUP | namespaces.CLONE_NEWTIME)
+
+
+class KilledAtBirth(Failed):
+    """A child was killed before it said a word.
+
+    Who is born into a cgroup by clone3(2) is killed if everybody in that cgroup was killed (by
+    cgroup.kill) another number of times than in the caller's: so do Linux 6.14 and later close a
+    race. There the child has to be born elsewhere and moved.
+    """
 
 
 class Newborn:
@@ -123,6 +135,12 @@ def bear(names: Namespaces, child: Child, *, cgroup_fd: int = -1) -> Newborn:
         if joined:
             return _bear_between(joined[0], flags, child, cgroup_fd)
         return fork(child, flags, cgroup_fd=cgroup_fd)
+
+
+def was_killed(newborn: Newborn) -> bool:
+    """Tell whether a child that hung up was killed; it stays to be reaped."""
+    ended = os.waitid(os.P_PIDFD, newborn.pidfd, os.WEXITED | os.WNOWAIT)
+    return ended is not None and ended.si_status == _signal.SIGKILL
 
 
 def fork(child: Child, flags: int = 0, *, cgroup_fd: int = -1) -> Newborn:

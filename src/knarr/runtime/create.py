@@ -163,14 +163,27 @@ def create(request: Request) -> Init:
 
         filters.give(plan.identity, linux.node("seccomp"), cache_dir=request.cache_dir)
     _announce(request, plan)
+    try:
+        return _bring_up(request, plan, group, born_inside=True)
+    except birth.KilledAtBirth:
+        return _bring_up(request, plan, group, born_inside=False)
+
+
+def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool) -> Init:
+    """Make the container; its init is `born_inside` its v2 cgroup, or moved there."""
     made: list[str] = []
     with Undo() as undo:
         undo.push("removing the cgroups", _remove, made)
-        child = _fork(request, plan, group, made)
+        if group.unified is not None:
+            cgroups.make([group.unified], {write.controller for write in plan.writes}, made)
+            born_inside = born_inside and group.unified.directory in made
+        child = _fork(request, plan, group, born_inside=born_inside)
         undo.push("ending the container's init", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
         init = Init(request, plan, group, child)
         trace("runtime.create:forked")
+        if group.unified is not None and not born_inside:
+            cgroups.put([group.unified], child.pid)
         _place(plan, group, child, made)
         init.master_fd = _accompany(request, plan, child)
         undo.keep()
@@ -209,8 +222,8 @@ def plan_container(request: Request, group: Cgroup) -> Plan:
     return make_plan(request.spec, around)
 
 
-def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newborn:
-    """Make the child, in its v2 cgroup if there is one."""
+def _fork(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool) -> Newborn:
+    """Make the child, in its v2 cgroup if there is one and it is to be `born_inside`."""
     person = Person(plan.identity, plan.program, request.stdio, request.preserve_fds)
     if not plan.namespaces.has("user"):
         person.limits = plan.limits
@@ -235,10 +248,8 @@ def _fork(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Newbo
     try:
         _prepare(plan, prepared)
         unified = group.unified
-        if unified is not None:
-            cgroups.make([unified], {write.controller for write in plan.writes}, made)
-        if unified is None or unified.directory not in made:
-            return birth.bear(plan.namespaces, child)  # see _place
+        if unified is None or not born_inside:
+            return birth.bear(plan.namespaces, child)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         prepared.append(os.open(unified.directory, flags))
         return birth.bear(plan.namespaces, child, cgroup_fd=prepared[-1])
@@ -286,11 +297,6 @@ def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
     cgroups.restrict_devices(group, plan.device_rules)
     if _joins_users(plan):
         cgroups.put([place for place in group.places if place.version == 1], child.pid)
-    # Who is born into a cgroup in which everybody was killed once dies of that too, as long as it
-    # is another number of times than in the parent's (Linux 6.14 and later). One that was there
-    # before is moved into instead.
-    if group.unified is not None and group.unified.directory not in made:
-        cgroups.put([group.unified], child.pid)
     child.channel.send(talk.PLACED)
 
 
@@ -354,11 +360,11 @@ def _map_mount(plan: Plan, number: int, mount_fd: int) -> None:
 
 def _died(child: Newborn) -> Failed:
     """Return the error for a child that ended without a word."""
-    ended = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT)
-    killed = ended is not None and ended.si_status == _signal.SIGKILL
     message = "the container's init was killed before it was ready"
-    hint = "Is the memory limit too low? Init itself needs some megabytes." if killed else ""
-    return Failed(message, hint=hint)
+    if not birth.was_killed(child):
+        return Failed(message)
+    hint = "Is the memory limit too low? Init itself needs some megabytes."
+    return birth.KilledAtBirth(message, hint=hint)
 
 
 def _kill(pidfd: int) -> None:

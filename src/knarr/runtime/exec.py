@@ -181,36 +181,48 @@ def execute_so(
     person.after_joining = affinity.final
     for warning in plan_process.capability_warnings(node.node("capabilities")):
         manner.note("warning", warning)
+    if manner.debug:
+        manner.note("debug", f"nsexec container setup: joining the namespaces of {target_pid}")
+        for step in affinity.initial:
+            manner.note("debug", f"nsexec: {step}")
+    try:
+        return _bring_in(target_pid, person, manner, born_inside=True)
+    except birth.KilledAtBirth:
+        return _bring_in(target_pid, person, manner, born_inside=False)
+
+
+def _bring_in(target_pid: int, person: Person, manner: Manner, *, born_inside: bool) -> Running:
+    """Make the process; it is `born_inside` the container's v2 cgroup, or moved there."""
     with Undo() as undo:
         target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
         group = manner.group or cgroups.of_process(target_pid)
-        child = _fork(target, person, group)
+        child = _fork(target, person, group, born_inside=born_inside)
         undo.push("closing the process's descriptor", os.close, child.pidfd)
         undo.push("ending the process", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
-        if manner.debug:
-            manner.note("debug", f"nsexec container setup: joining the namespaces of {target_pid}")
-            for step in affinity.initial:
-                manner.note("debug", f"nsexec: {step}")
+        if not born_inside and group.unified is not None:
+            cgroups.put([group.unified], child.pid)
+        child.channel.send(talk.PLACED)
         master_fd = _accompany(child, undo, manner.note)
         if manner.keep_line_feeds and master_fd >= 0:
             tty.keep_line_feeds(master_fd)
         told = manner.state or {"ociVersion": SPEC_VERSION, "status": "running", "pid": target_pid}
-        open_gate(child.channel, child.pid, listener=identity.listener, state=told)
+        open_gate(child.channel, child.pid, listener=person.identity.listener, state=told)
         undo.keep()
         target.close()
     return Running(child.pid, child.pidfd, master_fd)
 
 
-def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
-    """Make the process in the container's v2 cgroup, if it has one."""
+def _fork(target: Target, person: Person, group: Cgroup, *, born_inside: bool) -> Newborn:
+    """Make the process, in the container's v2 cgroup if there is one and it is `born_inside`."""
 
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
         gate = Gate(channel)
         try:
             forget_the_host()
+            channel.wait_for(talk.PLACED)
             outside.do_all(person.before_joining, 0)
             if target.flags & namespaces.CLONE_NEWUSER:
                 outside.do_all(person.limits, 0)
@@ -221,7 +233,7 @@ def _fork(target: Target, person: Person, group: Cgroup) -> Newborn:
 
     inside = target.flags & namespaces.CLONE_NEWPID
     with birth.Cradle(pidfd=target.pidfd if inside else -1):
-        return _bear(target, group, child)
+        return _bear(target, group, child) if born_inside else birth.fork(child)
 
 
 def _bear(target: Target, group: Cgroup, child: birth.Child) -> Newborn:
@@ -292,7 +304,7 @@ def _accompany(child: Newborn, undo: Undo, note: Note) -> int:
             talk.raise_error(message)
         else:
             reason = "the process died before it was ready: is the container still running?"
-            raise Failed(reason)
+            raise birth.KilledAtBirth(reason) if birth.was_killed(child) else Failed(reason)
 
 
 def _kill(pidfd: int) -> None:

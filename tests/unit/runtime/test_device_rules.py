@@ -94,3 +94,12 @@ def test_default_devices_follow_the_rules_of_the_spec() -> None:
     assert decide(program, "c", 136, 9, "rw")
     assert decide(program, "b", 8, 0, "m")
     assert not decide(program, "b", 8, 0, "r")
+
+
+def test_the_letter_that_is_none_is_read_with_caution() -> None:
+    def access(*, allow: bool) -> str:
+        entry = {"allow": allow, "type": "c", "major": 1, "minor": 11, "access": "ra"}
+        return plan_rules([Node(entry)])[0].access
+
+    assert access(allow=True) == "r"
+    assert access(allow=False) == "rwm"

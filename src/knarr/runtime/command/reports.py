@@ -9,7 +9,6 @@ import time
 from knarr.errors import Conflict, Failed, InvalidArgument, NotFound
 from knarr.runtime import lifecycle, members
 from knarr.runtime.command import arguments, state
-from knarr.runtime.document import SPEC_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ def show_features() -> None:
     show(
         {
             "ociVersionMin": "1.0.0",
-            "ociVersionMax": SPEC_VERSION,
+            "ociVersionMax": "1.3.0",
             "hooks": list(hooks.MOMENTS),
             "mountOptions": sorted(mount_options),
             "linux": {
