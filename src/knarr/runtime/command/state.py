@@ -1,8 +1,7 @@
 """What `knarr-runtime` remembers between its calls: one directory for each container.
 
     <root>/<id>/state.json      what the container is: written before and after it is created
-    <root>/<id>/start.fifo      how it is started (see `gate`); gone once it runs
-    <root>/<id>/result.fifo
+    <root>/<id>/start.sock      where init listens until it is started (see `gate`)
 
 What a container does at the moment is not written down but found out each time: whether its init
 is alive (by process ID and start time, so that a recycled number shows no ghost), waits at the
