@@ -66,5 +66,3 @@ def _check_together(options: Options) -> None:
         )
     if message:
         raise InvalidArgument(message)
-
-
