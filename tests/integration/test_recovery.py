@@ -25,7 +25,7 @@ CREATING = [
     "create:prepared", "journal:ending",
 ]  # fmt: skip
 STARTING = ["networks:prepared", "start:created", "start:attached", "start:started"]
-ENDING = ["cleanup:begun", "remove:record-gone", "remove:directory-gone"]
+ENDING = ["cleanup:begun", "remove:record-gone", "remove:aside", "remove:directory-gone"]
 
 
 def task(knarr: Knarr, name: str) -> dict[str, int]:

@@ -24,17 +24,20 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 def remove_tree(directory_fd: int, name: str) -> None:
     """Remove `name` in `directory_fd`, and all below it if it is a directory.
 
-    Nothing there is fine. OSError EXDEV if something is mounted in the tree: it is left, with
-    everything above it.
+    Nothing there is fine, and so is another process that removes the same at the same time. OSError
+    EXDEV if something is mounted in the tree: it is left, with everything above it.
     """
-    if _unlink(directory_fd, name):
-        return
-    top_fd = _open(directory_fd, name)
     try:
-        _empty(top_fd)
-    finally:
-        os.close(top_fd)
-    os.rmdir(name, dir_fd=directory_fd)
+        if _unlink(directory_fd, name):
+            return
+        top_fd = _open(directory_fd, name)
+        try:
+            _empty(top_fd)
+        finally:
+            os.close(top_fd)
+        os.rmdir(name, dir_fd=directory_fd)
+    except FileNotFoundError:
+        pass  # the other one was quicker
 
 
 def remove_path(path: str) -> None:
@@ -58,14 +61,13 @@ def _empty(top_fd: int) -> None:
                 levels.pop()
                 if levels:
                     os.close(descriptor)
-                    os.rmdir(own_name, dir_fd=levels[-1][0])
+                    _rmdir(own_name, levels[-1][0])
                 continue
             name = names.pop()
             if _unlink(descriptor, name):
                 continue
             if len(levels) < MAX_OPEN:
-                below = _open(descriptor, name)
-                levels.append((below, name, os.listdir(below)))
+                _descend(levels, name)
             else:
                 moved += 1
                 higher = _free_name(top_fd, moved)
@@ -74,6 +76,26 @@ def _empty(top_fd: int) -> None:
     finally:
         for descriptor, _, _ in levels[1:]:
             os.close(descriptor)
+
+
+def _descend(levels: list[tuple[int, str, list[str]]], name: str) -> None:
+    """Go on with the directory `name` of the last level, if it is still there."""
+    try:
+        below = _open(levels[-1][0], name)
+    except FileNotFoundError:
+        return
+    try:
+        names = os.listdir(below)
+    except FileNotFoundError:  # removed since it was opened
+        names = []
+    levels.append((below, name, names))
+
+
+def _rmdir(name: str, directory_fd: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=directory_fd)
+    except FileNotFoundError:
+        pass
 
 
 def _unlink(directory_fd: int, name: str) -> bool:

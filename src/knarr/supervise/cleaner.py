@@ -38,14 +38,18 @@ def remark(order: Order, text: str) -> None:
 
 
 def start(order: Order) -> int:
-    """Start the clean-up and return its process ID."""
+    """Start the clean-up and return its process ID.
+
+    Also when the container's directory is gone: who took it aside may have been killed since.
+    """
     arguments = ["-I", "-S", "-c", _PROGRAM, PACKAGES, order.root, order.run, order.id]
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    log = log_path(order) if os.path.isdir(order.bundle_dir) else os.devnull
     return os.posix_spawn(
         sys.executable,
         [sys.executable, *arguments],
         os.environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 2, log_path(order), flags, 0o600)],
+        file_actions=[(os.POSIX_SPAWN_OPEN, 2, log, flags, 0o600)],
     )
 
 

@@ -374,8 +374,8 @@ class Supervisor:
             return
         try:
             self._cleaner = cleaner.start(self.order)
-        except FileNotFoundError:  # somebody removed the container, and did all of it
-            self._leave(removed=True)
+        except FileNotFoundError:  # somebody removed the container this very moment
+            self._leave(removed=True, clean=False)
 
     def _cleaner_ended(self, status: int) -> None:
         trace("supervise:cleaned")

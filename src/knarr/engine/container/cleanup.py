@@ -36,7 +36,8 @@ def clean_up(engine: Engine, container_id: str, *, auto_remove: bool) -> bool:
                 removing.take_away(engine, container_id, volumes=True)
             else:
                 removing.release_network(engine, container_id)
-    except NotFound:
+    except NotFound:  # the directory went aside, by somebody who may have been killed since
+        removing.finish(engine, container_id)
         return True
     except Unavailable:
         return False

@@ -101,6 +101,12 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
         engine.volumes.sweep()
 
 
+def finish(engine: Engine, container_id: str) -> None:
+    """Finish a removal whose record is gone, also while who began it is still at it."""
+    remove_directory(engine.paths, container_id)
+    engine.volumes.sweep()
+
+
 def release_network(engine: Engine, container_id: str) -> None:
     """Give back addresses and ports, if the container had any: most that end had none left."""
     if engine.database.row("SELECT 1 FROM endpoints WHERE container = ?", (container_id,)):
@@ -123,6 +129,7 @@ def remove_directory(paths: Paths, container_id: str) -> None:
             os.rename(container_id, aside, src_dir_fd=parent, dst_dir_fd=parent)
         except FileNotFoundError:
             pass
+        trace("remove:aside")
         remove_tree(parent, aside)
     finally:
         os.close(parent)
