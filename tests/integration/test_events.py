@@ -86,7 +86,9 @@ def test_restarts_of_a_policy_are_starts(knarr: Knarr) -> None:
 def test_execs(knarr: Knarr) -> None:
     knarr("run", "-d", *NONE, "--name", "one", "busybox", *LOOP)
     knarr.do("exec", "one", "sh", "-c", "exit 4")
-    found = events(knarr, "event=exec_create", "event=exec_start", "event=exec_die")
+    kinds = ("event=exec_create", "event=exec_start", "event=exec_die")
+    knarr.wait_until(lambda: len(events(knarr, *kinds)) == 3)  # the client hears of the end first
+    found = events(knarr, *kinds)
     words = ["exec_create: sh -c exit 4", "exec_start: sh -c exit 4", "exec_die"]
     assert [event["Action"] for event in found] == words
     assert len({event["Actor"]["Attributes"]["execID"] for event in found}) == 1

@@ -252,6 +252,18 @@ def test_udp_is_published_too(host: Host, join: Join) -> None:
             assert one.recvfrom(100) == (b"answer to question", (address, 5353))
 
 
+def repeated(client: socket.socket, text: bytes, server: socket.socket) -> bytes:
+    """Send as clients of UDP do, again when nothing comes of it; each packet renews its flow."""
+    server.settimeout(1)
+    for _ in range(5):
+        client.sendto(text, (HOST, 5353))
+        try:
+            return server.recvfrom(100)[0]
+        except TimeoutError:
+            continue
+    return b""
+
+
 def test_a_client_of_udp_finds_who_publishes_the_port_next(
     host: Host, engine: Engine, join: Join
 ) -> None:
@@ -262,8 +274,7 @@ def test_a_client_of_udp_finds_who_publishes_the_port_next(
         for name in ("a", "b"):
             prepared, sandbox = join(name, "bridge", mapping)
             with sandbox.udp(53) as server:
-                client.sendto(name.encode(), (HOST, 5353))
-                assert server.recvfrom(100)[0] == name.encode()
+                assert repeated(client, name.encode(), server) == name.encode()
             engine.networks.detach(prepared.sandbox_id)
             prepared.close()
 
