@@ -80,10 +80,15 @@ class Reader:
         return self._take(size) if size else b""
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what is stored of the current entry, in pieces of any size."""
+        """Yield what is stored of the current entry, in pieces of any size.
+
+        Raises: Corrupt
+        """
         while self._left:
-            if self._at == len(self._buffer):
-                self._fill()
+            if self._at == len(self._buffer) and not self._more():
+                where = tar.shown(self._last)
+                message = f"not a readable archive: it ends too early (within {where})"
+                raise Corrupt(message)
             piece = self._buffer[self._at : self._at + self._left]
             self._at += len(piece)
             self._left -= len(piece)

@@ -255,6 +255,12 @@ def test_what_is_refused(data: bytes, words: str) -> None:
         read(data)
 
 
+def test_an_end_within_an_entry_names_it() -> None:
+    reader = Reader(io.BytesIO(header(name=b"usr/bin/true", size=5, stored=5)))
+    with pytest.raises(Corrupt, match=r"ends too early \(within usr/bin/true\)"):
+        [list(reader.pieces()) for _ in reader]
+
+
 def test_errors_name_the_entry_before() -> None:
     good = header(name=b"usr/bin/true")
     with pytest.raises(Corrupt, match=r"after usr/bin/true"):
