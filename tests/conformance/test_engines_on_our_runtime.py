@@ -145,7 +145,8 @@ def test_input(engine: Engine) -> None:
 
 
 def test_terminal(engine: Engine) -> None:
-    script = "tty; tty <&2; exit 3"
+    # Podman may attach late: what a container that is gone by then wrote is lost with its terminal.
+    script = "sleep 1; tty; tty <&2; sleep 1; exit 3"
     done = on_both(engine, lambda name: engine.run(name, ("--rm", "-it"), script, tty=True)[:2])
     assert done == (3, "/dev/pts/0\n/dev/pts/0\n")
 

@@ -38,6 +38,7 @@ def actions(knarr: Knarr, *words: str) -> list[str]:
 def test_the_life_of_a_container_in_order(knarr: Knarr) -> None:
     container_id = knarr("run", "-d", *NONE, "--name", "one", "-l", "team=blue", "busybox", *LOOP)
     knarr.wait_until(lambda: knarr.do("exec", "one", "test", "-e", "/ready").returncode == 0)
+    knarr.wait_until(lambda: actions(knarr)[-1] == "exec_die")
     before = len(events(knarr))
     for verb in ("pause", "unpause", "stop", "start", "restart", "kill"):
         knarr(verb, "one")
