@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from array import array
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from knarr.linux import cgroup
-from support.runtimes import KNARR, Bundle, Runtime
+from support.runtimes import CODE, KNARR, Bundle, Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,19 @@ def test_log_is_what_callers_read(runtime: Runtime, bundle: Bundle, tmp_path: Pa
     assert done.stderr == "container does not exist\n"
     entry = json.loads(log.read_text())
     assert (entry["level"], entry["msg"]) == ("error", "container does not exist")
+
+
+def test_called_runc_it_speaks_like_runc(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    program = tmp_path / "runc"
+    program.write_text(f"#!{sys.executable} -IS\n{CODE}\n")
+    program.chmod(0o755)
+    runtime.command = [str(program)]
+    assert runtime.call("--version").stdout.startswith("runc version ")
+    assert "runc - Open Container Initiative runtime" in runtime.call("--help").stdout
+    (bundle.rootfs / "x").write_text("#!/nosuch\n")
+    (bundle.rootfs / "x").chmod(0o755)
+    assert runtime.run(bundle.command("/x", "y")).stderr == "exec /x: no such file or directory\n"
+    assert runtime.output(bundle.command("echo fine")) == "fine\n"
 
 
 def test_terminal_over_a_console_socket(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:

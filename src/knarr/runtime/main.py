@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 
-from knarr.errors import InvalidArgument, KnarrError, Unsupported
+from knarr.errors import Failed, InvalidArgument, KnarrError, Unsupported
 from knarr.runtime.command import arguments
 
 TYPE_CHECKING = False
@@ -35,13 +35,14 @@ def main() -> NoReturn:
             status = 255  # unless the program runs: 1 could be its own
         form = given.text("log-format", "text")
         log = Log(given.text("log"), form, debug=given.flag("debug"))
+        log.command = "".join(rest[:1])
         status = run(given, rest, log)
     except KnarrError as error:
         if log.debug:
             log.note("debug", _trace(error))
         log.error(error)
     except OSError as error:
-        log.note("error", _describe(error))
+        log.error(Failed(_describe(error)))
     except KeyboardInterrupt:
         status = 130
     try:
@@ -74,14 +75,20 @@ class Log:
             message = f"invalid log-format: {form}"
             raise InvalidArgument(message)
         self.debug = debug
+        self.command = ""
         self._path = path
         self._form = form
 
     def error(self, error: KnarrError) -> None:
         """Say what went wrong, and what can be done."""
-        self.note("error", f"{error.message}. {error.hint}" if error.hint else error.message)
+        if self._path or self._form == "json":
+            self.note("error", f"{error.message}. {error.hint}" if error.hint else error.message)
         if self._path:
             sys.stderr.write(f"{error.message}\n")
+        elif self._form != "json":
+            from knarr.runtime.command import voice  # noqa: PLC0415 - when there is a complaint
+
+            sys.stderr.write(f"{voice.complaint(error, self.command)}\n")
 
     def note(self, level: str, text: str) -> None:
         """Write one entry."""
@@ -90,17 +97,14 @@ class Log:
         import time  # noqa: PLC0415 - only when there is something to say
 
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        first, _, more = text.partition("\n")
         if self._form == "json":
             from knarr.util import jsontext  # noqa: PLC0415
 
             entry = {"level": level, "msg": text, "time": stamp}
             line = jsontext.dumps(entry)
-        elif self._path or level != "error":
+        else:
             quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
             line = f'time="{stamp}" level={level} msg="{quoted}"'
-        else:
-            line = f"knarr-runtime: {first}" + (f"\n{more}" if more else "")
         if not self._path:
             sys.stderr.write(f"{line}\n")
             return
@@ -117,10 +121,9 @@ def run(given: Options, rest: list[str], log: Log) -> int:
     Raises: KnarrError
     """
     if given.flag("version"):
-        from knarr import __version__  # noqa: PLC0415
-        from knarr.runtime.document import SPEC_VERSION  # noqa: PLC0415
+        from knarr.runtime.command import voice  # noqa: PLC0415 - for this option alone
 
-        sys.stdout.write(f"knarr-runtime version {__version__}\nspec: {SPEC_VERSION}\n")
+        sys.stdout.write(voice.version())
         return 0
     if given.flag("help") or not rest or rest[0] in ("help", "h"):
         from knarr.runtime.command import help_texts  # noqa: PLC0415 - for this command alone

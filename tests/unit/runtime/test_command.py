@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from knarr.errors import Conflict, InvalidArgument, NotFound
-from knarr.runtime.command import state
+from knarr.errors import CommandFailed, Conflict, InvalidArgument, NotFound, PermissionDenied
+from knarr.runtime.command import state, voice
 from knarr.runtime.command.arguments import COMMANDS, GLOBAL, check_arguments, parse_options
 from knarr.runtime.command.executing import parse_signal, parse_size
 from knarr.runtime.command.reports import parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from knarr.errors import KnarrError
 
 
 def parse(command: str, words: str) -> tuple[dict[str, object], list[str]]:
@@ -127,3 +131,40 @@ def test_state_is_kept_until_removed(tmp_path: Path) -> None:
     assert [each.id for each in state.read_all(root)] == ["c_1.x+y"]
     state.remove(directory)
     assert state.read_all(root) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "command", "ours", "theirs"),
+    [
+        (
+            PermissionDenied("mounting bind /a at /b: operation not permitted"),
+            "run",
+            "knarr-runtime: mounting bind /a at /b: operation not permitted",
+            (
+                "runc run failed: unable to start container process: error during container init: "
+                "error mounting bind /a at /b: operation not permitted"
+            ),
+        ),
+        (
+            CommandFailed("exec /x: no such file or directory", status=127, hint="No /bin/lua."),
+            "run",
+            "knarr-runtime: exec /x: no such file or directory. No /bin/lua.",
+            "exec /x: no such file or directory",
+        ),
+        (
+            NotFound("container does not exist"),
+            "state",
+            "knarr-runtime: container does not exist",
+            "container does not exist",
+        ),
+    ],
+)
+def test_who_is_called_runc_speaks_like_it(
+    monkeypatch: pytest.MonkeyPatch, error: KnarrError, command: str, ours: str, theirs: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/knarr-runtime"])
+    assert voice.complaint(error, command) == ours
+    assert voice.version().startswith("knarr-runtime version 0.")
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/runc"])
+    assert voice.complaint(error, command) == theirs
+    assert re.match(r"runc version \d+\.\d+\.\d+\ncommit: \S+\nspec: \d", voice.version())

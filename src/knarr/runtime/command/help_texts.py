@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from knarr.errors import InvalidArgument
-from knarr.runtime.command import arguments
+from knarr.runtime.command import arguments, voice
 
-_NAME = "knarr-runtime"
 _KINDS = {arguments.TEXT: " value", arguments.NUMBER: " value", arguments.LIST: " value"}
 
 
 def usage() -> str:
     """Return what `--help` prints."""
-    commands = [f"   {name:<10} {what}" for name, (_, _, _, _, what) in arguments.COMMANDS.items()]
+    name = voice.name()
+    commands = [f"   {each:<10} {what}" for each, (_, _, _, _, what) in arguments.COMMANDS.items()]
     return "\n".join(
         (
             "NAME:",
-            f"   {_NAME} - Open Container Initiative runtime",
+            f"   {name} - Open Container Initiative runtime",
             "",
             "USAGE:",
-            f"   {_NAME} [global options] command [command options] [arguments...]",
+            f"   {name} [global options] command [command options] [arguments...]",
             "",
             "COMMANDS:",
             *commands,
@@ -34,15 +34,16 @@ def usage_of(command: str) -> str:
 
     Raises: InvalidArgument
     """
+    name = voice.name()
     if command in arguments.UNSUPPORTED:
         why = arguments.UNSUPPORTED[command]
-        return f"NAME:\n   {_NAME} {command} - not supported: {why}"
+        return f"NAME:\n   {name} {command} - not supported: {why}"
     if command not in arguments.COMMANDS:
         message = f"No help topic for '{command}'"
-        raise InvalidArgument(message, hint=f"{_NAME} --help lists the commands.")
+        raise InvalidArgument(message, hint=f"{name} --help lists the commands.")
     options, _, _, words, what = arguments.COMMANDS[command]
-    lines = ["NAME:", f"   {_NAME} {command} - {what}", "", "USAGE:"]
-    lines.append(f"   {_NAME} {command} [command options] {words}".rstrip())
+    lines = ["NAME:", f"   {name} {command} - {what}", "", "USAGE:"]
+    lines.append(f"   {name} {command} [command options] {words}".rstrip())
     if options:
         lines += ["", "OPTIONS:", *_options(options)]
     return "\n".join(lines)
