@@ -160,6 +160,32 @@ def test_links_in_the_image_lead_nowhere_outside(knarr: Knarr, tmp_path: Path) -
     assert knarr(*run, "-u", "0:good", "linked", "id", "-g") == "42\n"
 
 
+def test_kept_users(knarr: Knarr, tmp_path: Path) -> None:
+    """`--userns keep-id` as Podman has it for root: nobody's number changes, no power is real."""
+    knarr.add_image("app", config=RunConfig(user="7", env=("PATH=/bin",)))
+    script = """
+        readlink /proc/self/ns/user; cat /proc/self/uid_map; id -u; id -g; stat -c %u /mnt
+        mkdir /mnt/made && stat -c %u /mnt/made; hostname other 2>/dev/null || echo refused"""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    os.chown(shared, 1234, 1234)
+    bind = ("-v", f"{shared}:/mnt")
+    found = inside(knarr, script, "--userns", "keep-id", *bind, image="app").split()
+    assert found[0] != os.readlink("/proc/self/ns/user")
+    assert found[1:] == ["0", "0", "4294967295", "0", "0", "1234", "0", "refused"]
+    assert (shared / "made").stat().st_uid == 0
+    (shared / "made").rmdir()
+    named = ("--userns", "keep-id:uid=1234,gid=2000")
+    found = inside(knarr, script, *named, *bind, image="app").split()
+    assert found[4:] == ["1234", "2000", "1234", "1234", "refused"]
+    assert (shared / "made").stat().st_gid == 2000
+    who = ("-u", "5", *named)
+    assert inside(knarr, "id -u", *who, image="app") == "5\n"
+    # These ranges are everybody's: others still find one that is nobody's.
+    knarr("create", "--name", "kept", "--userns", "keep-id", "app", "true")
+    assert inside(knarr, "cat /proc/self/uid_map", "--userns", "auto").split()[1] != "0"
+
+
 def test_binds(knarr: Knarr, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "file").write_text("from outside\n")

@@ -214,7 +214,7 @@ def test_what_users_of_their_own_exclude(knarr: Knarr) -> None:
     assert "privileged mode is incompatible with user namespaces" in refused("--privileged")
     assert "cannot share the host's network namespace" in refused("--network", "host")
     assert "cannot share the host PID namespace" in refused("--pid", "host")
-    words = knarr.fails("run", "--rm", "--userns", "keep-id", "busybox", "true", status=125)
+    words = knarr.fails("run", "--rm", "--userns", "keep-it", "busybox", "true", status=125)
     assert "--userns: invalid USER mode" in words
     assert (
         knarr(

@@ -110,8 +110,8 @@ SECURITY = (
     Option("privileged", "Give extended privileges to this container"),
     Option("security-opt", "Security Options", kind="list"),
     Option("uidmap", "Map user IDs (CONTAINER:HOST:SIZE) in a user namespace", kind="list"),
-    Option("userns", "User namespace to use (auto[:size=N]|host)", kind="string",
-           completes="auto host"),
+    Option("userns", "User namespace to use (auto[:size=N]|keep-id[:uid=N,gid=N]|host)",
+           kind="string", completes="auto host keep-id"),
     Option("uts", "UTS namespace to use", kind="string", completes="host"),
 )  # fmt: skip
 

@@ -64,6 +64,10 @@ def create(
     image = engine.images.get(options.image)
     if options.platform:
         _check_platform(image, options)
+    if options.namespaces.user.startswith("keep-id"):
+        from knarr.engine.container.neighbours import keep_users  # noqa: PLC0415 - for few
+
+        options = keep_users(options)
     options = _settled(merged(options, _config(engine, image, options)))
     capabilities(options.security)
     options, warnings = _fitted(engine, options)

@@ -1,7 +1,8 @@
 """Containers that share: whose namespaces another one joins, and ranges of users nobody shares.
 
 At create `container:NAME` becomes `container:ID`, so that a rename changes nothing, and
-`--userns auto` gets its range. At start the other container must run. Its namespaces are named by
+`--userns auto` gets its range; `keep-id` has a user namespace in which everybody has the number
+that they have outside. At start the other container must run. Its namespaces are named by
 its process ID, which could be another process's a moment later; so `Neighbours.verify` is asked
 again when the namespaces have been joined: who still runs under the same number as before ran all
 the time in between. From then on the supervisor holds them by descriptors of its own.
@@ -12,7 +13,7 @@ Docker: getIPCContainer, getPIDContainer and getNetworkedContainer of moby, with
 from __future__ import annotations
 
 from knarr.engine.container import tasks
-from knarr.engine.options.namespaces import CONTAINER, auto_size
+from knarr.engine.options.namespaces import CONTAINER, auto_size, kept_user
 from knarr.engine.options.values import IdRange
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotFound, Unavailable
 
@@ -34,6 +35,7 @@ KINDS = {
     "user": ("user", "user", "user"),
 }
 SHAREABLE = ("shareable", "host")
+KEEP = "keep-id"
 
 # IDs that no system hands out: between what systemd gives to its containers and what it keeps for
 # foreign images. An entry of SUBORDINATE in /etc/subuid and /etc/subgid goes before it.
@@ -80,6 +82,25 @@ def claim_users(engine: Engine, options: Options) -> Options:
     return options.replace(namespaces=spaces.replace(**maps))
 
 
+def keep_users(options: Options) -> Options:
+    """Return the options with the mapping for `--userns keep-id`, and with its user if none is set.
+
+    Goes before the image's config: its user counts as little as it does to Podman.
+
+    Podman: "For containers created by root, the current mapping is created into a new user
+    namespace."
+    """
+    maps = {}
+    for field in ("uid_map", "gid_map"):
+        with open(f"/proc/self/{field}", encoding="ascii") as file:
+            ranges = [tuple(map(int, line.split())) for line in file]
+        maps[field] = tuple(IdRange(first, first, size) for first, _, size in ranges)
+    uid, gid = kept_user(options.namespaces.user)
+    return options.replace(
+        namespaces=options.namespaces.replace(**maps), user=options.user or f"{uid}:{gid}"
+    )
+
+
 def find_free(taken: Iterable[tuple[int, int]], room: list[tuple[int, int]], size: int) -> int:
     """Return the first ID of `size` in one of the ranges of `room` that are not `taken`.
 
@@ -121,6 +142,8 @@ def _available(path: str) -> list[tuple[int, int]]:
 def _taken(engine: Engine) -> Iterator[tuple[int, int]]:
     for container in engine.containers.all():
         spaces = container.options.namespaces
+        if spaces.user.startswith(KEEP):
+            continue
         for one in (*spaces.uid_map, *spaces.gid_map):
             yield one.outside, one.size
 

@@ -1,7 +1,8 @@
 """Whose namespaces a container has: `--pid`, `--ipc`, `--uts`, `--cgroupns`, `--userns`.
 
 Docker: modes host, private and container:NAME, the last one for pid, ipc and network alone
-Podman: container:NAME for all of them; `--userns auto`, `--uidmap` and `--gidmap` per container
+Podman: container:NAME for all of them; `--userns auto`, `keep-id`, `--uidmap` and `--gidmap` per
+container
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 CONTAINER = "container:"
 LAST_ID = (1 << 32) - 2
+LAST_USER = (1 << 31) - 1
 # Field of `Namespaces`: the option, Docker's word for it, and the modes there are.
 MODES = {
     "pid": ("pid", "PID", ("private", "host")),
     "ipc": ("ipc", "IPC", ("private", "shareable", "none", "host")),
     "uts": ("uts", "UTS", ("private", "host")),
     "cgroup": ("cgroupns", "CGROUP", ("private", "host")),
-    "user": ("userns", "USER", ("auto", "host", "private")),
+    "user": ("userns", "USER", ("auto", "host", "keep-id", "private")),
 }
 
 
@@ -62,8 +64,9 @@ def check_namespaces(namespaces: Namespaces) -> None:
     """
     for name, (option, word, modes) in MODES.items():
         mode = getattr(namespaces, name)
-        if name == "user" and mode.startswith("auto:"):
-            auto_size(mode)
+        if name == "user" and mode.startswith(("auto:", "keep-id:")):
+            read = auto_size if mode.startswith("auto:") else kept_user
+            read(mode)
             continue
         other = mode.removeprefix(CONTAINER) if mode.startswith(CONTAINER) else ""
         if mode and mode not in modes and not other:
@@ -85,6 +88,25 @@ def auto_size(mode: str) -> int:
         message = f"--userns: invalid USER mode: {mode}"
         raise InvalidArgument(message, hint="Write auto, or auto:size=N with N up to 16777216.")
     return int(value)
+
+
+def kept_user(mode: str) -> tuple[int, int]:
+    """Return who a program is with `keep-id` or `keep-id:uid=1000,gid=1000`: root if not said.
+
+    Podman: util.GetKeepIDMapping for containers of root
+
+    Raises: InvalidArgument
+    """
+    _, colon, rest = mode.partition(":")
+    found = {"uid": 0, "gid": 0}
+    for entry in rest.split(",") if colon else ():
+        key, _, value = entry.partition("=")
+        number = int(value) if value.isascii() and value.isdecimal() else -1
+        if key not in found or not 0 <= number <= LAST_USER:
+            message = f"--userns: invalid USER mode: {mode}"
+            raise InvalidArgument(message, hint="Write keep-id, or keep-id:uid=N,gid=N.")
+        found[key] = number
+    return found["uid"], found["gid"]
 
 
 def _map(texts: Sequence[str], option: str) -> tuple[IdRange, ...]:
