@@ -1,0 +1,346 @@
+"""One HTTP exchange: the only module that knows urllib3.
+
+A `Wire` keeps connections: to one host under one `Security`, through one proxy or none, they are
+used again, also by several threads. It follows no redirect, tries nothing twice and keeps no
+secrets; that is the business of `transfer` and `auth` above it.
+
+What goes wrong below HTTP becomes `Cut` if trying again may help, and `Untrusted` if it cannot.
+Messages name the host and never the query, where presigned URLs have their signatures.
+
+Headers are limited by the standard library (100 of them, 64 KiB each), bodies by who reads them.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import urllib3
+from urllib3 import exceptions as u
+
+import knarr
+from knarr.errors import Corrupt, Unavailable, Unsupported
+from knarr.registry.proxies import proxy_for
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Protocol, Self
+
+    class Stream(Protocol):
+        """What a body is sent from: read to its end, then closed."""
+
+        def read(self, size: int = -1, /) -> bytes:
+            """Return up to `size` bytes."""
+
+        def __enter__(self) -> Self:
+            """Return it, to be closed at the end."""
+
+        def __exit__(self, *_: object) -> None:
+            """Close."""
+
+
+CONNECT_TIMEOUT = 30.0
+READ_TIMEOUT = 60.0
+MAX_DOCUMENT = 4 << 20
+_CONNECTIONS = 8
+_BLOCK = 256 << 10
+# What a server that speaks no TLS makes OpenSSL say, in its versions so far.
+_PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+
+
+class Cut(Unavailable):
+    """The connection could not be made, or ended early: trying again may help.
+
+    `refused` says that nothing was sent.
+    """
+
+    refused = False
+
+
+class Untrusted(Unavailable):
+    """No TLS connection that can be trusted. `plain` says that the server speaks none at all."""
+
+    plain = False
+
+
+class Security(Value):
+    """Whom to trust as the other side of TLS, and what to show to it.
+
+    `authorities` are files with further CAs, `identities` pairs of files, certificate and key.
+    """
+
+    verify: bool = True
+    authorities: tuple[str, ...] = ()
+    identities: tuple[tuple[str, str], ...] = ()
+
+
+class Answer:
+    """A response whose body is still to be read. Closed when read to its end, or by `close`."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+        """Wrap `response` to a request for `url`."""
+        self._response = response
+        self.url = url
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    @property
+    def length(self) -> int | None:
+        """The bytes of the body, None if that was not announced."""
+        text = self.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    def all(self, name: str) -> list[str]:
+        """Return every header line `name`."""
+        lines: list[str] = self._response.headers.getlist(name)
+        return lines
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes of the body, none at its end.
+
+        Raises: Cut
+        """
+        try:
+            return self._response.read(size, decode_content=False)
+        except (u.HTTPError, OSError) as error:
+            self.close()
+            raise _translate(error, self.url) from None
+
+    def body(self, limit: int = MAX_DOCUMENT) -> bytes:
+        """Return the whole body, which is a document.
+
+        Raises: Cut, Corrupt (more than `limit` bytes)
+        """
+        parts, size = [], 0
+        while data := self.read(min(_BLOCK, limit + 1 - size)):
+            parts.append(data)
+            size += len(data)
+            if size > limit:
+                self.close()
+                message = f"{bare(self.url)}: the answer has more than {limit} bytes"
+                raise Corrupt(message)
+        return b"".join(parts)
+
+    def drop(self) -> None:
+        """Be done with it, keeping the connection where little is left to read."""
+        try:
+            if (self.length or 0) <= _BLOCK and "content-length" in self.headers:
+                self.body(_BLOCK)
+        except (Cut, Corrupt):
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back if the body was read, else end it."""
+        self._response.close()
+        self._response.release_conn()
+
+    def __enter__(self) -> Self:
+        """Return the answer, to be closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.drop()
+
+
+class Wire:
+    """Connections to any number of hosts, for any number of threads."""
+
+    def __init__(
+        self, environ: Mapping[str, str], *, connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:  # fmt: skip
+        """Take proxies from `environ`; connect to nothing yet."""
+        self._environ = environ
+        self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
+        self._pools: dict[tuple[Security, str | None], urllib3.PoolManager] = {}
+
+    def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], security: Security,
+        body: bytes | Stream | None = None,
+    ) -> Answer:  # fmt: skip
+        """Send one request and return the answer, whatever its status.
+
+        Raises: Cut, Untrusted, Unsupported (a proxy of a kind we do not know)
+        """
+        pool = self._pool(security, proxy_for(url, self._environ))
+        try:
+            response = pool.urlopen(
+                method,
+                url,
+                redirect=False,
+                body=body,
+                headers={"User-Agent": f"knarr/{knarr.__version__}", **headers},
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (u.HTTPError, OSError) as error:
+            raise _translate(error, url) from None
+        except ValueError as error:  # a host name that IDNA or a header that HTTP does not allow
+            message = f"{bare(url)}: {type(error).__name__}"
+            raise Unavailable(message) from None
+        return Answer(response, url)
+
+    def _pool(self, security: Security, proxy: str | None) -> urllib3.PoolManager:
+        pool = self._pools.get((security, proxy))
+        if pool is None:
+            # Two threads may both make one: the later stays, the other serves one request.
+            pool = self._pools[security, proxy] = self._make(security, proxy)
+        return pool
+
+    def _make(self, security: Security, proxy: str | None) -> urllib3.PoolManager:
+        options: dict[str, Any] = {
+            "num_pools": _CONNECTIONS,
+            "maxsize": _CONNECTIONS,
+            "timeout": self._timeout,
+            "ssl_context": context_of(security),
+            "blocksize": _BLOCK,
+        }
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        scheme, _, rest = proxy.partition("://")
+        credentials, at, host = rest.rpartition("@")
+        headers = None
+        if at:
+            from urllib.parse import unquote  # noqa: PLC0415 - for proxies with a password
+
+            headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
+        if scheme not in ("http", "https"):
+            message = f"the environment names a proxy of the kind {scheme}, which is not supported"
+            raise Unsupported(message, hint="HTTP and HTTPS proxies are.")
+        try:
+            return urllib3.ProxyManager(f"{scheme}://{host}", proxy_headers=headers, **options)
+        except u.HTTPError:
+            message = "the environment names a proxy by something that is not a URL"
+            raise Unavailable(message) from None
+
+    def close(self) -> None:
+        """Close all connections that nobody uses."""
+        for pool in self._pools.values():
+            pool.clear()
+
+
+def context_of(security: Security) -> ssl.SSLContext:
+    """Return the TLS settings of `security` over the system's CAs.
+
+    Raises: Unavailable (a file cannot be used)
+    """
+    context = ssl.create_default_context()
+    if not security.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    path = ""
+    try:
+        for path in security.authorities:
+            context.load_verify_locations(cafile=path)
+        for path, key in security.identities:
+            # An empty password is given, or a key that has one would ask for it on the terminal.
+            context.load_cert_chain(path, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror if error.filename or error.errno else str(error)
+        message = f"cannot use the certificate {path}: {reason}"
+        raise Unavailable(message) from None
+    return context
+
+
+def bare(url: str) -> str:
+    """Return `url` as it may be shown: without user, query and fragment."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def host_of(url: str) -> str:
+    """Return the host and port in `url`."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+
+
+def _translate(error: Exception, url: str) -> Unavailable:
+    """Return what `error` means to who asked for `url`."""
+    where = host_of(url)
+    if isinstance(error, u.ProxyError):
+        inner = error.original_error
+        if isinstance(inner, OSError | u.HTTPError) and not isinstance(inner, u.ProxyError):
+            return Cut(f"the proxy for {where} cannot be used: {_reason(inner)}")
+        return Cut(f"the proxy for {where} cannot be used: {_reason(error)}")
+    tls = _tls_error(error)
+    if tls is not None:
+        return _untrusted(tls, where)
+    if isinstance(error, u.LocationValueError):
+        return Unavailable(f"{bare(url)} is not a URL that can be asked")
+    return _cut(error, where)
+
+
+def _cut(error: Exception, where: str) -> Cut:
+    cut = Cut(f"{where}: {_reason(error)}")
+    if isinstance(error, u.NameResolutionError):
+        cut = Cut(f"{where}: no such host", hint="Is the name right, and DNS within reach?")
+    elif isinstance(error, u.ConnectTimeoutError):
+        cut = Cut(f"{where}: the connection could not be made in time")
+    elif isinstance(error, u.ReadTimeoutError | TimeoutError):
+        cut = Cut(f"{where}: no answer in time")
+    cut.refused = isinstance(error, u.NewConnectionError | u.ConnectTimeoutError)
+    return cut
+
+
+def _tls_error(error: BaseException) -> ssl.SSLError | None:
+    """Return OpenSSL's error within urllib3's, if it is one about trust or the protocol."""
+    seen = 0
+    inner: BaseException | None = error
+    while inner is not None and seen < 6:
+        if isinstance(inner, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return None
+        if isinstance(inner, ssl.SSLError):
+            return inner
+        inner = next((a for a in inner.args if isinstance(a, BaseException)), inner.__cause__)
+        seen += 1
+    return None
+
+
+def _untrusted(error: ssl.SSLError, where: str) -> Untrusted:
+    reason = (error.reason or "").upper()
+    if reason in _PLAIN:
+        found = Untrusted(
+            f"{where}: http: server gave HTTP response to HTTPS client",
+            hint=f"If it is meant to, write insecure = true for {where} in registries.toml.",
+        )
+        found.plain = True
+        return found
+    if isinstance(error, ssl.SSLCertVerificationError):
+        words = error.verify_message.rstrip(".")
+        if "unknown authority" not in words and error.verify_code in (18, 19, 20, 21):
+            words = f"certificate signed by unknown authority ({words})"
+        return Untrusted(
+            f"{where}: x509: {words}",
+            hint=f"Put its CA into /etc/knarr/certs.d/{where}/ca.crt, or write "
+            f"insecure = true for {where} in registries.toml to trust anybody.",
+        )
+    words = (error.reason or "TLS failed").lower().replace("_", " ")
+    hint = ""
+    if "certificate required" in words or "handshake failure" in words:
+        hint = f"A client's certificate goes into /etc/knarr/certs.d/{where}/client.cert and .key."
+    return Untrusted(f"{where}: tls: {words}", hint=hint)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the words of the innermost error, which have no address of ours in them."""
+    inner: BaseException = error
+    for _ in range(6):
+        deeper = next((a for a in inner.args if isinstance(a, BaseException)), inner.__cause__)
+        if deeper is None:
+            break
+        inner = deeper
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    if isinstance(inner, u.IncompleteRead) or "IncompleteRead" in type(inner).__name__:
+        return "the connection ended early"
+    text = str(inner)
+    if "Tunnel connection failed" in text:
+        return text.partition("Tunnel connection failed: ")[2].lower() or "no tunnel"
+    return {
+        "RemoteDisconnected": "the connection was closed without an answer",
+        "ProtocolError": "the connection ended early",
+    }.get(type(inner).__name__, "the answer was not HTTP")
