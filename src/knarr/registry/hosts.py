@@ -147,19 +147,27 @@ class Hosts:
         if rule is not None and rule.blocked:
             message = f"registry {registry} is blocked"
             raise PermissionDenied(message, hint=f"{rule.source} says so.")
-        if rule is None:
-            return self._endpoint(Place(registry))
-        # Its name is rewritten where the whole of it is another's.
-        location = rule.place.location.partition("/")[0] if rule.place.location else registry
-        return self._endpoint(rule.place.replace(location=location))
+        return self._endpoint(self._settings(registry))
 
     def security(self, host: str) -> Security:
         """Return the settings of TLS for `host`, to which a registry sends on."""
-        return security_for(host, self.certs_dirs, verify=not self._is_insecure(host))
+        insecure = self._settings(host).insecure or is_loopback(split_host(host)[0])
+        return security_for(host, self.certs_dirs, verify=not insecure)
 
-    def _is_insecure(self, host: str) -> bool:
-        rule = self.rule(host)
-        return (rule is not None and rule.place.insecure) or is_loopback(split_host(host)[0])
+    def _settings(self, host: str) -> Place:
+        """Return what the rules say of `host`, wherever they name it."""
+        found = [
+            place
+            for rule in self.rules
+            for place in (
+                rule.place.replace(location=rule.place.location or rule.prefix),
+                *rule.mirrors,
+            )
+            if place.location.partition("/")[0] == host
+        ]
+        return Place(
+            host, any(p.insecure for p in found), bool(found) and all(p.plain for p in found)
+        )
 
     def _endpoint(self, place: Place, *, mirror: bool = False) -> Endpoint:
         registry, _, repository = place.location.partition("/")
