@@ -77,12 +77,12 @@ class Runtime:
             # It refuses a machine with both versions, so it gets a view without the second.
             script = 'umount "$0" && exec "$@"'
             self.command = ["unshare", "-m", "sh", "-c", script, unified, *self.command]
-        self._ids: list[str] = []
+        self.ids: list[str] = []
         self._prefix = f"t{abs(hash(str(root))) % 10**8:08d}"
 
     def new_id(self) -> str:
-        self._ids.append(f"{self._prefix}-{len(self._ids)}")
-        return self._ids[-1]
+        self.ids.append(f"{self._prefix}-{len(self.ids)}")
+        return self.ids[-1]
 
     def call(
         self, *words: str, input_text: str | None = None, globals_: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class Runtime:
             time.sleep(0.02)
 
     def clean_up(self) -> None:
-        for container_id in self._ids:
+        for container_id in self.ids:
             if (self.root / container_id).exists():
                 self.call("delete", "--force", container_id)
 

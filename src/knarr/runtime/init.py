@@ -245,7 +245,7 @@ def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoR
     try:
         prepared.execute()
     except OSError as error:
-        raise program.explain(file, error) from None
+        raise program.explain(file, error, filtered=bool(identity.filter)) from None
     raise AssertionError
 
 

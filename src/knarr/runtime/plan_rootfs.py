@@ -87,6 +87,8 @@ def plan_mounting(
     linux = spec.node("linux")
     new_cgroup_namespace = bool(names.made & namespaces.CLONE_NEWCGROUP)
     kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
+    if kind == mount.MS_UNBINDABLE:  # in the end: until then things are bound
+        kind = mount.MS_PRIVATE
     steps: list[Step] = [root]
     if names.has("mount"):
         steps.insert(0, Propagation(kind, recursive=recursive))
@@ -162,12 +164,15 @@ def plan_entering(spec: Node, change: str) -> list[Step]:
         if target == "/dev" and options.set & MOUNT_ATTR_RDONLY and not options.bind:
             steps.append(Remount("/dev", parse_options(["ro"])))
     kind, recursive = PROPAGATION[linux.choice("rootfsPropagation", PROPAGATION)]
-    if kind in (mount.MS_SHARED, mount.MS_UNBINDABLE) and change != "chroot":
+    own = change != "chroot"
+    if own and kind == mount.MS_SHARED:
         steps.append(Propagation(kind, recursive=recursive))
     if spec.node("root").boolean("readonly"):
         steps.append(ReadonlyRoot())
     steps += [ReadonlyPath(path) for path in _paths(linux, "readonlyPaths")]
     steps += [Mask(path) for path in _paths(linux, "maskedPaths")]
+    if own and kind == mount.MS_UNBINDABLE:  # last: paths are made read-only by binding them
+        steps.append(Propagation(kind, recursive=recursive))
     return steps
 
 

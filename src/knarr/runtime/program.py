@@ -57,22 +57,23 @@ def find(name: str, search_path: str | None) -> str:  # noqa: RET503 - _fail rai
     if "/" in name:
         _check(name, name)
         return name
-    denied = False
+    denied = ""
     for directory in (search_path or "").split(":") if search_path is not None else ():
         candidate = os.path.join(directory or ".", name)
         try:
             status = os.stat(candidate)
         except OSError as error:
-            denied = denied or error.errno == errno.EACCES
+            if error.errno == errno.EACCES:
+                denied = denied or candidate
             continue
         if stat.S_ISDIR(status.st_mode):
             continue
         if os.access(candidate, os.X_OK, effective_ids=True):
             refuse_magic_links(name, candidate)
             return candidate
-        denied = True
+        denied = candidate
     if denied:
-        _fail(name, "permission denied", NOT_EXECUTABLE, hint=_no_permission())
+        _fail(name, "permission denied", NOT_EXECUTABLE, hint=_no_permission(denied))
     hint = "" if search_path is not None else "The environment has no PATH."
     _fail(name, "executable file not found in $PATH", NOT_FOUND, hint=hint)
 
@@ -88,13 +89,21 @@ def _check(name: str, file: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         _fail(name, "is a directory", NOT_EXECUTABLE)
     if not os.access(file, os.X_OK, effective_ids=True):
-        hint = _no_permission() if not status.st_mode & 0o111 else ""
+        hint = _no_permission(file)
         _fail(name, "permission denied", NOT_EXECUTABLE, hint=hint)
     refuse_magic_links(name, file)
 
 
-def _no_permission() -> str:
-    return "The file is there but has no permission to be executed: chmod +x it."
+def _no_permission(file: str) -> str:
+    """Return why a file that is there may not be executed, or nothing if that is not to be seen."""
+    try:
+        if os.statvfs(file).f_flag & os.ST_NOEXEC:
+            return "The file is on a file system that is mounted noexec."
+        if not os.stat(file).st_mode & 0o111:
+            return "The file is there but has no permission to be executed: chmod +x it."
+    except OSError:  # it is in a directory that may not be entered
+        return "A directory on the way may not be entered by this user."
+    return ""
 
 
 def refuse_magic_links(name: str, file: str) -> None:
@@ -164,39 +173,52 @@ def _fail(name: str, reason: str, status: int, *, hint: str = "") -> NoReturn:
     raise CommandFailed(message, status=status, hint=hint)
 
 
-def explain(file: str, error: OSError) -> CommandFailed:
-    """Return what to say of an execve(2) of `file` that failed with `error`."""
+def explain(file: str, error: OSError, *, filtered: bool = False) -> CommandFailed:
+    """Return what to say of an execve(2) of `file` that failed with `error`.
+
+    `filtered` says that a seccomp filter was in force.
+    """
     status = NOT_FOUND if error.errno in (errno.ENOENT, errno.ENOTDIR) else NOT_EXECUTABLE
     reason = (error.strerror or str(error)).lower()
     if error.errno == errno.ENOEXEC:
         reason = "exec format error"
     try:
-        hint = _cause(file, error.errno or 0)
+        hint = _cause(file, error.errno or 0, filtered=filtered)
     except (OSError, ValueError, IndexError):
         hint = ""
     return CommandFailed(f"exec {file}: {reason}", status=status, hint=hint)
 
 
-def _cause(file: str, number: int) -> str:
+def _cause(file: str, number: int, *, filtered: bool) -> str:
     """Return why the file cannot be executed, or nothing if that is plain."""
-    if number == errno.EACCES:
-        if os.statvfs(file).f_flag & os.ST_NOEXEC:
-            return "The file is on a file system that is mounted noexec."
-        if not os.stat(file).st_mode & 0o111:
-            return _no_permission()
+    if number == errno.EPERM and filtered:
+        return "The seccomp filter of the container refuses execve, which every program needs."
+    if number == errno.EACCES and (hint := _no_permission(file)):
+        return hint
     with open(file, "rb", buffering=0) as opened:
         begin = opened.read(4096)
-        if begin.startswith(b"#!"):
-            return _script_cause(begin)
-        if begin.startswith(b"\x7fELF"):
-            return _elf_cause(begin, opened.fileno(), number)
-    if number != errno.ENOEXEC:
-        return ""
+        if begin.startswith(b"#!") and (hint := _script_cause(begin)):
+            return hint
+        if begin.startswith(b"\x7fELF") and (hint := _elf_cause(begin, opened.fileno(), number)):
+            return hint
+    if number == errno.EACCES:
+        return _denied_by_module()
+    return _format_cause(begin) if number == errno.ENOEXEC else ""
+
+
+def _format_cause(begin: bytes) -> str:
     if not begin:
         return "The file is empty."
     if b"\0" not in begin[:256]:
         return "The file is text without an interpreter: let its first line be #!/bin/sh."
     return "The file is no program that this kernel knows."
+
+
+def _denied_by_module() -> str:
+    """Return the word for who is left to deny what permissions allow, if there is somebody."""
+    with open("/proc/self/attr/current", "rb", buffering=0) as label:
+        name = os.fsdecode(label.read(256).rstrip(b"\0\n"))
+    return f"A security module of the kernel may deny it: the process has the label {name}."
 
 
 def _script_cause(begin: bytes) -> str:
