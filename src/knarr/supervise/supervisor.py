@@ -249,7 +249,10 @@ class Supervisor:
         if self._health:
             self._health.end()
         self.task.fields.update(
-            exit_code=exit_code(status), finished_ns=time.time_ns(), error=remark
+            exit_code=exit_code(status),
+            signal=os.WTERMSIG(status),
+            finished_ns=time.time_ns(),
+            error=remark,
         )
         trace("supervise:ended")
         self._run.kill_others()

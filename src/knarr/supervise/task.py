@@ -10,6 +10,8 @@
 * `restarting`: between two runs; `next_start_ns` says when the next one begins;
 * `exited`.
 
+`signal` is what ended the last run, 0 if it ended by itself: an exit code of 137 may be either.
+
 The file is replaced by rename(2), so that a reader sees one state or the next. It is synced at the
 exit only, after everybody has been told: of what runs nothing is true after a power cut. On a full
 disk it is overwritten in place, for which it is always of the same size: an end has to be recorded.
@@ -46,6 +48,7 @@ FIELDS: dict[str, Any] = {
     "started_ns": 0,
     "finished_ns": 0,
     "exit_code": 0,
+    "signal": 0,
     "oom_killed": False,
     "error": "",
     "restart_count": 0,
