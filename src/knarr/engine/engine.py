@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knarr.engine.events import Events
     from knarr.engine.images import Images
     from knarr.engine.networks import Networks
+    from knarr.engine.registries import Registries
     from knarr.engine.volumes import Volumes
     from knarr.snapshot.overlay import Layers
     from knarr.store.blobs import Blobs
@@ -35,6 +36,7 @@ _SERVICES = {
     "events": "engine.events:Events",
     "images": "engine.images:Images",
     "networks": "engine.networks:Networks",
+    "registries": "engine.registries:Registries",
     "volumes": "engine.volumes:Volumes",
 }
 
@@ -65,6 +67,7 @@ class Engine:
     layers: Layers
     networks: Networks
     recipes: Recipes
+    registries: Registries
     volumes: Volumes
 
     def __init__(

@@ -57,13 +57,14 @@ MAX_TOKEN = 1 << 20
 class Token:
     """What a realm gave."""
 
-    __slots__ = ("expires", "refresh_token", "text")
+    __slots__ = ("expires", "refresh_token", "text", "uses")
 
     def __init__(self, text: str, expires: float, refresh_token: str) -> None:
         """Keep the token and when, on the monotonic clock, it is over."""
         self.text = text
         self.expires = expires
         self.refresh_token = refresh_token
+        self.uses = 0
 
 
 class Authenticator:
@@ -102,6 +103,7 @@ class Authenticator:
             token = self._tokens.get(wanted)
             if token is None or token.expires <= self._clock():
                 token = self._tokens[wanted] = self.token(challenge, wanted)
+            token.uses += 1
         return f"Bearer {token.text}"
 
     def challenged(self, answer: Answer, *, sent: str | None) -> bool:
@@ -116,15 +118,25 @@ class Authenticator:
         with self._lock:
             before, self._challenge = self._challenge, chosen
             self._secure = answer.url.startswith("https:")
-            if chosen.scheme == "bearer" and sent is not None:
-                # The token may have been revoked, or be over by the host's clock.
-                kept = self._tokens
-                self._tokens = {s: t for s, t in kept.items() if f"Bearer {t.text}" != sent}
-        if sent is None:
-            return chosen.scheme == "bearer" or self.login is not None
-        if chosen.scheme == "basic":
-            return sent != self._basic()
-        return before is None or sent.startswith("Bearer ") or before.scheme != chosen.scheme
+            if sent is None:
+                return chosen.scheme == "bearer" or self.login is not None
+            if before is None or before.scheme != chosen.scheme:
+                return True
+            if chosen.scheme == "basic":
+                return sent != self._basic()
+            return self._forget(sent)
+
+    def _forget(self, sent: str) -> bool:
+        """Forget a token that was refused; tell whether another one may do better.
+
+        It may if this one was good before: it can have been revoked, or be over by the host's
+        clock. One that was refused when new has not the rights it takes.
+        """
+        for scopes, token in list(self._tokens.items()):
+            if f"Bearer {token.text}" == sent:
+                del self._tokens[scopes]
+                return token.uses > 1
+        return True  # another thread has a new one already
 
     def _choose(self, known: list[Challenge]) -> Challenge | None:
         for challenge in known:
@@ -137,6 +149,16 @@ class Authenticator:
 
     def _basic(self) -> str | None:
         return None if self.login is None else basic(self.login.username, self.login.secret)
+
+    def identity_token(self) -> str:
+        """Return an identity token in place of the password; empty if the host gives none.
+
+        Raises: Unauthorized, Unavailable, Corrupt
+        """
+        challenge = self._challenge
+        if challenge is None or challenge.scheme != "bearer" or self.login is None:
+            return ""
+        return self.token(challenge, (), offline=True).refresh_token
 
     def token(self, challenge: Challenge, scopes: Iterable[str], *, offline: bool = False) -> Token:
         """Return a new token from the realm of `challenge`.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 MAX_REDIRECTS = 10
+MAX_CHALLENGES = 3
 
 
 class Patience(Value):
@@ -146,17 +147,16 @@ class Session:
     ) -> Answer:  # fmt: skip
         """Send with what the host wants of us, finding out if need be."""
         url = self.absolute(path)
-        for _ in range(2):
+        for _ in range(MAX_CHALLENGES):
             sent = self.auth.header(scopes) if self._is_ours(url) else None
             fields = {**headers, "Authorization": sent} if sent else headers
             answer = self._follow(method, url, fields, body)
             if answer.status != 401 or not self._is_ours(answer.url):
-                return answer
+                break
             if not self.auth.challenged(answer, sent=sent):
-                return answer
+                break
             answer.drop()
-        sent = self.auth.header(scopes)
-        return self._follow(method, url, {**headers, "Authorization": sent or ""}, body)
+        return answer
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str],

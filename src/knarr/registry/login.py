@@ -1,0 +1,40 @@
+"""Finding out whether credentials are good, before they are kept.
+
+The registry is asked for `/v2/`, as Docker does. If it sends us for a token, the realm is asked for
+an identity token too: with one, the password need not be kept at all.
+"""
+
+from __future__ import annotations
+
+from knarr.errors import Unauthorized, Unsupported
+from knarr.registry.credentials import Login
+from knarr.registry.faults import Refusal
+from knarr.registry.transfer import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.registry.hosts import Hosts
+    from knarr.registry.wire import Wire
+
+_BASE = "/v2/"
+
+
+def authenticate(wire: Wire, hosts: Hosts, registry: str, login: Login) -> Login:
+    """Return what to keep for `registry`: `login`, or the identity token got with it.
+
+    Raises: Unauthorized, Unavailable, Unsupported (not a registry), Corrupt, PermissionDenied
+    """
+    session = Session(wire, hosts.registry(registry), hosts, login)
+    answer = session.request("GET", _BASE)
+    if answer.status == 401:
+        refusal = Refusal(answer)
+        raise Unauthorized(f'Get "{refusal.url}": unauthorized: incorrect username or password')
+    if answer.status != 200:
+        refusal = Refusal(answer)
+        if refusal.status == 404:
+            message = f"{registry} is not a registry: {refusal.url} is not there"
+            raise Unsupported(message)
+        raise refusal.error(f'Get "{refusal.url}"')
+    answer.drop()
+    token = session.auth.identity_token() if not login.identity_token else ""
+    return Login(login.username, "", token) if token else login
