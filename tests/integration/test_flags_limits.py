@@ -113,10 +113,16 @@ def test_block_devices(knarr: Knarr) -> None:
         pytest.skip("there is no block device")
     status = os.stat(f"/dev/{device}")
     number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    files = ("blkio.throttle.read_bps_device", "io.max")
-    option = ("--device-read-bps", f"/dev/{device}:1mb")
     controller = "blkio" if "blkio" in VERSIONS else "io"
-    assert control(knarr, files, *option, controller=controller).startswith(number)
+    for what, v2, value, shown in (
+        ("read-bps", "rbps", "1mb", 1 << 20), ("write-bps", "wbps", "2mb", 2 << 20),
+        ("read-iops", "riops", "30", 30), ("write-iops", "wiops", "40", 40),
+    ):  # fmt: skip
+        files = (f"blkio.throttle.{what.replace('-', '_')}_device", "io.max")
+        option = (f"--device-{what}", f"/dev/{device}:{value}")
+        found = control(knarr, files, *option, controller=controller)
+        assert found.startswith(number)
+        assert (f"{v2}={shown}" if VERSIONS[controller] == 2 else str(shown)) in found.split()
     words = refused(knarr, "--device-read-bps", "/dev/null:1")
     assert "cannot limit the device /dev/null: it is no block device" in words
     assert "range of blkio weight is from 10 to 1000" in refused(knarr, "--blkio-weight", "5")
@@ -127,6 +133,12 @@ def test_block_devices(knarr: Knarr) -> None:
             "WARNING: Your kernel does not support Block I/O weight or the cgroup is not mounted. "
             "Weight discarded.\n"
         )
+        done = knarr.do(*RUN, "--blkio-weight-device", f"/dev/{device}:300", "busybox", "true")
+        assert done.returncode == 0
+        assert "Your kernel does not support Block I/O weight_device" in done.stderr
+    else:
+        file = ("blkio.weight", "io.weight")
+        assert "300" in control(knarr, file, "--blkio-weight", "300", controller=controller)
 
 
 def test_place_of_the_control_groups(knarr: Knarr) -> None:

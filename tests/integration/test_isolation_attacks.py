@@ -6,7 +6,9 @@ Attacks on the making of a container, below the command line, are in test_runtim
 from __future__ import annotations
 
 import os
+import resource
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -95,6 +97,38 @@ def test_open_files_are_limited(knarr: Knarr) -> None:
     assert line.split()[3:5] == ["64", "64"]
     found = knarr("exec", "one", "sh", "-c", "ulimit -n 1000 2>/dev/null; ulimit -n")
     assert found == "64\n"
+
+
+def test_a_million_open_files_are_the_container_s_memory(knarr: Knarr) -> None:
+    """Where the limits of descriptors allow that many, that of memory counts what they take."""
+    code = """
+import os
+total = 0
+while total < 1_000_000:
+    try:
+        total += len(os.pipe())
+    except OSError:  # more than one process may have
+        print(total, flush=True)
+        if (child := os.fork()):
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0x7f)
+        os.closerange(3, 1 << 30)
+"""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    own = ("/usr", "/lib", "/lib64", sys.base_prefix)
+    binds = [word for path in own if os.path.isdir(path) for word in ("-v", f"{path}:{path}:ro")]
+    words = ("--ulimit", f"nofile={hard}:{hard}", "-m", "32m", "--memory-swap", "32m")
+    program = f"{sys.base_prefix}/bin/python3"
+    before = open_files()
+    done = knarr.do("run", "--name", "one", "--network", "none", *words, *binds, "busybox",
+                    program, "-I", "-S", "-c", code)  # fmt: skip
+    assert done.returncode != 0, done
+    assert all(int(total) < 500_000 for total in done.stdout.split())
+    assert knarr("inspect", "-f", "{{.State.OOMKilled}}", "one") == "true\n"
+    knarr.wait_until(lambda: open_files() < before + 10_000)
+
+
+def open_files() -> int:
+    return int(Path("/proc/sys/fs/file-nr").read_text().split()[0])
 
 
 def test_who_ignores_signals_ends_all_the_same(knarr: Knarr) -> None:
