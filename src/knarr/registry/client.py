@@ -180,7 +180,7 @@ class Repository:
         session = self._home
         scopes = (*self._home.pushing, f"repository:{from_repository}:pull")
         path = session.path(f"blobs/uploads/?mount={digest}&from={quote(from_repository)}")
-        answer = session.request("POST", path, scopes=scopes, body=b"", once=True)
+        answer = session.request("POST", path, scopes=scopes, body=b"")
         location = answer.headers.get("location", "")
         if answer.status == 202 and location:
             # It began an upload instead, which `upload_blob` goes on with.

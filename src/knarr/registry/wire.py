@@ -182,6 +182,8 @@ class Wire:
         except ValueError as error:  # a host name that IDNA or a header that HTTP does not allow
             message = f"{bare(url)}: {type(error).__name__}"
             raise Unavailable(message) from None
+        if method == "HEAD":
+            response.drain_conn()  # of nothing: the connection is free again
         return Answer(response, url)
 
     def _pool(self, security: Security, proxy: str | None) -> urllib3.PoolManager:
