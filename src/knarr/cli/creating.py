@@ -182,16 +182,28 @@ def _resources(options: Options) -> Resources:
     return limiting.parse_resources(options)
 
 
+# The options that say something of a place in a network.
+_PLACES = ("network", "network-alias", "ip", "ip6", "mac-address")
+
+
 def _networking(options: Options) -> Networking:
     fields: dict[str, Any] = {
-        "mode": _network_mode(options.text("network")),
         "publish_all": options.flag("publish-all"),
-        "aliases": tuple(options.texts("network-alias")),
-        "address": options.text("ip"),
-        "mac_address": options.text("mac-address"),
         "dns_search": tuple(options.texts("dns-search")),
         "dns_options": tuple(options.texts("dns-option")),
     }
+    if any(options.given(name) for name in _PLACES):
+        from knarr.engine.options.networks import parse_networks  # noqa: PLC0415 - see the module
+        from knarr.engine.options.values import NetworkJoin  # noqa: PLC0415
+
+        asked = NetworkJoin(
+            "",
+            address=options.text("ip"),
+            address6=options.text("ip6"),
+            mac_address=options.text("mac-address"),
+            aliases=tuple(options.texts("network-alias")),
+        )
+        fields["mode"], fields["joins"] = parse_networks(options.texts("network"), asked)
     if options.given("publish"):
         from knarr.engine.options.ports import parse_publish  # noqa: PLC0415 - see the module
 
@@ -203,10 +215,6 @@ def _networking(options: Options) -> Networking:
         fields["extra_hosts"] = tuple(parse_each(options, "add-host", parse_extra_host))
         fields["dns"] = tuple(parse_each(options, "dns", check_dns))
     return Networking(**fields)
-
-
-def _network_mode(text: str) -> str:
-    return "bridge" if text in ("", "default") else text
 
 
 def _security(options: Options) -> Security:

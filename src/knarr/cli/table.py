@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("create", "Create a new container"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "events": ("events", "Get real time events"),
+    "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "help": ("help", "Show the help of a command"),
     "history": ("history", "Show the history of an image"),
@@ -60,7 +61,9 @@ GROUPED: dict[str, str] = {
     "container_prune": "Remove all stopped containers",
     "image_inspect": "Display detailed information on one or more images",
     "image_prune": "Remove unused images",
+    "network_connect": "Connect a container to a network",
     "network_create": "Create a network",
+    "network_disconnect": "Disconnect a container from a network",
     "network_inspect": "Display detailed information on one or more networks",
     "network_ls": "List networks",
     "network_prune": "Remove all unused networks",
@@ -135,7 +138,9 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "network": (
         "Manage networks",
         {
+            "connect": "network_connect",
             "create": "network_create",
+            "disconnect": "network_disconnect",
             "inspect": "network_inspect",
             "ls": "network_ls",
             "list": "network_ls",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from knarr.engine.network.bridges import Bridges
     from knarr.engine.network.rules import Rules
     from knarr.engine.network.sandboxes import Prepared, Sandboxes
+    from knarr.engine.options.values import NetworkJoin
     from knarr.network.model import AddressPool, Endpoint, PortMapping, Published, SandboxOptions
 
     # `list` is a method below.
@@ -58,13 +59,19 @@ _NAME = "com.docker.network.bridge.name"
 
 
 class NetworkOptions(Value):
-    """What the user asked for of a network. Empty texts are for knarr to choose."""
+    """What the user asked for of a network: at most one subnet of each version.
+
+    Versions that are on and have no subnet are for knarr to choose one for. A subnet of IPv6 turns
+    that version on.
+    """
 
     driver: str = "bridge"
-    subnet: str = ""
-    gateway: str = ""
-    ip_range: str = ""
+    subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    ip_ranges: tuple[str, ...] = ()
     reserved: Mapping[str, str] = {}
+    ipv4: bool = True
+    ipv6: bool = False
     internal: bool = False
     attachable: bool = False
     options: Mapping[str, str] = {}
@@ -160,6 +167,34 @@ class Networks:
 
         return inspect(self, self.get(text))
 
+    def connect(self, text: str, container: str, place: NetworkJoin | None = None) -> None:
+        """Let a container join a network, at once if it runs.
+
+        Raises: NotFound, Conflict, InvalidArgument, Unavailable, PermissionDenied, Failed
+        """
+        from knarr.engine.network import joining  # noqa: PLC0415 - for who does so
+        from knarr.engine.options.values import NetworkJoin  # noqa: PLC0415 - as above
+
+        network = self.get(text)
+        row = self.engine.containers.get(container).row
+        joining.connect(self.engine, network, row, place or NetworkJoin(network.name))
+
+    def disconnect(self, text: str, container: str, *, force: bool = False) -> None:
+        """Take a container out of a network, with `force` also one that is not there any more.
+
+        Raises: NotFound, Conflict, PermissionDenied, Failed
+        """
+        from knarr.engine.network import joining  # noqa: PLC0415 - for who does so
+
+        network = self.get(text)
+        try:
+            row = self.engine.containers.get(container).row
+        except NotFound:
+            if force and joining.force_out(self.engine, network, container):
+                return
+            raise
+        joining.disconnect(self.engine, network, row)
+
     def update(self, network: Network) -> None:
         """Replace the record of a network."""
         self.records.update(_row(network))
@@ -216,31 +251,19 @@ class Networks:
 
     def _plan(self, name: str, options: NetworkOptions) -> Network:
         """Return a network as asked for, with a subnet and a bridge's name that are free."""
-        from knarr.engine.network.bridges import refuse_overlap  # noqa: PLC0415 - not for network ls
-        from knarr.network import ipam  # noqa: PLC0415
-        from knarr.network.address import parse_subnet  # noqa: PLC0415
+        from knarr.engine.network.pools import plan_pools  # noqa: PLC0415 - not for network ls
 
-        subnet = parse_subnet(options.subnet or self.bridges.choose())
-        if subnet.version != 4:
-            message = f"invalid subnet {subnet}: a network has addresses of IPv4, not of IPv6"
-            raise InvalidArgument(message)
-        refuse_overlap(subnet, self.recorded())
-        pool = ipam.plan_pool(
-            subnet,
-            gateway=options.gateway,
-            ip_range=options.ip_range,
-            reserved=dict(options.reserved),
-        )
+        pools = plan_pools(options, self.recorded(), self.bridges.choose)
         first = 0 if name == DEFAULT_NETWORK else 1
         interface = options.options.get(_NAME) or self.bridges.free_interface(first=first)
-        network = _new(name, "bridge", interface, (pool,))
+        network = _new(name, "bridge", interface, pools)
         return network.replace(
             internal=options.internal,
             attachable=options.attachable,
             talkative=_flag(options.options, _ICC),
             masquerade=_flag(options.options, _MASQUERADE),
             mtu=_mtu(options.options),
-            chosen=not options.subnet,
+            chosen=not options.subnets,
             options=options.options,
             labels=options.labels,
         )
@@ -269,7 +292,7 @@ class Networks:
         """Return every published port with where it leads."""
         from knarr.engine.network.sandboxes import published  # noqa: PLC0415 - not for network ls
 
-        return [published(row) for row in self.ports.all()]
+        return [published(row) for row in self.ports.all() if row.address]
 
     def reload(self) -> None:
         """Make the host's rules what the records say, whatever was done to them."""

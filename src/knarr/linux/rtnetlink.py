@@ -301,6 +301,19 @@ def add_route(gateway: str, index: int, *, destination: str = "", prefix: int = 
     return Request(what, RTM_NEWROUTE, _NEW, body)
 
 
+def replace_route(gateway: str, index: int) -> Request:
+    """Make `gateway` on the interface `index` the default route, whatever that was before."""
+    request = add_route(gateway, index)
+    flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
+    return request.replace(what=f"set default route via {gateway}", flags=flags)
+
+
+def delete_route(gateway: str, index: int) -> Request:
+    """Take away the default route by way of `gateway` on the interface `index`."""
+    what = f"delete default route via {gateway}"
+    return add_route(gateway, index).replace(what=what, type=RTM_DELROUTE, flags=0)
+
+
 def add_neighbour(index: int, address: str, mac: str) -> Request:
     """Say for good that `address` is at `mac` on the interface `index`."""
     family, raw = packed(address)

@@ -42,7 +42,7 @@ def has_ipv6(network: Network) -> bool:
 
 def bridge(network: Network) -> Request:
     """Return what makes the network's bridge, still down."""
-    mac = next(mac_of(p.gateway) for p in network.pools if version_of(p.gateway) == 4)
+    mac = mac_of(network.pools[0].gateway)
     return rtnetlink.new_bridge(network.interface, mac=mac, up=False)
 
 
@@ -99,9 +99,14 @@ def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> list[Re
 
 def inner_settings(endpoint: Endpoint) -> list[Sysctl]:
     """Return the settings of the sandbox's interface, before it is up."""
-    if version_of(endpoint.address) == 6:
-        return []
-    return [Sysctl(f"net/ipv6/conf/{endpoint.interface}/disable_ipv6", "1")]
+    name = endpoint.interface
+    if not endpoint.address6:
+        return [Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")]
+    # Another member of the network is no router, whatever it advertises.
+    return [
+        Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0"),
+        Sysctl(f"net/ipv6/conf/{name}/accept_ra", "0"),
+    ]
 
 
 def loopback() -> Request:
@@ -109,12 +114,17 @@ def loopback() -> Request:
     return rtnetlink.set_link("set lo up", LOOPBACK, up=True)
 
 
-def inner(endpoint: Endpoint, index: int, *, routed: bool) -> list[Request]:
-    """Return what the sandbox's interface with `index` needs, the default route if `routed`."""
-    requests = [
-        rtnetlink.set_link(f"set {endpoint.interface} up", index, up=True),
-        rtnetlink.add_address(index, endpoint.address, endpoint.prefix),
-    ]
-    if routed and endpoint.gateway:
-        requests.append(rtnetlink.add_route(endpoint.gateway, index))
+def inner(endpoint: Endpoint, index: int) -> list[Request]:
+    """Return what the sandbox's interface with `index` needs."""
+    requests = [rtnetlink.set_link(f"set {endpoint.interface} up", index, up=True)]
+    if endpoint.address:
+        requests.append(rtnetlink.add_address(index, endpoint.address, endpoint.prefix))
+    if endpoint.address6:
+        requests.append(rtnetlink.add_address(index, endpoint.address6, endpoint.prefix6))
     return requests
+
+
+def default_routes(endpoint: Endpoint, index: int) -> list[Request]:
+    """Return what makes the interface with `index` the way to everywhere else."""
+    gateways = [gateway for gateway in (endpoint.gateway, endpoint.gateway6) if gateway]
+    return [rtnetlink.replace_route(gateway, index) for gateway in gateways]

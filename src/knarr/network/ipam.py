@@ -4,6 +4,9 @@ An address that was just released is not handed out again at once: the search fo
 behind the one handed out last, and wraps around at the end of the pool. The first address of a
 subnet is the gateway's, the network and broadcast addresses are nobody's.
 
+Subnets of IPv6 are cut from a block of unique local addresses that is the root's own: containers of
+two hosts can be routed to each other without a clash.
+
 Subnets come from `POOLS` unless the user names one. The pools keep out of the way of Docker's
 (172.17.0.0 to 172.31.255.255, 192.168.0.0 to 192.168.240.0, in this order), Podman's (10.88.0.0/15)
 and Kubernetes' (10.96.0.0/12, 10.244.0.0/16), and a candidate is passed over when the host has an
@@ -30,6 +33,20 @@ if TYPE_CHECKING:
 # A block, and the prefix of the subnets that are cut from it. The second and third are for hosts
 # that route all of 10.0.0.0/8 somewhere, as those in companies do.
 POOLS = (("10.208.0.0/12", 20), ("172.16.0.0/16", 20), ("192.168.192.0/18", 24))
+
+# The prefix of the subnets that are cut from a host's block of unique local addresses.
+ULA_PREFIX = 64
+
+
+def unique_local_block(seed: bytes) -> str:
+    """Return a block of unique local addresses of IPv6 that hardly any other `seed` has.
+
+    Spec: RFC 4193, 3.2.2 (a hash of something that differs between hosts)
+    """
+    from hashlib import sha256  # noqa: PLC0415 - only for who makes a network with IPv6
+
+    raw = b"\xfd" + sha256(seed).digest()[:5] + bytes(10)
+    return f"{render_address(int.from_bytes(raw, 'big'), 6)}/48"
 
 
 def candidates(pools: Iterable[tuple[str, int]] = POOLS) -> Iterator[Subnet]:

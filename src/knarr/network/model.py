@@ -106,7 +106,12 @@ class Published(Value):
 
 
 class Endpoint(Value):
-    """A sandbox's place in a network: its interface there and the other end of it on the host."""
+    """A sandbox's place in a network: its interface there and the other end of it on the host.
+
+    A network without IPv6 leaves `address6` and `gateway6` empty; one without a way out has no
+    gateways. Of a sandbox's endpoints, the one with the highest `priority` has the default route.
+    `aliases` are names under which others in the network find it, beside the sandbox's own.
+    """
 
     id: str
     sandbox_id: str
@@ -119,21 +124,51 @@ class Endpoint(Value):
     prefix: int
     gateway: str
     aliases: tuple[str, ...] = ()
+    address6: str = ""
+    prefix6: int = 0
+    gateway6: str = ""
+    priority: int = 0
+
+    @property
+    def routed(self) -> bool:
+        """Tell whether there is a way out of the network."""
+        return bool(self.gateway or self.gateway6)
+
+    @property
+    def rank(self) -> tuple[bool, int, str]:
+        """Return what puts a sandbox's endpoints in order, the one with the default route first.
+
+        Docker: the highest priority, and among equals the network whose name comes first
+        """
+        return (not self.routed, -self.priority, self.network_name)
+
+
+class Join(Value):
+    """A network that a sandbox joins, by its name or ID, and what was asked of its place there.
+
+    Empty texts are for knarr to choose.
+    """
+
+    network: str
+    address: str = ""
+    address6: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class SandboxOptions(Value):
     """What the user asked for of a sandbox.
 
-    `network` is a network's name or ID, `host`, `none`, or `container:ID`. `exposed` are the ports
-    ("80", "53/udp") that `publish_all` publishes on free ports of the host.
+    `network` is `host`, `none`, `container:ID`, or the name or ID of a network; `joins` says more
+    about that one, and which others. `exposed` are the ports ("80", "53/udp") that `publish_all`
+    publishes on free ports of the host.
     """
 
     network: str = "default"
+    joins: tuple[Join, ...] = ()
     hostname: str = ""
     domainname: str = ""
-    address: str = ""
-    mac: str = ""
-    aliases: tuple[str, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     exposed: tuple[str, ...] = ()
     publish_all: bool = False
@@ -141,3 +176,8 @@ class SandboxOptions(Value):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[Join, ...]:
+        """Return the networks to join, which are none for the modes that are not a network."""
+        return self.joins or (Join(self.network),)

@@ -55,6 +55,10 @@ def encode_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "prefix": endpoint.prefix,
         "gateway": endpoint.gateway,
         "aliases": list(endpoint.aliases),
+        "address6": endpoint.address6,
+        "prefix6": endpoint.prefix6,
+        "gateway6": endpoint.gateway6,
+        "priority": endpoint.priority,
     }
 
 

@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from knarr.network.model import Endpoint
+
 HOST_FILE = "/etc/resolv.conf"
 RESOLVED_FILE = "/run/systemd/resolve/resolv.conf"
 HOSTS_FILE = "/etc/hosts"
@@ -103,7 +105,7 @@ def for_sandbox(
 
 def hosts(
     *,
-    address: str = "",
+    endpoints: Iterable[Endpoint] = (),
     hostname: str = "",
     domainname: str = "",
     extra: Iterable[str] = (),
@@ -119,9 +121,16 @@ def hosts(
     for entry in extra:
         name, _, where = entry.partition(":")
         lines.append(f"{gateway if where == 'host-gateway' else where}\t{name}")
-    if address and hostname:
-        lines.append(f"{address}\t{own_names(hostname, domainname)}")
+    if hostname:
+        names = own_names(hostname, domainname)
+        lines += [line for endpoint in endpoints for line in own_lines(endpoint, names)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def own_lines(endpoint: Endpoint, names: str) -> list[str]:
+    """Return the lines of a hosts file that give a sandbox its `names` at an endpoint."""
+    addresses = (endpoint.address, endpoint.address6)
+    return [f"{address}\t{names}" for address in addresses if address]
 
 
 def own_names(hostname: str, domainname: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from knarr.linux.netlink import Request
     from knarr.linux.rtnetlink import Link
     from knarr.network.drivers import Sysctl
     from knarr.network.model import Endpoint, Network
@@ -170,9 +171,14 @@ class Host:
         return min(mtus, default=DEFAULT_MTU)
 
     def connect(
-        self, endpoints: Sequence[Endpoint], bridges: Sequence[Link], netns_fd: int
+        self,
+        endpoints: Sequence[Endpoint],
+        bridges: Sequence[Link],
+        netns_fd: int,
+        *,
+        way_out: Endpoint | None,
     ) -> None:
-        """Give the namespace `netns_fd` its interfaces, the first endpoint with the default route.
+        """Give the namespace `netns_fd` these interfaces, `way_out` with the default route.
 
         Raises: PermissionDenied, Failed
         """
@@ -190,16 +196,25 @@ class Host:
             with open_inside(netns_fd, settings) as inside:
                 requests = [drivers.loopback()]
                 for endpoint in endpoints:
-                    link = rtnetlink.find_link(inside, endpoint.interface)
-                    if link is None:
-                        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), endpoint.interface)
-                    routed = endpoint is endpoints[0]
-                    requests += drivers.inner(endpoint, link.index, routed=routed)
+                    requests += drivers.inner(endpoint, _index(inside, endpoint.interface))
+                if way_out is not None:
+                    requests += _routes(inside, way_out)
                 inside.request(*requests)
             for endpoint, bridge in zip(endpoints, bridges, strict=True):
                 self._await(endpoint.host_interface)
                 if not bridge.works:
                     self._await(bridge.name)
+
+    def disconnect(self, endpoint: Endpoint, netns_fd: int, *, way_out: Endpoint | None) -> None:
+        """Take an interface away again; `way_out` is who has the default route from now on.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Translate("cannot take the container out of the network"):
+            self.remove_link(endpoint.host_interface)
+            if way_out is not None:
+                with open_inside(netns_fd) as inside:
+                    inside.request(*_routes(inside, way_out))
 
     def _await(self, name: str) -> None:
         """Wait until the kernel has noticed that the interface can be used.
@@ -232,6 +247,17 @@ def open_inside(netns_fd: int, settings: Iterable[Sysctl] = ()) -> netlink.Socke
             namespaces.setns(home, namespaces.CLONE_NEWNET)
     finally:
         os.close(home)
+
+
+def _index(inside: netlink.Socket, interface: str) -> int:
+    link = rtnetlink.find_link(inside, interface)
+    if link is None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), interface)
+    return link.index
+
+
+def _routes(inside: netlink.Socket, way_out: Endpoint) -> list[Request]:
+    return drivers.default_routes(way_out, _index(inside, way_out.interface))
 
 
 def set_up_loopback(netns_fd: int) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from knarr.network import resolver
+from knarr.network.model import Endpoint
 from knarr.network.resolver import Resolver
 
 STUB = "nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n"
@@ -65,9 +66,14 @@ def test_behind_a_stub_the_real_file_counts() -> None:
     assert resolver.host_resolver((STUB, "")).servers == ("127.0.0.53",)
 
 
+ENDPOINT = Endpoint(
+    "e" * 64, "s" * 64, "n" * 64, "own", "eth0", "kve", "02:42:0a:d0:00:02", "10.208.0.2", 20, ""
+)  # fmt: skip
+
+
 def test_hosts_has_the_sandbox_itself_last() -> None:
     text = resolver.hosts(
-        address="10.208.0.2",
+        endpoints=(ENDPOINT,),
         hostname="web",
         domainname="example.org",
         extra=("db:192.0.2.9", "gate:host-gateway", "six:fd00::1"),

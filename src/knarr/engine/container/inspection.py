@@ -10,6 +10,9 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.hostconfig import host_config
 from knarr.engine.container.orders import log_path
+from knarr.engine.network.naming import names_in
+from knarr.engine.options.values import NetworkJoin
+from knarr.network.model import BUILT_IN, DEFAULT_NETWORK
 from knarr.store.layers import LayerRecords
 from knarr.store.ports import PortRecords
 from knarr.util.times import ZERO, render_rfc3339
@@ -207,7 +210,12 @@ def _network_settings(container: Container) -> Document:
         endpoints = engine.networks.endpoints(container.id)
     first = _address(endpoints[0]) if endpoints else _address(None)
     mode = container.options.networking.mode
-    networks = {one.network_name: _network(container, one) for one in endpoints}
+    networks = {
+        one.network_name: _network(container, _asked(container, one), one) for one in endpoints
+    }
+    if not endpoints and mode not in ("none", "host") and not container.state.active:
+        places = container.options.networking.places
+        networks = {place.network: _network(container, place, None) for place in places}
     return {
         "Bridge": "",
         "SandboxID": container.id if container.state.active else "",
@@ -219,7 +227,7 @@ def _network_settings(container: Container) -> Document:
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
         **first,
-        "Networks": networks or {mode: _network(container, None)},
+        "Networks": networks or {mode: _network(container, NetworkJoin(mode), None)},
     }
 
 
@@ -232,26 +240,38 @@ def _address(endpoint: Endpoint | None) -> Document:
     return {
         "EndpointID": endpoint.id if endpoint else "",
         "Gateway": endpoint.gateway if endpoint else "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        "GlobalIPv6Address": endpoint.address6 if endpoint else "",
+        "GlobalIPv6PrefixLen": endpoint.prefix6 if endpoint else 0,
         "IPAddress": endpoint.address if endpoint else "",
         "IPPrefixLen": endpoint.prefix if endpoint else 0,
-        "IPv6Gateway": "",
+        "IPv6Gateway": endpoint.gateway6 if endpoint else "",
         "MacAddress": endpoint.mac if endpoint else "",
     }
 
 
-def _network(container: Container, endpoint: Endpoint | None) -> Document:
-    asked = container.options.networking
+def _asked(container: Container, endpoint: Endpoint) -> NetworkJoin:
+    """Return what was asked of the container's place in the endpoint's network."""
+    places = container.options.networking.places
+    for place in places:
+        if place.network == endpoint.network_name or endpoint.network_id.startswith(place.network):
+            return place
+    return NetworkJoin(endpoint.network_name)
+
+
+def _network(container: Container, asked: NetworkJoin, endpoint: Endpoint | None) -> Document:
+    addresses = {"IPv4Address": asked.address, "IPv6Address": asked.address6}
+    custom = asked.network not in (DEFAULT_NETWORK, *BUILT_IN)
     return {
-        "IPAMConfig": {"IPv4Address": asked.address} if asked.address else None,
-        "Links": None,
+        "IPAMConfig": {key: text for key, text in addresses.items() if text} or None,
+        "Links": list(asked.links) or None,
         "Aliases": list(asked.aliases) or None,
-        "DriverOpts": None,
-        "GwPriority": 0,
+        "DriverOpts": dict(one.split("=", 1) for one in asked.driver_options) or None,
+        "GwPriority": asked.priority,
         "NetworkID": endpoint.network_id if endpoint else "",
         **_address(endpoint),
-        "DNSNames": None,
+        "DNSNames": list(names_in(container.row, container.options, asked.aliases))
+        if custom
+        else None,
     }
 
 

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from knarr.engine.container.neighbours import Neighbours
     from knarr.engine.engine import Engine
     from knarr.engine.network.sandboxes import Prepared
-    from knarr.engine.options.values import Options
+    from knarr.engine.options.values import NetworkJoin, Options
     from knarr.engine.paths import Paths
-    from knarr.network.model import SandboxOptions
+    from knarr.network.model import Join, SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
@@ -264,9 +264,7 @@ class _Launch:
             asked.mode,
             hostname=self._hostname(),
             domainname=self.options.domainname,
-            address=asked.address,
-            mac=asked.mac_address,
-            aliases=asked.aliases,
+            joins=tuple(join_of(place) for place in asked.places),
             ports=tuple(
                 PortMapping(
                     port.container_port,
@@ -284,6 +282,20 @@ class _Launch:
             dns_options=asked.dns_options,
             extra_hosts=asked.extra_hosts,
         )
+
+
+def join_of(place: NetworkJoin) -> Join:
+    """Return a place in a network in the words of the package that knows networks."""
+    from knarr.network.model import Join  # noqa: PLC0415 - not for ps
+
+    return Join(
+        place.network,
+        address=place.address,
+        address6=place.address6,
+        mac=place.mac_address,
+        aliases=place.aliases,
+        priority=place.priority,
+    )
 
 
 def _load_what_the_end_needs() -> None:

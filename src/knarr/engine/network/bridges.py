@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 
 from knarr.engine.paths import default_root
-from knarr.errors import InvalidArgument
 from knarr.network import ipam, resolver
 from knarr.network.address import BITS, Subnet, parse_address, parse_subnet, version_of
 from knarr.network.model import Network, realm_of
@@ -20,8 +19,6 @@ from knarr.util.files import FileLock, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from knarr.engine.networks import Networks
     from knarr.linux.rtnetlink import Link
 
@@ -36,10 +33,16 @@ class Bridges:
         self._networks = networks
         self.realm = realm_of(os.path.realpath(networks.engine.paths.root), default_root())
 
-    def choose(self) -> str:
+    def choose(self, version: int = 4) -> str:
         """Return a subnet that is free at the moment; part of a transaction."""
         with Host() as host:
-            return str(ipam.choose_subnet(self._occupied(host)))
+            return str(self._choose(version, self._occupied(host)))
+
+    def _choose(self, version: int, occupied: list[Subnet]) -> Subnet:
+        if version == 4:
+            return ipam.choose_subnet(occupied)
+        seed = f"{_machine_id()} {self.realm.root}".encode()
+        return ipam.choose_subnet(occupied, [(ipam.unique_local_block(seed), ipam.ULA_PREFIX)])
 
     def free_interface(self, *, first: int) -> str:
         """Return a name for a bridge that no network has, numbered from `first`."""
@@ -104,7 +107,8 @@ class Bridges:
         subnets = [parse_subnet(pool.subnet) for pool in network.pools]
         if not any(subnet.overlaps(other) for subnet in subnets for other in occupied):
             return network
-        return network.replace(pools=(ipam.plan_pool(ipam.choose_subnet(occupied)),))
+        chosen = [self._choose(subnet.version, occupied) for subnet in subnets]
+        return network.replace(pools=tuple(map(ipam.plan_pool, chosen)))
 
     def _occupied(self, host: Host, *, without: Network | None = None) -> list[Subnet]:
         """Return the blocks that no network may have: the host's, and those of our networks."""
@@ -130,21 +134,16 @@ def _servers() -> list[Subnet]:
     return [Subnet(version_of(s), parse_address(s), BITS[version_of(s)]) for s in plain]
 
 
+def _machine_id() -> str:
+    """Return what tells this host from others, nothing where it has no such file.
+
+    Man: machine-id(5)
+    """
+    return _text_of("/etc/machine-id").strip()
+
+
 def _text_of(path: str) -> str:
     try:
         return read_file(path).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
-
-
-def refuse_overlap(subnet: Subnet, networks: Iterable[Network]) -> None:
-    """Raise if one of `networks` has addresses of `subnet`.
-
-    Raises: InvalidArgument
-    """
-    for network in networks:
-        for pool in network.pools:
-            if subnet.overlaps(parse_subnet(pool.subnet)):
-                message = "Pool overlaps with other one on this address space"
-                hint = f"The network {network.name} has {pool.subnet}."
-                raise InvalidArgument(message, hint=hint)

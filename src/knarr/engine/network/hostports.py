@@ -7,6 +7,7 @@ obstacle: it is released by the way.
 
 from __future__ import annotations
 
+import os
 import time
 
 from knarr.errors import Conflict, InvalidArgument
@@ -16,13 +17,13 @@ from knarr.store.ports import EVERYWHERE, PortRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from knarr.engine.network.sandboxes import Prepared
     from knarr.engine.networks import Networks
-    from knarr.network.model import SandboxOptions
+    from knarr.network.model import Endpoint, SandboxOptions
 
-EVERY_IPV4 = EVERYWHERE[0]
+EVERY_IPV4, EVERY_IPV6 = EVERYWHERE
 
 # How long a supervisor that lives no more than its container may take to close a port's socket.
 _PATIENCE = 0.05
@@ -46,27 +47,27 @@ class HostPorts:
     def hold(self, options: SandboxOptions) -> None:
         """Record the published ports, each held by a socket."""
         endpoint = self._prepared.endpoints[0]
-        resolved = []
+        resolved: list[PortMapping] = []
         for mapping in _wanted(options):
-            host_ip = mapping.host_ip or EVERY_IPV4
-            if ":" in host_ip:
-                message = f"cannot publish port {mapping.container_port} on [{host_ip}]"
-                hint = f"The network {endpoint.network_name} has no IPv6 addresses."
-                raise InvalidArgument(message, hint=hint)
-            port = self._choose(mapping.replace(host_ip=host_ip))
-            resolved.append(port)
-            row = PortRow(
-                endpoint.sandbox_id, port.protocol, port.container_port,
-                port.host_ip, port.host_port, endpoint.address,
-            )  # fmt: skip
-            self._records.add((row,))
+            host_ips = _host_ips(mapping, endpoint, self._prepared.binding)
+            port = self._choose(mapping, host_ips)
+            for host_ip in host_ips:
+                resolved.append(port.replace(host_ip=host_ip))
+                address = endpoint.address6 if ":" in host_ip else endpoint.address
+                row = PortRow(
+                    endpoint.sandbox_id, port.protocol, port.container_port,
+                    host_ip, port.host_port, address,
+                )  # fmt: skip
+                self._records.add((row,))
         self._prepared.ports = tuple(resolved)
 
-    def _choose(self, mapping: PortMapping) -> PortMapping:
-        """Return the mapping with the first host port of those it allows that can be had."""
+    def _choose(self, mapping: PortMapping, host_ips: Sequence[str]) -> PortMapping:
+        """Return the mapping with the first host port it allows that all addresses have free."""
         if mapping.host_port and mapping.host_port_end <= mapping.host_port:
-            self._check_clash(mapping)
-            self._prepared.sockets.append(_hold_soon(mapping))
+            for host_ip in host_ips:
+                one = mapping.replace(host_ip=host_ip)
+                self._check_clash(one)
+                self._prepared.sockets.append(_hold_soon(one))
             return mapping.replace(host_port_end=mapping.host_port)
         first, last = mapping.host_port, mapping.host_port_end
         after = -1
@@ -75,16 +76,27 @@ class HostPorts:
             after = int(self._marks.find("port") or -1)
         for port in ports.free_ports(first, last, after):
             one = mapping.replace(host_port=port, host_port_end=port)
-            try:
-                self._check_clash(one)
-                self._prepared.sockets.append(ports.hold(one.protocol, one.host_ip, port))
-            except Conflict:
+            if not self._hold_all(one, host_ips):
                 continue
             if not mapping.host_port:
                 self._marks.set("port", str(port))
             return one
-        message = f"Bind for {mapping.host_ip}:{first}-{last} failed: all ports are allocated"
+        message = f"Bind for {host_ips[0]}:{first}-{last} failed: all ports are allocated"
         raise Conflict(message)
+
+    def _hold_all(self, mapping: PortMapping, host_ips: Sequence[str]) -> bool:
+        """Hold a port of each address, or none of them; tell which."""
+        held: list[int] = []
+        for host_ip in host_ips:
+            try:
+                self._check_clash(mapping.replace(host_ip=host_ip))
+                held.append(ports.hold(mapping.protocol, host_ip, mapping.host_port))
+            except Conflict:
+                for descriptor in held:
+                    os.close(descriptor)
+                return False
+        self._prepared.sockets += held
+        return True
 
     def _check_clash(self, mapping: PortMapping) -> None:
         clash = (mapping.protocol, mapping.host_ip, mapping.host_port)
@@ -96,6 +108,24 @@ class HostPorts:
             where = f"{mapping.host_ip}:{mapping.host_port}"
             message = f"Bind for {where} failed: port is already allocated"
             raise Conflict(message, hint=f"The container {rows[0].container[:12]} has it.")
+
+
+def _host_ips(mapping: PortMapping, endpoint: Endpoint, binding: str) -> tuple[str, ...]:
+    """Return the host's addresses to publish on; `binding` is the network's own default.
+
+    Raises: InvalidArgument
+    """
+    host_ip = mapping.host_ip or binding
+    if not host_ip:
+        every = ((EVERY_IPV4, endpoint.address), (EVERY_IPV6, endpoint.address6))
+        return tuple(host_ip for host_ip, address in every if address)
+    if not (endpoint.address6 if ":" in host_ip else endpoint.address):
+        version = "IPv6" if ":" in host_ip else "IPv4"
+        shown = f"[{host_ip}]" if ":" in host_ip else host_ip
+        message = f"cannot publish port {mapping.container_port} on {shown}"
+        hint = f"The network {endpoint.network_name} has no {version} addresses."
+        raise InvalidArgument(message, hint=hint)
+    return (host_ip,)
 
 
 def _wanted(options: SandboxOptions) -> Iterator[PortMapping]:

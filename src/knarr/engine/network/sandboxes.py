@@ -18,11 +18,10 @@ from __future__ import annotations
 import errno
 import os
 
-from knarr.errors import Conflict, Failed, InvalidArgument, Unavailable
+from knarr.errors import Failed, InvalidArgument
 from knarr.network import resolver
-from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Endpoint, PortMapping, Published
-from knarr.network.records import decode_endpoint, encode_endpoint
-from knarr.store.networks import EndpointRow
+from knarr.network.model import BUILT_IN, PortMapping, Published
+from knarr.network.records import decode_endpoint
 from knarr.util import jsontext
 from knarr.util.trace import trace
 from knarr.util.value import Value
@@ -33,9 +32,16 @@ if TYPE_CHECKING:
 
     from knarr.engine.networks import Networks
     from knarr.linux.rtnetlink import Link
-    from knarr.network.model import Network, SandboxOptions
+    from knarr.network.model import Endpoint, Join, Network, SandboxOptions
     from knarr.network.sandbox import Host
+    from knarr.store.networks import EndpointRow
     from knarr.store.ports import PortRow
+
+# Docker's name of the option that says where a network's ports are published.
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+
+# Networks that are a way of having none of one's own.
+_SPECIAL = {"host": "host", "null": "none"}
 
 
 class Prepared:
@@ -43,12 +49,13 @@ class Prepared:
 
     `mode` is `bridge` or `none` (a network namespace of its own), `host` (the host's), or
     `container` (that of the container `shared_with`, whose hosts, hostname and resolv.conf files
-    serve both: the texts here are empty then). `ports` are as resolved.
+    serve both: the texts here are empty then). `ports` are as resolved; those without an address
+    of their own are published on `binding`, or everywhere if that is empty.
     """
 
     __slots__ = (
-        "bridges", "endpoints", "hostname", "hosts", "mode", "ports", "resolv_conf", "sandbox_id",
-        "shared_with", "sockets",
+        "binding", "bridges", "endpoints", "hostname", "hosts", "mode", "ports", "resolv_conf",
+        "sandbox_id", "shared_with", "sockets",
     )  # fmt: skip
 
     def __init__(self, sandbox_id: str, mode: str, *, shared_with: str = "") -> None:
@@ -57,6 +64,7 @@ class Prepared:
         self.shared_with = shared_with
         self.endpoints: tuple[Endpoint, ...] = ()
         self.bridges: tuple[Link, ...] = ()
+        self.binding = ""
         self.ports: tuple[PortMapping, ...] = ()
         self.sockets: list[int] = []
         self.hostname = ""
@@ -100,16 +108,17 @@ class Sandboxes:
         mode, _, shared = options.network.partition(":")
         if mode == "container" and shared:
             return Prepared(sandbox_id, "container", shared_with=shared)
+        found: list[tuple[Network, Join]] = []
         if mode not in BUILT_IN:
-            network = self._networks.get(options.network)
-            mode = {"host": "host", "null": "none"}.get(network.driver, "bridge")
+            found = self._find(options.places)
+            mode = _SPECIAL.get(found[0][0].driver, "bridge")
         if mode in BUILT_IN:
             prepared = Prepared(sandbox_id, mode)
         else:
             prepared = Prepared(sandbox_id, "bridge")
             try:
                 with self._database.transaction(durable=False):
-                    self._join(prepared, network, options)
+                    self._join(prepared, found, options)
             except BaseException:
                 prepared.close()
                 raise
@@ -117,69 +126,46 @@ class Sandboxes:
         trace("networks:prepared")
         return prepared
 
-    def _join(self, prepared: Prepared, network: Network, options: SandboxOptions) -> None:
-        from knarr.network.sandbox import Host  # noqa: PLC0415 - not for --network none and host
+    def _find(self, places: Iterable[Join]) -> list[tuple[Network, Join]]:
+        """Return the networks to join; of one that is named twice, the first mention counts.
+
+        Raises: NotFound, InvalidArgument
+        """
+        found: dict[str, tuple[Network, Join]] = {}
+        for join in places:
+            network = self._networks.get(join.network)
+            found.setdefault(network.id, (network, join))
+        if len(found) > 1 and any(network.driver in _SPECIAL for network, _ in found.values()):
+            message = "conflicting options: host and none go with no other network"
+            raise InvalidArgument(message)
+        return list(found.values())
+
+    def _join(
+        self, prepared: Prepared, found: Iterable[tuple[Network, Join]], options: SandboxOptions
+    ) -> None:
+        from knarr.engine.network.allocation import Allocation  # noqa: PLC0415 - not for --network none and host
+        from knarr.network.sandbox import Host  # noqa: PLC0415 - as above
 
         self._release(prepared.sandbox_id)
-        if network.name == DEFAULT_NETWORK:
-            _refuse_own(options)
         with Host() as host:
-            network, bridge = self._networks.bridges.ready(network, host)
-            endpoint = self._allocate(prepared.sandbox_id, network, options, host)
-            prepared.endpoints, prepared.bridges = (endpoint,), (bridge,)
-            if network.internal or not (options.ports or options.publish_all):
+
+            def reap(sandbox_ids: Iterable[str]) -> None:
+                self.reap(sandbox_ids, host)
+
+            allocation = Allocation(self._networks, prepared.sandbox_id, reap)
+            placed = []
+            for number, (network, join) in enumerate(found):
+                settled, bridge = self._networks.bridges.ready(network, host)
+                placed.append((allocation.allocate(settled, join, f"eth{number}"), bridge))
+            placed.sort(key=lambda one: one[0].rank)
+            prepared.endpoints = tuple(endpoint for endpoint, _ in placed)
+            prepared.bridges = tuple(bridge for _, bridge in placed)
+            if not prepared.endpoints[0].routed or not (options.ports or options.publish_all):
                 return
+            prepared.binding = _binding(self._networks, prepared.endpoints[0])
             from knarr.engine.network.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
 
-            HostPorts(self._networks, prepared, lambda ids: self._reap(ids, host)).hold(options)
-
-    def _allocate(
-        self, sandbox_id: str, network: Network, options: SandboxOptions, host: Host
-    ) -> Endpoint:
-        """Record the sandbox's endpoint in `network` at a free address, or the one asked for."""
-        from knarr.network import ipam  # noqa: PLC0415 - not for --network none and host
-        from knarr.network.address import mac_of, parse_mac, parse_subnet  # noqa: PLC0415 - as above
-
-        (pool,) = network.pools
-        mark = f"address {network.id}"
-
-        def choose() -> str | None:
-            taken = self._records.addresses(network.id)
-            if options.address:
-                return ipam.check_address(pool, options.address, taken)
-            return ipam.next_address(pool, taken, self._marks.find(mark))
-
-        try:
-            address = choose()
-        except Conflict:
-            address = None
-        if address is None:
-            self._reap((row.container for row in self._records.endpoints(network.id)), host)
-            address = choose()
-        if address is None:
-            message = f"no available addresses in network {network.name}"
-            hint = f"All of {pool.ip_range or pool.subnet} are taken."
-            raise Unavailable(message, hint=hint)
-        if not options.address:
-            self._marks.set(mark, address)
-        endpoint_id = os.urandom(32).hex()
-        endpoint = Endpoint(
-            id=endpoint_id,
-            sandbox_id=sandbox_id,
-            network_id=network.id,
-            network_name=network.name,
-            interface="eth0",
-            host_interface=f"kv{endpoint_id[:12]}",
-            mac=parse_mac(options.mac) if options.mac else mac_of(address),
-            address=address,
-            prefix=parse_subnet(pool.subnet).prefix,
-            gateway="" if network.internal else pool.gateway,
-            aliases=options.aliases,
-        )
-        detail = {**encode_endpoint(endpoint), "owner": _this_process()}
-        row = EndpointRow(network.id, sandbox_id, address, jsontext.dumps(detail))
-        self._records.add_endpoint(row)
-        return endpoint
+            HostPorts(self._networks, prepared, reap).hold(options)
 
     def _write_files(self, prepared: Prepared, options: SandboxOptions) -> None:
         """Put into `prepared` what the sandbox's hosts and resolv.conf say."""
@@ -191,7 +177,7 @@ class Sandboxes:
             gateway = endpoint.gateway if endpoint else ""
             gateway = gateway or self._networks.ensure_default().pools[0].gateway
         prepared.hosts = resolver.hosts(
-            address=endpoint.address if endpoint else "",
+            endpoints=prepared.endpoints,
             hostname=options.hostname,
             domainname=options.domainname,
             extra=options.extra_hosts,
@@ -209,17 +195,19 @@ class Sandboxes:
             return
         from knarr.network.sandbox import Host, set_up_loopback  # noqa: PLC0415 - as above
 
-        netns_fd = _open_namespace(pid)
+        netns_fd = open_namespace(pid)
         try:
             if prepared.mode == "none":
                 set_up_loopback(netns_fd)
                 return
             with Host() as host:
-                host.connect(prepared.endpoints, prepared.bridges, netns_fd)
+                way_out = prepared.endpoints[0]
+                host.connect(prepared.endpoints, prepared.bridges, netns_fd, way_out=way_out)
         finally:
             os.close(netns_fd)
         trace("networks:connected")
-        self._networks.rules.publish(_leads(prepared.endpoints[0], prepared.ports))
+        rows = self._ports.of(prepared.sandbox_id) if prepared.ports else []
+        self._networks.rules.publish([published(row) for row in rows])
         trace("networks:attached")
 
     def detach(self, sandbox_id: str) -> None:
@@ -231,11 +219,23 @@ class Sandboxes:
         """Take back a sandbox's rules, then its records; part of a transaction."""
         rows = self._ports.of(sandbox_id)
         if rows:
-            self._networks.rules.unpublish([published(row) for row in rows])
+            self._networks.rules.unpublish([published(row) for row in rows if row.address])
             trace("networks:unpublished")
             self._ports.remove(sandbox_id)
         for row in self._records.endpoints_of(sandbox_id):
             self._records.remove_endpoint(row.network, sandbox_id)
+
+    def lead_ports_to(self, sandbox_id: str, endpoint: Endpoint | None) -> None:
+        """Let the published ports of a sandbox lead to another of its endpoints, or nowhere."""
+        with self._database.transaction(durable=False):
+            before = self._ports.of(sandbox_id)
+            after = [row.replace(address=_address_for(row, endpoint)) for row in before]
+            if before == after:
+                return
+            self._networks.rules.unpublish([published(row) for row in before if row.address])
+            self._ports.remove(sandbox_id)
+            self._ports.add(after)
+            self._networks.rules.publish([published(row) for row in after if row.address])
 
     def release_dead(self, is_alive: Callable[[str], bool]) -> list[str]:
         """Release what sandboxes have that are no longer, and return their IDs."""
@@ -260,8 +260,11 @@ class Sandboxes:
         """Return the endpoints in a network."""
         return tuple(endpoint_of(row) for row in self._records.endpoints(network.id))
 
-    def _reap(self, sandbox_ids: Iterable[str], host: Host) -> None:
-        """Release those of the sandboxes that have neither an interface nor a living owner."""
+    def reap(self, sandbox_ids: Iterable[str], host: Host) -> None:
+        """Release those of the sandboxes that have neither an interface nor a living owner.
+
+        Part of a transaction.
+        """
         from knarr.linux.rtnetlink import find_link  # noqa: PLC0415 - only when records collide
 
         for sandbox_id in sorted(set(sandbox_ids)):
@@ -276,7 +279,8 @@ class Sandboxes:
             self._release(sandbox_id)
 
     def endpoints(self, sandbox_id: str) -> tuple[Endpoint, ...]:
-        return tuple(endpoint_of(row) for row in self._records.endpoints_of(sandbox_id))
+        found = [endpoint_of(row) for row in self._records.endpoints_of(sandbox_id)]
+        return tuple(sorted(found, key=lambda one: one.rank))
 
     def published(self, sandbox_id: str = "") -> dict[str, tuple[PortMapping, ...]]:
         rows = self._ports.of(sandbox_id) if sandbox_id else self._ports.all()
@@ -300,29 +304,17 @@ def published(row: PortRow) -> Published:
     return Published(row.protocol, row.host_ip, row.host_port, row.address, row.container_port)
 
 
-def _leads(endpoint: Endpoint, mappings: Iterable[PortMapping]) -> list[Published]:
-    """Return where each of the published ports of a sandbox leads."""
-    return [
-        Published(m.protocol, m.host_ip, m.host_port, endpoint.address, m.container_port)
-        for m in mappings
-    ]
+def _address_for(row: PortRow, endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return ""
+    return endpoint.address6 if ":" in row.host_ip else endpoint.address
 
 
-def _refuse_own(options: SandboxOptions) -> None:
-    """Raise for what only networks that a user made offer.
-
-    Raises: InvalidArgument
-    """
-    message = ""
-    if options.address:
-        message = "user specified IP address is supported on user defined networks only"
-    elif options.aliases:
-        message = "network-scoped alias is supported only for containers in user defined networks"
-    if message:
-        raise InvalidArgument(message, hint="Make a network with knarr network create.")
+def _binding(networks: Networks, endpoint: Endpoint) -> str:
+    return networks.get(endpoint.network_id).options.get(HOST_BINDING, "")
 
 
-def _open_namespace(pid: int) -> int:
+def open_namespace(pid: int) -> int:
     """Return a descriptor of the network namespace of a process, which must not be our own."""
     try:
         descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -338,12 +330,6 @@ def _open_namespace(pid: int) -> int:
         message = f"process {pid} has no network namespace of its own"
         raise Failed(message)
     return descriptor
-
-
-def _this_process() -> list[int]:
-    from knarr.linux.process import start_time  # noqa: PLC0415 - loaded by who runs anyway
-
-    return [os.getpid(), start_time(os.getpid())]
 
 
 def _text_of(path: str) -> str:

@@ -96,7 +96,8 @@ def inspect(networks: Networks, network: Network) -> Document:
         "Created": render_rfc3339(network.created_ns),
         "Scope": SCOPE,
         "Driver": network.driver,
-        "EnableIPv4": True,
+        "EnableIPv4": any(version_of(pool.subnet) == 4 for pool in network.pools)
+        or network.driver != "bridge",
         "EnableIPv6": has_ipv6(network),
         "IPAM": {
             "Driver": "default",
@@ -138,8 +139,8 @@ def _containers(networks: Networks, network: Network) -> Document:
             "Name": row.name if row else "",
             "EndpointID": endpoint.id,
             "MacAddress": endpoint.mac,
-            "IPv4Address": f"{endpoint.address}/{endpoint.prefix}",
-            "IPv6Address": "",
+            "IPv4Address": f"{endpoint.address}/{endpoint.prefix}" if endpoint.address else "",
+            "IPv6Address": f"{endpoint.address6}/{endpoint.prefix6}" if endpoint.address6 else "",
         }
     return found
 

@@ -55,7 +55,7 @@ def _check_together(options: Options) -> None:
             f"the working directory '{options.working_dir}' is invalid, it needs to be an "
             "absolute path"
         )
-    elif options.networking.address and options.networking.mode in ("host", "none"):
+    elif options.networking.asks_addresses and options.networking.mode in ("host", "none"):
         message = "conflicting options: an address needs a network with addresses"
     elif options.shm_size < 0:
         message = "SHM size can not be less than 0"

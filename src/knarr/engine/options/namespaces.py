@@ -169,13 +169,13 @@ def _joined_network(options: Options) -> str:
         (options.hostname, "hostname and the network mode"),
         (asked.dns, "dns and the network mode"),
         (asked.extra_hosts, "custom host-to-IP mapping and the network mode"),
-        (asked.mac_address, "mac-address and the network mode"),
+        (any(one.mac_address for one in asked.joins), "mac-address and the network mode"),
         (asked.ports or asked.publish_all, "port publishing and the container type network mode"),
         (options.exposed, "port exposing and the container type network mode"),
     ):
         if wrong:
             return f"conflicting options: {words}"
-    if asked.address:
+    if asked.asks_addresses:
         return "conflicting options: an address needs a network with addresses"
     return ""
 

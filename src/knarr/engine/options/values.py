@@ -180,19 +180,48 @@ class Namespaces(Value):
         return bool(self.uid_map) or self.user.startswith("container:")
 
 
+class NetworkJoin(Value):
+    """A network to join, and what was asked of the container's place in it.
+
+    Of all the container's networks, the one with the highest `priority` is its way out.
+    """
+
+    network: str
+    address: str = ""
+    address6: str = ""
+    mac_address: str = ""
+    aliases: tuple[str, ...] = ()
+    priority: int = 0
+    links: tuple[str, ...] = ()
+    driver_options: tuple[str, ...] = ()
+
+
 class Networking(Value):
-    """`mode` is none, host, the name of a network, or `container:` and another one's ID."""
+    """`mode` is none, host, the name of a network, or `container:` and another one's ID.
+
+    `joins` are the networks: that of `mode` first where anything was asked about it, then others.
+    """
 
     mode: str = "bridge"
+    joins: tuple[NetworkJoin, ...] = ()
     ports: tuple[PortRequest, ...] = ()
     publish_all: bool = False
-    aliases: tuple[str, ...] = ()
-    address: str = ""
-    mac_address: str = ""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> tuple[NetworkJoin, ...]:
+        """Return the networks to join, which are none for the modes that are not a network."""
+        if self.joins or self.mode in ("none", "host") or ":" in self.mode:
+            return self.joins
+        return (NetworkJoin(self.mode),)
+
+    @property
+    def asks_addresses(self) -> bool:
+        """Tell whether a place was asked for by its address."""
+        return any(one.address or one.address6 for one in self.joins)
 
 
 class Streams(Value):

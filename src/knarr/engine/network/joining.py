@@ -1,0 +1,244 @@
+"""`network connect` and `disconnect`: what networks a container is in, changed at any time.
+
+The container's record says which networks it joins when it starts; of one that runs, the interface
+comes and goes at once. As with every start, records come first: the endpoint is written down in the
+transaction that changes the container's record, and both go back if the kernel refuses.
+
+The endpoint with the default route is where published ports lead. When another one takes its place,
+so do the ports; when there is no way out left, they lead nowhere until there is one again.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.engine.container import tasks
+from knarr.engine.container.locks import ContainerLock
+from knarr.engine.container.starting import join_of
+from knarr.engine.network.allocation import Allocation
+from knarr.engine.network.sandboxes import open_namespace
+from knarr.engine.noting import note_networks
+from knarr.engine.options.encoding import decode, encode
+from knarr.errors import Conflict, InvalidArgument, NotFound
+from knarr.network import resolver
+from knarr.network.sandbox import Host
+from knarr.store.containers import ContainerRecords
+from knarr.util.undo import Undo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from knarr.engine.engine import Engine
+    from knarr.engine.options.values import NetworkJoin, Options
+    from knarr.network.model import Endpoint, Network
+    from knarr.store.containers import ContainerRow
+
+
+def connect(engine: Engine, network: Network, row: ContainerRow, place: NetworkJoin) -> None:
+    """Let a container join `network` at `place`, now if it runs, and at every start.
+
+    Raises: NotFound, Conflict, InvalidArgument, Unavailable, PermissionDenied, Failed
+    """
+    with ContainerLock(engine.paths, row.id):
+        before, options = _read(engine, row.id)
+        _refuse_connect(engine, network, row, options)
+        pid = _pid(engine, row)
+        place = place.replace(network=network.name)
+        places = (*options.networking.places, place)
+        with Undo() as undo, Host() as host:
+            undo.push("putting back the record", _put_back, engine, before)
+            _write(engine, before, options, places)
+            if pid:
+                undo.push("forgetting the endpoint", _forget, engine, network, row.id)
+                _plug_in(engine, network, row.id, place, host, pid)
+            undo.keep()
+
+
+def disconnect(engine: Engine, network: Network, row: ContainerRow) -> None:
+    """Take a container out of `network`, now if it runs, and for its next start.
+
+    Raises: NotFound, Conflict, PermissionDenied, Failed
+    """
+    with ContainerLock(engine.paths, row.id):
+        before, options = _read(engine, row.id)
+        if options.networking.mode == "host":
+            message = (
+                "container cannot be disconnected from host network or connected to host network"
+            )
+            raise Conflict(message)
+        places = options.networking.places
+        left = tuple(one for one in places if not _means(engine, one, network))
+        joined = {one.network_id: one for one in engine.networks.endpoints(row.id)}
+        endpoint = joined.get(network.id)
+        if endpoint is None and len(left) == len(places):
+            message = f"container {row.id} is not connected to network {network.name}"
+            raise NotFound(message)
+        pid = _pid(engine, row) if endpoint is not None else 0
+        _write(engine, before, options, left)
+        if endpoint is not None:
+            _unplug(engine, endpoint, row.id, pid)
+
+
+def force_out(engine: Engine, network: Network, container_id: str) -> bool:
+    """Forget the endpoint of a container that may be no more; tell whether there was one."""
+    if engine.networks.records.find_endpoint(network.id, container_id) is None:
+        return False
+    _forget(engine, network, container_id)
+    return True
+
+
+# the record
+
+
+def _read(engine: Engine, container_id: str) -> tuple[ContainerRow, Options]:
+    row = ContainerRecords(engine.database).get(container_id)
+    return row, decode(row.options)
+
+
+def _write(
+    engine: Engine, before: ContainerRow, options: Options, places: tuple[NetworkJoin, ...]
+) -> None:
+    networking = options.networking.replace(joins=places)
+    fresh = before.replace(options=encode(options.replace(networking=networking)))
+    with engine.database.transaction():
+        ContainerRecords(engine.database).update(fresh)
+
+
+def _put_back(engine: Engine, before: ContainerRow) -> None:
+    with engine.database.transaction():
+        ContainerRecords(engine.database).update(before)
+
+
+def _refuse_connect(engine: Engine, network: Network, row: ContainerRow, options: Options) -> None:
+    mode = options.networking.mode
+    message = ""
+    if mode == "host" or network.driver == "host":
+        message = "container cannot be disconnected from host network or connected to host network"
+    elif ":" in mode:
+        message = (
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network"
+        )
+    elif mode == "none" or network.driver == "null":
+        message = (
+            "container cannot be connected to multiple networks with one of the networks in "
+            "private (none) mode"
+        )
+    elif any(_means(engine, one, network) for one in options.networking.places):
+        message = f"endpoint with name {row.name} already exists in network {network.name}"
+    if message:
+        raise Conflict(message)
+
+
+def _means(engine: Engine, place: NetworkJoin, network: Network) -> bool:
+    try:
+        return engine.networks.get(place.network).id == network.id
+    except (NotFound, InvalidArgument):  # it was removed since
+        return False
+
+
+def _pid(engine: Engine, row: ContainerRow) -> int:
+    """Return the container's process, 0 if it does not run.
+
+    Raises: Conflict
+    """
+    state = tasks.read_state(engine.paths, row.id)
+    if state.status == tasks.RESTARTING:
+        message = f"container {row.id} is restarting, wait until the container is running"
+        raise Conflict(message)
+    return state.pid if state.active else 0
+
+
+# the running container
+
+
+def _plug_in(
+    engine: Engine, network: Network, container_id: str, place: NetworkJoin, host: Host, pid: int
+) -> None:
+    networks = engine.networks
+    before = networks.endpoints(container_id)
+    with engine.database.transaction(durable=False):
+        settled, bridge = networks.bridges.ready(network, host)
+        allocation = Allocation(
+            networks, container_id, lambda ids: networks.sandboxes.reap(ids, host)
+        )
+        endpoint = allocation.allocate(settled, join_of(place), _free_interface(before))
+    first = min((*before, endpoint), key=lambda one: one.rank)
+    netns_fd = open_namespace(pid)
+    try:
+        way_out = endpoint if endpoint is first else None
+        host.connect([endpoint], [bridge], netns_fd, way_out=way_out)
+    finally:
+        os.close(netns_fd)
+    if endpoint is first:
+        networks.sandboxes.lead_ports_to(container_id, endpoint)
+    _name_in_hosts(engine, container_id, added=endpoint)
+    note_networks(engine.paths, container_id, (endpoint,), "connect")
+
+
+def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> None:
+    networks = engine.networks
+    left = [one for one in networks.endpoints(container_id) if one.id != endpoint.id]
+    way_out = left[0] if left and left[0].routed else None
+    networks.sandboxes.lead_ports_to(container_id, way_out)
+    if pid:
+        netns_fd = open_namespace(pid)
+        try:
+            with Host() as host:
+                host.disconnect(endpoint, netns_fd, way_out=way_out)
+        finally:
+            os.close(netns_fd)
+        _name_in_hosts(engine, container_id, removed=endpoint)
+    with engine.database.transaction(durable=False):
+        networks.records.remove_endpoint(endpoint.network_id, container_id)
+    note_networks(engine.paths, container_id, (endpoint,), "disconnect")
+
+
+def _forget(engine: Engine, network: Network, container_id: str) -> None:
+    """Take back an endpoint that did not come to work, or whose container is gone."""
+    for endpoint in engine.networks.endpoints(container_id):
+        if endpoint.network_id == network.id:
+            with Host() as host:
+                host.remove_link(endpoint.host_interface)
+    with engine.database.transaction(durable=False):
+        engine.networks.records.remove_endpoint(network.id, container_id)
+
+
+def _free_interface(endpoints: Iterable[Endpoint]) -> str:
+    taken = {one.interface for one in endpoints}
+    number = 0
+    while f"eth{number}" in taken:
+        number += 1
+    return f"eth{number}"
+
+
+def _name_in_hosts(
+    engine: Engine,
+    container_id: str,
+    *,
+    added: Endpoint | None = None,
+    removed: Endpoint | None = None,
+) -> None:
+    """Keep the container's own addresses in its /etc/hosts, whatever else it wrote there.
+
+    The file is mounted into the container, so it is changed where it is.
+    """
+    directory = engine.paths.container(container_id)
+    with open(f"{directory}/hostname", encoding="utf-8") as file:
+        hostname = file.read().strip()
+    row, options = _read(engine, container_id)
+    del row
+    names = resolver.own_names(hostname, options.domainname)
+    try:
+        with open(f"{directory}/hosts", "r+", encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+            gone = set(resolver.own_lines(removed, names)) if removed else set()
+            new = resolver.own_lines(added, names) if added else []
+            file.seek(0)
+            file.write(
+                "".join(f"{line}\n" for line in [*(x for x in lines if x not in gone), *new])
+            )
+            file.truncate()
+    except FileNotFoundError:  # it shares the file of another container
+        return

@@ -1,0 +1,125 @@
+"""`--network` in both its forms, and what may be asked of a place in a network.
+
+    --network web
+    --network name=web,alias=db,ip=10.1.0.9,"driver-opt=com.docker.network.endpoint.sysctls=…"
+
+Docker: opts/network.go of its command line; the words of its daemon for addresses
+"""
+
+from __future__ import annotations
+
+from knarr.engine.options.values import NetworkJoin
+from knarr.errors import InvalidArgument
+from knarr.network.address import parse_address, parse_mac, version_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHARED = ("host", "none")
+_KEYS = ("name", "alias", "ip", "ip6", "mac-address", "link-local-ip", "gw-priority", "driver-opt")
+
+
+def parse_network(text: str) -> NetworkJoin:
+    """Return the network that `--network` names, and what it asks of the place there.
+
+    Raises: InvalidArgument
+    """
+    if "=" not in text:
+        return NetworkJoin("bridge" if text in ("", "default") else text)
+    from csv import reader  # noqa: PLC0415 - only for the long form
+
+    fields: dict[str, list[str]] = {}
+    for word in next(reader([text])):
+        key, equals, value = word.partition("=")
+        key = key.strip().lower()
+        if not equals or key not in _KEYS:
+            message = f"invalid field key {key}" if equals else f"invalid field: {word}"
+            raise InvalidArgument(message, hint=f"The keys are {', '.join(_KEYS)}.")
+        fields.setdefault(key, []).append(value.strip())
+    if not fields.get("name"):
+        message = "network name/id is not specified"
+        raise InvalidArgument(message)
+    for option in fields.get("driver-opt", ()):
+        if "=" not in option:
+            message = "invalid key value pair format in driver options"
+            raise InvalidArgument(message)
+    place = NetworkJoin(
+        fields["name"][-1],
+        address=fields.get("ip", [""])[-1],
+        address6=fields.get("ip6", [""])[-1],
+        mac_address=fields.get("mac-address", [""])[-1],
+        aliases=tuple(fields.get("alias", ())),
+        priority=_priority(fields.get("gw-priority", ["0"])[-1]),
+        driver_options=tuple(fields.get("driver-opt", ())),
+    )
+    check_place(place)
+    return place
+
+
+def parse_networks(texts: Sequence[str], flags: NetworkJoin) -> tuple[str, tuple[NetworkJoin, ...]]:
+    """Return the mode that `--network` asks for, and the places in networks.
+
+    `flags` is what --ip, --network-alias and the like say of the first network.
+
+    Raises: InvalidArgument
+    """
+    places = [parse_network(text) for text in texts or ("default",)]
+    first, asked = places[0], NetworkJoin("")
+    alone = [one for one in places if one.network in _SHARED or ":" in one.network]
+    if alone and len(places) > 1:
+        message = (
+            "conflicting options: cannot attach both user-defined and non-user-defined "
+            "network-modes"
+        )
+        raise InvalidArgument(message)
+    for field, option in (
+        ("address", "--ip"), ("address6", "--ip6"), ("aliases", "--network-alias"),
+        ("mac_address", "--mac-address"),
+    ):  # fmt: skip
+        given, own = getattr(flags, field), getattr(first, field)
+        if given and own and (field != "mac_address" or given != own):
+            word = {"address": "IPv4 address", "address6": "IPv6 address"}.get(field, field)
+            message = f"conflicting options: cannot specify both {option} and per-network {word}"
+            raise InvalidArgument(message)
+        asked = asked.replace(**{field: own or given})
+    asked = asked.replace(network=first.network, priority=first.priority, links=flags.links)
+    asked = asked.replace(driver_options=first.driver_options)
+    check_place(asked)
+    plain = len(places) == 1 and asked == NetworkJoin(first.network)
+    return first.network, () if plain else (asked, *places[1:])
+
+
+def parse_link(text: str) -> str:
+    """Return `container:alias` from what `--link` says, where the alias may be left out.
+
+    Raises: InvalidArgument
+    """
+    name, _, alias = text.partition(":")
+    if not name or ":" in alias or (":" in text and not alias):
+        message = f"bad format for links: {text}"
+        raise InvalidArgument(message, hint="A link is written as CONTAINER or CONTAINER:ALIAS.")
+    return f"{name.lstrip('/')}:{(alias or name).lstrip('/')}"
+
+
+def check_place(place: NetworkJoin) -> None:
+    """Raise for addresses that are none.
+
+    Raises: InvalidArgument
+    """
+    for address, version in ((place.address, 4), (place.address6, 6)):
+        if address:
+            parse_address(address)
+            if version_of(address) != version:
+                message = f"invalid IPv{version} address: {address}"
+                raise InvalidArgument(message)
+    if place.mac_address:
+        parse_mac(place.mac_address)
+
+
+def _priority(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        message = f"invalid gw-priority ({text}): it must be a whole number"
+        raise InvalidArgument(message) from None
