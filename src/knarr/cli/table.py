@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "events": ("events", "Get real time events"),
     "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
+    "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "help": ("help", "Show the help of a command"),
     "history": ("history", "Show the history of an image"),

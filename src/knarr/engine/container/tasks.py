@@ -40,6 +40,7 @@ STATUSES = (CREATED, RESTARTING, RUNNING, "removing", PAUSED, EXITED, "dead")
 ACTIVE = frozenset((RUNNING, PAUSED, RESTARTING))
 PAUSED_MARK = "paused"
 UNKNOWN_EXIT = 255
+UNSEEN = "it ended while nobody watched: how is not known"
 
 
 class State(Value):
@@ -124,7 +125,7 @@ def _lost(fields: dict[str, Any]) -> State:
         code, finished, error = fields["exit_code"], fields["finished_ns"], fields["error"]
     else:
         code, finished = UNKNOWN_EXIT, fields["finished_ns"] or fields["started_ns"]
-        error = "it ended while nobody watched: how is not known"
+        error = UNSEEN
     return State(
         EXITED,
         0,

@@ -1,0 +1,70 @@
+"""knarr explain."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from knarr.cli.command import Context, Options
+    from knarr.engine.explaining.facts import Explanation, Facts
+
+_SHOWN = 5  # lines of the log, where nothing else is known
+
+COMMAND = Command(
+    short="Explain why a container ended, did not start, or does not do well",
+    long=(
+        "Say in a sentence why a container ended, could not be started, is unhealthy or cannot be "
+        "reached, and what to do about it. What facts do not prove is said to be most likely."
+    ),
+    usage="[OPTIONS] CONTAINER",
+    options=(
+        Option(
+            "format",
+            "Format output using a custom template:\n"
+            "'json':             Print in JSON format\n"
+            "'TEMPLATE':         Print output using the given Go template",
+            kind="string",
+            short="f",
+            completes="json",
+        ),
+    ),
+    minimum=1,
+    maximum=1,
+    completes="containers",
+)
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.engine.explaining.explain import explain  # noqa: PLC0415 - not for --help
+    from knarr.engine.explaining.gathering import gather  # noqa: PLC0415
+
+    facts = gather(context.engine.containers.get(arguments[0]))
+    found = explain(facts)
+    if options.text("format"):
+        from knarr.cli.output import show_object  # noqa: PLC0415 - for who gives a template
+
+        show_object(context, _document(facts, found), options.text("format"))
+        return 0
+    context.print(found.text)
+    if found.cause in ("own-status-saying", "restart-loop") and len(facts.log) > 1:
+        context.print("Its log ends with:")
+        for line in facts.log[-_SHOWN:]:
+            context.print(f"    {line}")
+    return 0
+
+
+def _document(facts: Facts, found: Explanation) -> dict[str, Any]:
+    return {
+        "ID": facts.id,
+        "Name": facts.name,
+        "Status": facts.status,
+        "ExitCode": facts.exit_code,
+        "Cause": found.cause,
+        "Certain": found.certain,
+        "Sentence": found.sentence,
+        "Fix": found.fix,
+        "Log": list(facts.log),
+    }
