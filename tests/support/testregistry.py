@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
-        headers.setdefault("Content-Length", str(len(body)))
+        headers.setdefault("Content_Length", str(len(body)))
         for name, value in headers.items():
             if value:
                 self.send_header(name.replace("_", "-"), value)
@@ -279,6 +279,15 @@ ROUTES = (
 )
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection, and no word about clients that go away."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 class TestRegistry:
     """The registry: what it holds, and its habits, to be set by tests."""
 
@@ -305,8 +314,7 @@ class TestRegistry:
         self.public = False
         self._acts: list[list[Any]] = []
         handler = type("Bound", (Handler,), {"registry": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_address[1]
         self.scheme = "http"
         if authority is not None:

@@ -280,11 +280,11 @@ def _cut(error: Exception, where: str) -> Cut:
     cut = Cut(f"{where}: {_reason(error)}")
     if isinstance(error, u.NameResolutionError):
         cut = Cut(f"{where}: no such host", hint="Is the name right, and DNS within reach?")
-    elif isinstance(error, u.ConnectTimeoutError):
+    elif isinstance(error, u.ConnectTimeoutError) and not isinstance(error, u.NewConnectionError):
         cut = Cut(f"{where}: the connection could not be made in time")
     elif isinstance(error, u.ReadTimeoutError | TimeoutError):
         cut = Cut(f"{where}: no answer in time")
-    cut.refused = isinstance(error, u.NewConnectionError | u.ConnectTimeoutError)
+    cut.refused = isinstance(error, u.ConnectTimeoutError)  # which those of no connection are
     return cut
 
 
