@@ -29,7 +29,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "events": ("events", "Get real time events"),
     "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
-    "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "help": ("help", "Show the help of a command"),
     "history": ("history", "Show the history of an image"),
@@ -70,6 +69,7 @@ GROUPED: dict[str, str] = {
     "network_prune": "Remove all unused networks",
     "network_rm": "Remove one or more networks",
     "system_boot": "Start the containers that should run after a reboot",
+    "system_check": "Look for what is not as it should be",
     "system_df": "Show disk usage",
     "system_prune": "Remove unused data",
     "system_unit": "Print a systemd unit that starts containers at boot",
@@ -154,6 +154,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "Manage knarr",
         {
             "boot": "system_boot",
+            "check": "system_check",
             "df": "system_df",
             "events": "events",
             "info": "info",

@@ -60,11 +60,14 @@ def recover(engine: Engine) -> list[str]:
     with FileLock(f"{engine.paths.root}/recovery.lock"):
         if not leftovers.suspected(engine.paths):  # another process was faster
             return []
-        done = _recover(engine)
-        write_atomically(
-            engine.paths.boot_id_path, leftovers.boot_id().encode() + b"\n", durable=False
-        )
-    return [sentence for sentence in done if sentence]
+        return recover_all(engine)
+
+
+def recover_all(engine: Engine) -> list[str]:
+    """Do what `recover` does, whatever is suspected, for who holds the lock."""
+    done = [sentence for sentence in _recover(engine) if sentence]
+    write_atomically(engine.paths.boot_id_path, leftovers.boot_id().encode() + b"\n", durable=False)
+    return done
 
 
 def _recover(engine: Engine) -> list[str]:
@@ -240,18 +243,14 @@ def _after_boot(engine: Engine) -> list[str]:
 
 def _sweep(engine: Engine) -> list[str]:
     """Remove what belongs to nobody."""
-    records = ContainerRecords(engine.database)
-    known = {row.id for row in records.all()}
+    known = {row.id for row in ContainerRecords(engine.database).all()}
     done = _sweep_directories(engine.paths, known)
-    active = {one for one in known if tasks.read_state(engine.paths, one).active}
-    living = {entry.key for entry in engine.journal.living()}
-    building = any(entry.kind == "build" for entry in engine.journal.living())
-    released = engine.networks.release_dead(
-        lambda one: one in active or one in living or (building and one not in known)
-    )
-    if released:
-        done.append(f"released the addresses of {len(released)} containers that do not run")
-    _sweep_control_groups(engine, active | living)
+    dead = dead_sandboxes(engine)
+    engine.networks.release_dead(lambda one: one not in dead)
+    if dead:
+        done.append(f"released the addresses of {len(dead)} containers that do not run")
+    for path in stray_groups(engine, at_work(engine)):
+        remove_group(path)
     engine.volumes.sweep()
     from knarr.engine.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
@@ -275,9 +274,24 @@ def _sweep_directories(paths: Paths, known: set[str]) -> list[str]:
     return [f"removed {count} directories of containers that do not exist"] if count else []
 
 
-def _sweep_control_groups(engine: Engine, kept: set[str]) -> None:
-    """Remove the control groups of containers that do not run, and kill what is left in them."""
-    from knarr.runtime import cgroups, lifecycle  # noqa: PLC0415 - loads what runs containers
+def at_work(engine: Engine) -> set[str]:
+    """Return the IDs of all containers that run, and of what operations are about."""
+    rows = ContainerRecords(engine.database).all()
+    active = {row.id for row in rows if tasks.read_state(engine.paths, row.id).active}
+    return active | {entry.key for entry in engine.journal.living()}
+
+
+def dead_sandboxes(engine: Engine) -> set[str]:
+    """Return who has addresses in networks and is neither running nor about to."""
+    sandboxes = set(engine.networks.sandboxes.everyone()) - at_work(engine)
+    if any(entry.kind == "build" for entry in engine.journal.living()):  # its steps have none
+        sandboxes &= {row.id for row in ContainerRecords(engine.database).all()}
+    return sandboxes
+
+
+def stray_groups(engine: Engine, kept: set[str]) -> list[str]:
+    """Return the control groups of this root, as the spec names them, that are not in `kept`."""
+    from knarr.runtime import cgroups  # noqa: PLC0415 - loads what runs containers
 
     parent = f"/{engine.paths.realm}"
     found: set[str] = set()
@@ -287,5 +301,14 @@ def _sweep_control_groups(engine: Engine, kept: set[str]) -> None:
                 found |= {entry.name for entry in entries if entry.is_dir()}
         except FileNotFoundError:
             continue
-    for name in found - kept:
-        lifecycle.take_down(cgroups.locate(f"{parent}/{name}", name))
+    return [f"{parent}/{name}" for name in sorted(found - kept)]
+
+
+def remove_group(path: str) -> None:
+    """Kill what is left in a control group, and remove it.
+
+    Raises: Conflict
+    """
+    from knarr.runtime import cgroups, lifecycle  # noqa: PLC0415 - loads what runs containers
+
+    lifecycle.take_down(cgroups.locate(path, os.path.basename(path)))

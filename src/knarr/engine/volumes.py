@@ -46,7 +46,7 @@ PRUNE_FILTERS = ("all", "label", "label!")
 
 _REMOVED = ".removed-"
 _FILLING = ".filling"
-_DATA_MODE = 0o755
+DATA_MODE = 0o755
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -278,8 +278,8 @@ class Volumes:
             return
         os.makedirs(f"{self._directory}/{name}", 0o711, exist_ok=True)
         try:
-            os.mkdir(self.path(name), _DATA_MODE)
-            os.chmod(self.path(name), _DATA_MODE)  # whatever the umask is
+            os.mkdir(self.path(name), DATA_MODE)
+            os.chmod(self.path(name), DATA_MODE)  # whatever the umask is
         except FileExistsError:  # of an attempt that was cut short
             pass
         trace("volumes:directory-made")

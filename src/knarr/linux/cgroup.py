@@ -118,13 +118,13 @@ def _mounted(line: str) -> Hierarchy:
     _, _, _, root, mount_point, *_ = fields.split(" ")
     fstype, _, options = rest.split(" ", 2)
     if fstype == "cgroup2":
-        return Hierarchy(2, (), _unescape(mount_point), _unescape(root))
+        return Hierarchy(2, (), unescape(mount_point), unescape(root))
     words = options.split(",")
     names = tuple(w for w in words if w not in _NO_CONTROLLERS and "release_agent=" not in w)
-    return Hierarchy(1, names, _unescape(mount_point), _unescape(root))
+    return Hierarchy(1, names, unescape(mount_point), unescape(root))
 
 
-def _unescape(path: str) -> str:
+def unescape(path: str) -> str:
     r"""Undo the octal escapes of mountinfo (`\040` for a space)."""
     if "\\" not in path:
         return path

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 
 from knarr.errors import Conflict, Failed, InvalidArgument, PermissionDenied
 from knarr.util.files import read_file
@@ -53,6 +54,15 @@ def hold(protocol: str, host_ip: str, port: int) -> int:
         if error.errno == errno.EADDRNOTAVAIL:
             raise InvalidArgument(message, hint="No interface has this address.") from error
         raise Failed(message) from error
+
+
+def is_free(protocol: str, host_ip: str, port: int) -> bool:
+    """Tell whether nobody holds or uses a port of the host."""
+    try:
+        os.close(_bind(protocol, host_ip, port, reuse=False))
+    except OSError:
+        return False
+    return True
 
 
 def _bind(protocol: str, host_ip: str, port: int, *, reuse: bool) -> int:

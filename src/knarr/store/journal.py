@@ -84,6 +84,23 @@ class Journal:
                 found.append(entry)
         return found
 
+    def abandoned(self) -> list[tuple[str, Entry | None]]:
+        """Return the names of entries whose process is gone with what they say, if it is legible.
+
+        They are not locked: this is for who only looks.
+        """
+        found: list[tuple[str, Entry | None]] = []
+        for path in self._paths():
+            descriptor = _lock(path)
+            if descriptor < 0:
+                continue
+            os.close(descriptor)
+            try:
+                found.append((os.path.basename(path), _read(path)))
+            except Corrupt:
+                found.append((os.path.basename(path), None))
+        return found
+
     def unfinished(self) -> list[Entry]:
         """Return the operations whose process is gone, each locked for us until `clear`ed."""
         self._sweep_new()

@@ -95,6 +95,17 @@ class Rules:
         message = "the host's firewall changes faster than knarr can follow"
         raise Failed(message)
 
+    def count_differences(self) -> int:
+        """Return in how many points the table is not what the records say; change nothing.
+
+        Raises: PermissionDenied, Failed
+        """
+        with self._networks.database.transaction(durable=False), _Refusals(), Nftables() as kernel:
+            networks = [one for one in self._networks.recorded() if one.interface]
+            wanted = firewall.plan(self._realm, networks, self._networks.leads())
+            changes = firewall.difference(kernel, wanted)
+            return len(changes) + len(foreign.openings(kernel, self._realm.prefix))
+
     def _open_legacy(self) -> None:
         """Let traffic of our bridges pass where legacy iptables drops by default, or say so."""
         from knarr.linux import xtables  # noqa: PLC0415 - when rules are made, once a boot
