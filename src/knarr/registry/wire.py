@@ -16,6 +16,7 @@ import ssl
 
 import urllib3
 from urllib3 import exceptions as u
+from urllib3.connection import HTTPSConnection
 
 import knarr
 from knarr.errors import Corrupt, Unavailable, Unsupported
@@ -201,28 +202,49 @@ class Wire:
             "ssl_context": context_of(security),
             "blocksize": _BLOCK,
         }
-        if proxy is None:
-            return urllib3.PoolManager(**options)
-        scheme, _, rest = proxy.partition("://")
-        credentials, at, host = rest.rpartition("@")
-        headers = None
-        if at:
-            from urllib.parse import unquote  # noqa: PLC0415 - for proxies with a password
-
-            headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
-        if scheme not in ("http", "https"):
-            message = f"the environment names a proxy of the kind {scheme}, which is not supported"
-            raise Unsupported(message, hint="HTTP and HTTPS proxies are.")
-        try:
-            return urllib3.ProxyManager(f"{scheme}://{host}", proxy_headers=headers, **options)
-        except u.HTTPError:
-            message = "the environment names a proxy by something that is not a URL"
-            raise Unavailable(message) from None
+        made = urllib3.PoolManager(**options) if proxy is None else _through(proxy, options)
+        if not security.verify:
+            made.pool_classes_by_scheme = {"http": urllib3.HTTPConnectionPool, "https": _AnyPool}
+        return made
 
     def close(self) -> None:
         """Close all connections that nobody uses."""
         for pool in self._pools.values():
             pool.clear()
+
+
+class _AnyConnection(HTTPSConnection):
+    """A connection to a host that settings say to trust whoever it is."""
+
+    def connect(self) -> None:
+        """Connect, without a warning at each request that nobody was verified."""
+        super().connect()
+        self.is_verified = True
+
+
+class _AnyPool(urllib3.HTTPSConnectionPool):
+    """Connections of that kind."""
+
+    ConnectionCls = _AnyConnection
+
+
+def _through(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    """Return connections through the proxy with the URL `proxy`, which may have a password."""
+    scheme, _, rest = proxy.partition("://")
+    if scheme not in ("http", "https"):
+        message = f"the environment names a proxy of the kind {scheme}, which is not supported"
+        raise Unsupported(message, hint="HTTP and HTTPS proxies are.")
+    credentials, at, host = rest.rpartition("@")
+    headers = None
+    if at:
+        from urllib.parse import unquote  # noqa: PLC0415 - for proxies with a password
+
+        headers = urllib3.make_headers(proxy_basic_auth=unquote(credentials))
+    try:
+        return urllib3.ProxyManager(f"{scheme}://{host}", proxy_headers=headers, **options)
+    except u.HTTPError:
+        message = "the environment names a proxy by something that is not a URL"
+        raise Unavailable(message) from None
 
 
 def context_of(security: Security) -> ssl.SSLContext:
