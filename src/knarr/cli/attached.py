@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from knarr.supervise.control import Client, Exit, Starting
 
 OUTPUTS = ("stdout", "stderr")
+UNRUN = (126, 127)
+SIGNALLED = 128  # what exit codes of those that a signal ended are above
 UNWILLING = {
     "paused": "You cannot attach to a paused container, unpause it first",
     "restarting": "You cannot attach to a restarting container, wait until it is running",
@@ -64,8 +66,9 @@ def run_attached(
         context.stdout.flush()
     outcome = interact(client, lambda: control.connect(_control_dir(container)), terms)
     if outcome.exit is not None:
+        words = _words(container, outcome.exit)  # while it is still there
         _clean_up(container, client)
-        return _report(context, outcome.exit)
+        return _report(context, outcome.exit, words)
     return _end(context, container, client, outcome, terms)
 
 
@@ -130,9 +133,20 @@ def _clean_up(container: Container, client: Client) -> None:
     client.drain()  # until nothing of it is left
 
 
-def _report(context: Context, ended: Exit) -> int:
-    if ended.error:
-        context.warn(f"knarr: {ended.error}")
+def _words(container: Container, ended: Exit) -> str:
+    """Return why a signal ended it, or the init of --init could not run it; else nothing."""
+    unrun = container.options.init and ended.exit_code in UNRUN
+    if ended.exit_code <= SIGNALLED and not unrun:
+        return ""
+    from knarr.cli.explaining import explain_end  # noqa: PLC0415 - for few ends
+
+    return explain_end(container)
+
+
+def _report(context: Context, ended: Exit, words: str = "") -> int:
+    for line in (f"knarr: {ended.error}" if ended.error else "", words):
+        if line:
+            context.warn(line)
     return ended.exit_code
 
 

@@ -18,13 +18,15 @@ from knarr.engine.options.values import (
     Streams,
 )
 from knarr.engine.options.values import Options as Asked
-from knarr.errors import InvalidArgument
+from knarr.errors import InvalidArgument, KnarrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
     from knarr.cli.command import Options
+    from knarr.engine.containers import Container
+    from knarr.engine.engine import Engine
     from knarr.engine.options.values import MountRequest
     from knarr.oci.config import Healthcheck
 
@@ -291,6 +293,20 @@ def ignored(options: Options) -> list[str]:
         message = f"invalid isolation: {options.text('isolation')}: only default is known on Linux"
         raise InvalidArgument(message)
     return warnings
+
+
+def create(engine: Engine, asked: Asked, name: str) -> Container:
+    """Make a container; what is raised says what to do about it.
+
+    Raises: InvalidArgument, NotFound, Conflict
+    """
+    try:
+        return engine.containers.create(asked, name=name)
+    except KnarrError as error:
+        from knarr.cli.explaining import explain_refusal  # noqa: PLC0415 - after a failure
+
+        explain_refusal(error)
+        raise
 
 
 class CidFile:

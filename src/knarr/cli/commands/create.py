@@ -21,7 +21,7 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.cli.creating import CidFile, ignored, parse_create  # noqa: PLC0415 - not for --help
+    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415 - not for --help
 
     asked = parse_create(options, arguments, detached=False)
     if options.flag("replace"):
@@ -29,7 +29,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
         replace(context, options.text("name"))
     with CidFile(asked.cidfile) as cidfile:
-        container = context.engine.containers.create(asked, name=options.text("name"))
+        container = create(context.engine, asked, options.text("name"))
         cidfile.write(container.id)
     for words in (*container.warnings, *ignored(options)):
         context.warn(f"WARNING: {words}")

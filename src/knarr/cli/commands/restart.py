@@ -21,9 +21,17 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     timeout, signal = timeout_of(options), options.text("signal")
-    containers = context.engine.containers
-    return each(
-        context,
-        arguments,
-        lambda name: containers.get(name).restart(timeout=timeout, signal=signal),
-    )
+    return each(context, arguments, lambda name: _restart(context, name, timeout, signal))
+
+
+def _restart(context: Context, name: str, timeout: float | None, signal: str) -> None:
+    from knarr.errors import KnarrError  # noqa: PLC0415 - not for --help
+
+    container = context.engine.containers.get(name)
+    try:
+        container.restart(timeout=timeout, signal=signal)
+    except KnarrError as error:
+        from knarr.cli.explaining import explain_failure  # noqa: PLC0415 - after a failure
+
+        explain_failure(error, container)
+        raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from knarr.cli.command import Command, Option
 from knarr.cli.createflags import CREATE_OPTIONS
+from knarr.errors import KnarrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 
 def _run(context: Context, options: Options, arguments: list[str], starting: Starting) -> int:
-    from knarr.cli.creating import CidFile, ignored, parse_create  # noqa: PLC0415 - after the spawn
+    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415 - after the spawn
 
     detached = options.flag("detach")
     asked = parse_create(options, arguments, detached=detached)
@@ -55,7 +56,7 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
 
         replace(context, options.text("name"))
     with CidFile(asked.cidfile) as cidfile:
-        container = context.engine.containers.create(asked, name=options.text("name"))
+        container = create(context.engine, asked, options.text("name"))
         cidfile.write(container.id)
     for words in (*container.warnings, *ignored(options)):
         context.warn(f"WARNING: {words}")
@@ -65,7 +66,11 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
             context.print(container.id)
             return 0
         return _attached(context, options, container, starting)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, KnarrError):
+            from knarr.cli.explaining import explain_failure  # noqa: PLC0415 - after a failure
+
+            explain_failure(error, container)
         if asked.auto_remove and not container.state.active:
             container.remove(volumes=True)
         raise

@@ -29,25 +29,38 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 
 def _start(context: Context, name: str) -> None:
-    from knarr.errors import NotModified  # noqa: PLC0415 - not for --help
+    from knarr.errors import KnarrError, NotModified  # noqa: PLC0415 - not for --help
 
+    container = context.engine.containers.get(name)
     try:
-        context.engine.containers.get(name).start().close()
+        container.start().close()
     except NotModified:  # as wanted
         pass
+    except KnarrError as error:
+        from knarr.cli.explaining import explain_failure  # noqa: PLC0415 - after a failure
+
+        explain_failure(error, container)
+        raise
 
 
 def _attached(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.attached import run_attached  # noqa: PLC0415 - not for --help
-    from knarr.errors import InvalidArgument  # noqa: PLC0415
+    from knarr.errors import InvalidArgument, KnarrError  # noqa: PLC0415
 
     if len(arguments) > 1:
         message = "you cannot start and attach multiple containers at once"
         raise InvalidArgument(message)
-    return run_attached(
-        context,
-        context.engine.containers.get(arguments[0]),
-        with_stdin=options.flag("interactive"),
-        detach_keys=options.text("detach-keys"),
-        sig_proxy=True,
-    )
+    container = context.engine.containers.get(arguments[0])
+    try:
+        return run_attached(
+            context,
+            container,
+            with_stdin=options.flag("interactive"),
+            detach_keys=options.text("detach-keys"),
+            sig_proxy=True,
+        )
+    except KnarrError as error:
+        from knarr.cli.explaining import explain_failure  # noqa: PLC0415 - after a failure
+
+        explain_failure(error, container)
+        raise

@@ -123,7 +123,7 @@ FIRST_RULES = (
     Rule(
         "time-limit",
         "--timeout had passed",
-        "{f.base} was killed because its --timeout of {f.timeout} seconds had passed.",
+        "{f.base} was killed because its --timeout of {f.timeout_words} had passed.",
         "Give it more time, or none: --timeout 0.",
         when=_out_of_time,
         aloud=True,

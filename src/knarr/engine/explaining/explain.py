@@ -42,6 +42,10 @@ def explain(facts: Facts) -> Explanation:
         return _found(startrules.rules_for(facts), facts)
     if not facts.ended:
         return _found(LIVE_RULES, facts)
+    if facts.init_failed:
+        found = first(startrules.PROGRAM_RULES, facts)
+        if found is not None:
+            return found
     if facts.error and not facts.lost:  # it could not be started again
         found = first(startrules.rules_for(facts), facts)
         if found is not None and found.cause != "could-not-start":

@@ -27,6 +27,7 @@ SIGNALS = {
 SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh", "ksh", "fish"))
 PROMPTS = frozenset(("python", "python3", "node", "irb", "psql", "redis-cli", "mysql", "lua"))
 TOP_SIGNAL = 64
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
 SIGNAL_BASE = 128
 
 # Programs that go to the background unless an argument says otherwise: how, and what says so.
@@ -182,6 +183,12 @@ class Facts(Value):
         return self.status in ("exited", "restarting", "dead")
 
     @property
+    def init_failed(self) -> bool:
+        """Tell whether the init of --init ran, and could not execute the program."""
+        said = any(line.startswith('exec: "') for line in self.log[-1:])
+        return self.init and self.exit_code in (NOT_EXECUTABLE, NOT_FOUND) and said
+
+    @property
     def by_signal(self) -> int:
         """Return the signal that the exit code stands for, whoever died of it; 0 for none."""
         number = self.exit_code - SIGNAL_BASE
@@ -282,6 +289,11 @@ class Facts(Value):
         return _seconds(self.lasted)
 
     @property
+    def timeout_words(self) -> str:
+        """The time that it has."""
+        return _seconds(self.timeout)
+
+    @property
     def delay(self) -> str:
         """How long it is to the next start."""
         return _seconds(max(0.0, self.next_start))
@@ -379,6 +391,8 @@ def _local(address: str) -> bool:
 
 def _seconds(span: float) -> str:
     """Return a span of time in words, exact where it is short."""
+    if span < 1.0:
+        return f"{span * 1000:.0f} ms"
     if span < 10.0:
         return "1 second" if round(span, 1) == 1 else f"{round(span, 1):g} seconds"
     from knarr.util.text import human_duration  # noqa: PLC0415 - for words alone

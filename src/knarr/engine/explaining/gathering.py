@@ -100,7 +100,7 @@ def gather(container: Container) -> Facts:
         from knarr.engine.explaining.kernel import shortage_of  # noqa: PLC0415 - seldom
 
         facts = facts.replace(shortage=shortage_of(container.id))
-    if _EXEC.match(error):
+    if _EXEC.match(error) or facts.init_failed:
         facts = facts.replace(program=_program(container, error, identity))
     return facts
 

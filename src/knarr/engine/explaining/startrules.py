@@ -247,7 +247,7 @@ ERROR_RULES = (
     Rule(
         "user-unknown",
         "the image does not know the user or group",
-        "{f.reference} has no {what} {user} in its {file} file.",
+        "There is no {what} {user} in the {file} file of {f.reference}.",
         "Give a number (--user 1000), or add the {what} when the image is built.",
         error=r"unable to find (?P<what>user|group) (?P<user>[^:]+): no matching entries in"
         r" (?P<file>\w+)",
