@@ -48,6 +48,8 @@ _CONNECTIONS = 8
 _BLOCK = 256 << 10
 # What a server that speaks no TLS makes OpenSSL say, in its versions so far.
 _PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+# Why OpenSSL finds no authority that it knows.
+_NO_AUTHORITY = (2, 18, 19, 20, 21)
 
 
 class Cut(Unavailable):
@@ -334,19 +336,25 @@ def _untrusted(error: ssl.SSLError, where: str) -> Untrusted:
         found.plain = True
         return found
     if isinstance(error, ssl.SSLCertVerificationError):
-        words = error.verify_message.rstrip(".")
-        if "unknown authority" not in words and error.verify_code in (18, 19, 20, 21):
-            words = f"certificate signed by unknown authority ({words})"
-        return Untrusted(
-            f"{where}: x509: {words}",
-            hint=f"Put its CA into /etc/knarr/certs.d/{where}/ca.crt, or write "
-            f"insecure = true for {where} in registries.toml to trust anybody.",
-        )
+        return _unverified(error, where)
     words = (error.reason or "TLS failed").lower().replace("_", " ")
     hint = ""
     if "certificate required" in words or "handshake failure" in words:
         hint = f"A client's certificate goes into /etc/knarr/certs.d/{where}/client.cert and .key."
     return Untrusted(f"{where}: tls: {words}", hint=hint)
+
+
+def _unverified(error: ssl.SSLCertVerificationError, where: str) -> Untrusted:
+    """Return what is wrong with the certificate of `where`, and what can be done about it."""
+    anyway = f"write insecure = true for {where} in registries.toml to trust anybody."
+    words = error.verify_message.rstrip(".")
+    if words[1:2].islower():
+        words = words[0].lower() + words[1:]
+    hint = f"If that is as it must be, {anyway}"
+    if error.verify_code in _NO_AUTHORITY:
+        words = f"certificate signed by unknown authority ({words})"
+        hint = f"Put its CA into /etc/knarr/certs.d/{where}/ca.crt, or {anyway}"
+    return Untrusted(f"{where}: x509: {words}", hint=hint)
 
 
 def _reason(error: BaseException) -> str:

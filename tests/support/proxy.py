@@ -1,0 +1,85 @@
+"""A proxy on loopback: CONNECT for TLS, whole URLs for plain HTTP.
+
+Names below `.test` lead to this machine, as they do for nobody else: who asks for one through the
+proxy shows that the proxy was used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class Proxy:
+    """The proxy. `requests` are the first lines that came, `credentials` what came with them."""
+
+    def __init__(self, *, refusing: bool = False) -> None:
+        self._refusing = refusing
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[str] = []
+        self.credentials: list[str] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._pass_on, args=(connection,), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            first, _, rest = head.partition(b"\r\n")
+            method, target, version = first.decode().split()
+            self.requests.append(f"{method} {target}")
+            for line in rest.decode(errors="replace").split("\r\n"):
+                if line.lower().startswith("proxy-authorization:"):
+                    self.credentials.append(line.partition(":")[2].strip())
+            if self._refusing:
+                client.sendall(b"HTTP/1.1 403 No way out\r\nContent-Length: 0\r\n\r\n")
+                return
+            if method == "CONNECT":
+                server = _reach(target)
+                client.sendall(b"HTTP/1.1 200 Go on\r\n\r\n")
+            else:
+                url = urlsplit(target)
+                server = _reach(url.netloc)
+                path = url.path + (f"?{url.query}" if url.query else "")
+                server.sendall(f"{method} {path} {version}\r\n".encode() + rest)
+            with server:
+                back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+                back.start()
+                _copy(client, server)
+                back.join()
+
+
+def _reach(target: str) -> socket.socket:
+    name, _, port = target.partition(":")
+    name = "127.0.0.1" if name.endswith(".test") else name
+    return socket.create_connection((name, int(port or 80)), 5)
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
