@@ -23,9 +23,9 @@ import time
 
 from knarr.errors import Corrupt, Unauthorized
 from knarr.oci import document
+from knarr.registry.breaks import bare, host_of
 from knarr.registry.challenges import Challenge, parse_challenges
 from knarr.registry.faults import Refusal
-from knarr.registry.wire import bare, host_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

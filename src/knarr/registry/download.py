@@ -10,8 +10,8 @@ Spec: RFC 9110, section 14; distribution-spec, "Pulling blobs"
 from __future__ import annotations
 
 from knarr.errors import Corrupt, NotFound
+from knarr.registry.breaks import Cut
 from knarr.registry.faults import Refusal, pull_error
-from knarr.registry.wire import Cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from knarr.errors import (
     Unavailable,
     Unsupported,
 )
-from knarr.registry.wire import Cut, bare
+from knarr.registry.breaks import Cut, bare
 from knarr.util import jsontext
 
 TYPE_CHECKING = False

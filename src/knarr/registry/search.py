@@ -12,9 +12,9 @@ from knarr.errors import Corrupt
 from knarr.oci import document
 from knarr.oci.reference import DEFAULT_REGISTRY
 from knarr.registry import listing
+from knarr.registry.breaks import host_of
 from knarr.registry.faults import Refusal, clean
 from knarr.registry.transfer import Session, quote
-from knarr.registry.wire import host_of
 from knarr.util.value import Value
 
 TYPE_CHECKING = False

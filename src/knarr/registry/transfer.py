@@ -22,9 +22,9 @@ import time
 
 from knarr.errors import Corrupt, PermissionDenied, Unavailable
 from knarr.registry.auth import Authenticator
+from knarr.registry.breaks import Cut, Untrusted, bare, host_of
 from knarr.registry.faults import Refusal
 from knarr.registry.hosts import ALWAYS, FALLBACK
-from knarr.registry.wire import Cut, Untrusted, bare, host_of
 from knarr.util.value import Value
 
 TYPE_CHECKING = False

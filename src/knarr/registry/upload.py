@@ -17,9 +17,9 @@ Spec: distribution-spec, "Pushing blobs"
 from __future__ import annotations
 
 from knarr.errors import Corrupt, Unavailable
+from knarr.registry.breaks import Cut
 from knarr.registry.faults import Refusal, push_error
 from knarr.registry.transfer import TRANSIENT, join, quote, seconds_of
-from knarr.registry.wire import Cut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
