@@ -19,7 +19,7 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.linux.netlink import Request
-    from knarr.network.model import Endpoint, Network
+    from knarr.network.model import Endpoint, Network, WayOut
 
 LOOPBACK = 1
 
@@ -124,7 +124,6 @@ def inner(endpoint: Endpoint, index: int) -> list[Request]:
     return requests
 
 
-def default_routes(endpoint: Endpoint, index: int) -> list[Request]:
+def default_route(way_out: WayOut, index: int) -> Request:
     """Return what makes the interface with `index` the way to everywhere else."""
-    gateways = [gateway for gateway in (endpoint.gateway, endpoint.gateway6) if gateway]
-    return [rtnetlink.replace_route(gateway, index) for gateway in gateways]
+    return rtnetlink.replace_route(way_out.gateway, index)

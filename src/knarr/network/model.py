@@ -14,7 +14,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_NETWORK = "bridge"
 
@@ -141,6 +141,26 @@ class Endpoint(Value):
         Docker: the highest priority, and among equals the network whose name comes first
         """
         return (not self.routed, -self.priority, self.network_name)
+
+
+class WayOut(Value):
+    """A default route of a sandbox: a gateway, and the interface that it is reached by."""
+
+    interface: str
+    gateway: str
+
+
+def ways_out(endpoints: Iterable[Endpoint]) -> tuple[WayOut, ...]:
+    """Return the default routes of a sandbox with these endpoints, one a version at most."""
+    ranked = sorted(endpoints, key=lambda one: one.rank)
+    found = []
+    for version in (4, 6):
+        for one in ranked:
+            gateway = one.gateway if version == 4 else one.gateway6
+            if gateway:
+                found.append(WayOut(one.interface, gateway))
+                break
+    return tuple(found)
 
 
 class Join(Value):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from knarr.linux.netlink import Request
     from knarr.linux.rtnetlink import Link
     from knarr.network.drivers import Sysctl
-    from knarr.network.model import Endpoint, Network
+    from knarr.network.model import Endpoint, Network, WayOut
 
 DEFAULT_MTU = 1500
 
@@ -176,9 +176,9 @@ class Host:
         bridges: Sequence[Link],
         netns_fd: int,
         *,
-        way_out: Endpoint | None,
+        ways_out: Iterable[WayOut],
     ) -> None:
-        """Give the namespace `netns_fd` these interfaces, `way_out` with the default route.
+        """Give the namespace `netns_fd` these interfaces and default routes.
 
         Raises: PermissionDenied, Failed
         """
@@ -197,24 +197,22 @@ class Host:
                 requests = [drivers.loopback()]
                 for endpoint in endpoints:
                     requests += drivers.inner(endpoint, _index(inside, endpoint.interface))
-                if way_out is not None:
-                    requests += _routes(inside, way_out)
-                inside.request(*requests)
+                inside.request(*requests, *_routes(inside, ways_out))
             for endpoint, bridge in zip(endpoints, bridges, strict=True):
                 self._await(endpoint.host_interface)
                 if not bridge.works:
                     self._await(bridge.name)
 
-    def disconnect(self, endpoint: Endpoint, netns_fd: int, *, way_out: Endpoint | None) -> None:
-        """Take an interface away again; `way_out` is who has the default route from now on.
+    def disconnect(self, endpoint: Endpoint, netns_fd: int, *, ways_out: Sequence[WayOut]) -> None:
+        """Take an interface away again, and set the default routes that take the place of its own.
 
         Raises: PermissionDenied, Failed
         """
         with _Translate("cannot take the container out of the network"):
             self.remove_link(endpoint.host_interface)
-            if way_out is not None:
+            if ways_out:
                 with open_inside(netns_fd) as inside:
-                    inside.request(*_routes(inside, way_out))
+                    inside.request(*_routes(inside, ways_out))
 
     def _await(self, name: str) -> None:
         """Wait until the kernel has noticed that the interface can be used.
@@ -256,8 +254,8 @@ def _index(inside: netlink.Socket, interface: str) -> int:
     return link.index
 
 
-def _routes(inside: netlink.Socket, way_out: Endpoint) -> list[Request]:
-    return drivers.default_routes(way_out, _index(inside, way_out.interface))
+def _routes(inside: netlink.Socket, ways_out: Iterable[WayOut]) -> list[Request]:
+    return [drivers.default_route(one, _index(inside, one.interface)) for one in ways_out]
 
 
 def set_up_loopback(netns_fd: int) -> None:

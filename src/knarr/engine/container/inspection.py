@@ -213,7 +213,9 @@ def _network_settings(container: Container) -> Document:
     networks = {
         one.network_name: _network(container, _asked(container, one), one) for one in endpoints
     }
-    if not endpoints and mode not in ("none", "host") and not container.state.active:
+    if not endpoints and mode in ("none", "host"):
+        networks = {mode: _network(container, NetworkJoin(mode), None)}
+    elif not endpoints and not container.state.active:
         places = container.options.networking.places
         networks = {place.network: _network(container, place, None) for place in places}
     return {
@@ -227,7 +229,7 @@ def _network_settings(container: Container) -> Document:
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
         **first,
-        "Networks": networks or {mode: _network(container, NetworkJoin(mode), None)},
+        "Networks": networks,
     }
 
 

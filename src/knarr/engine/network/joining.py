@@ -21,6 +21,7 @@ from knarr.engine.noting import note_networks
 from knarr.engine.options.encoding import decode, encode
 from knarr.errors import Conflict, InvalidArgument, NotFound
 from knarr.network import resolver
+from knarr.network.model import ways_out
 from knarr.network.sandbox import Host
 from knarr.store.containers import ContainerRecords
 from knarr.util.undo import Undo
@@ -164,14 +165,13 @@ def _plug_in(
             networks, container_id, lambda ids: networks.sandboxes.reap(ids, host)
         )
         endpoint = allocation.allocate(settled, join_of(place), _free_interface(before))
-    first = min((*before, endpoint), key=lambda one: one.rank)
+    routes = [one for one in ways_out((*before, endpoint)) if one.interface == endpoint.interface]
     netns_fd = open_namespace(pid)
     try:
-        way_out = endpoint if endpoint is first else None
-        host.connect([endpoint], [bridge], netns_fd, way_out=way_out)
+        host.connect([endpoint], [bridge], netns_fd, ways_out=routes)
     finally:
         os.close(netns_fd)
-    if endpoint is first:
+    if endpoint.routed and all(endpoint.rank < one.rank for one in before):
         networks.sandboxes.lead_ports_to(container_id, endpoint)
     _name_in_hosts(engine, container_id, added=endpoint)
     note_networks(engine.paths, container_id, (endpoint,), "connect")
@@ -179,14 +179,16 @@ def _plug_in(
 
 def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> None:
     networks = engine.networks
-    left = [one for one in networks.endpoints(container_id) if one.id != endpoint.id]
-    way_out = left[0] if left and left[0].routed else None
-    networks.sandboxes.lead_ports_to(container_id, way_out)
+    before = networks.endpoints(container_id)
+    left = [one for one in before if one.id != endpoint.id]
+    networks.sandboxes.lead_ports_to(container_id, left[0] if left and left[0].routed else None)
     if pid:
         netns_fd = open_namespace(pid)
         try:
             with Host() as host:
-                host.disconnect(endpoint, netns_fd, way_out=way_out)
+                had = set(ways_out(before))
+                routes = [one for one in ways_out(left) if one not in had]
+                host.disconnect(endpoint, netns_fd, ways_out=routes)
         finally:
             os.close(netns_fd)
         _name_in_hosts(engine, container_id, removed=endpoint)

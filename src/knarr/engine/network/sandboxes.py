@@ -20,7 +20,7 @@ import os
 
 from knarr.errors import Failed, InvalidArgument
 from knarr.network import resolver
-from knarr.network.model import BUILT_IN, PortMapping, Published
+from knarr.network.model import BUILT_IN, PortMapping, Published, ways_out
 from knarr.network.records import decode_endpoint
 from knarr.util import jsontext
 from knarr.util.trace import trace
@@ -201,8 +201,8 @@ class Sandboxes:
                 set_up_loopback(netns_fd)
                 return
             with Host() as host:
-                way_out = prepared.endpoints[0]
-                host.connect(prepared.endpoints, prepared.bridges, netns_fd, way_out=way_out)
+                routes = ways_out(prepared.endpoints)
+                host.connect(prepared.endpoints, prepared.bridges, netns_fd, ways_out=routes)
         finally:
             os.close(netns_fd)
         trace("networks:connected")
