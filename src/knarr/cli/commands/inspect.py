@@ -65,7 +65,7 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
         from knarr.cli.output import show_object  # noqa: PLC0415 - for who gives a template
 
         for document in documents:
-            show_object(context, document, form)
+            show_object(context, _lenient(document), form)
     else:
         import json  # noqa: PLC0415 - indented, for people: the fast codec has one line only
 
@@ -73,6 +73,30 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
     for fault in missing:
         context.complain(fault)
     return 1 if missing else 0
+
+
+# Fields of a container that are left out of the document where there is nothing to say, and which
+# templates ask for all the same: {{if .State.Health}}.
+_OPTIONAL = {
+    "State": ("Health",),
+    "HostConfig": ("Annotations", "Init", "Mounts", "Sysctls", "Tmpfs"),
+}
+
+
+class _Lenient(dict[str, "Any"]):
+    """An object of the document, some fields of which may be missing."""
+
+    optional: tuple[str, ...] = ()
+
+
+def _lenient(document: Any) -> Any:
+    """Return the document so that templates may ask for its optional fields."""
+    changed = dict(document)
+    for name, fields in _OPTIONAL.items():
+        if isinstance(document.get(name), dict):
+            changed[name] = _Lenient(document[name])
+            changed[name].optional = fields
+    return changed
 
 
 def _finder(context: Context, wanted: str, *, size: bool) -> Callable[[str], Any]:

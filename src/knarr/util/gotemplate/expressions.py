@@ -30,13 +30,14 @@ NO_VALUE = NoValue()
 class Run:
     """One execution: the text so far, the variables in sight, and the dot."""
 
-    __slots__ = ("dot", "functions", "parts", "variables")
+    __slots__ = ("depth", "dot", "functions", "parts", "variables")
 
     def __init__(self, data: object, functions: Mapping[str, Callable[..., object]]) -> None:
         self.dot = data
         self.parts: list[str] = []
         self.variables: list[tuple[str, object]] = [("$", data)]
         self.functions = functions
+        self.depth = 0  # of named templates within named templates
 
     def find(self, name: str) -> int:
         """Return the place of the innermost variable `name`; the parser has seen it declared."""
@@ -47,20 +48,22 @@ class Run:
 
 
 class Place:
-    """Where in the source a node is, and its text."""
+    """Where in the source a node is, in which named template, and its text."""
 
-    __slots__ = ("column", "line", "text")
+    __slots__ = ("column", "line", "template", "text")
 
-    def __init__(self, text: str, line: int, column: int) -> None:
+    def __init__(self, text: str, line: int, column: int, template: str = "") -> None:
         self.text = text
         self.line = line
         self.column = column
+        self.template = template
 
     def fault(self, message: str) -> SyntaxFault:
         """Return the error of executing this node."""
         shown = self.text if len(self.text) <= 20 else f"{self.text[:20]}..."
         return SyntaxFault(
-            f'template: :{self.line}:{self.column}: executing "" at <{shown}>: {message}',
+            f'template: :{self.line}:{self.column}: executing "{self.template}" at <{shown}>: '
+            f"{message}",
             line=self.line,
             column=self.column,
         )
@@ -147,6 +150,8 @@ class Field(Expression):
             if self.name in holder:
                 found: object = holder[self.name]
                 return found
+            if self.name in getattr(holder, "optional", ()):
+                return None
             # Names in capitals are fields of Docker's records, others entries of maps (labels,
             # networks), where the lack of one is no mistake of the template.
             if self.name[:1].isupper():
@@ -158,16 +163,24 @@ class Field(Expression):
 
 
 class Call(Expression):
-    """A command: a function or field, and its arguments."""
+    """A command: a function or field, and its arguments.
 
-    __slots__ = ("arguments", "target")
+    An error of the function shows the `whole` of it, one about their number the name alone.
+    """
+
+    __slots__ = ("arguments", "target", "whole")
 
     def __init__(
-        self, place: Place, target: Expression | str, arguments: Sequence[Expression]
+        self,
+        place: Place,
+        target: Expression | str,
+        arguments: Sequence[Expression],
+        whole: Place | None = None,
     ) -> None:
         super().__init__(place)
         self.target = target
         self.arguments = arguments
+        self.whole = whole or place
 
     def value(self, run: Run, final: Sequence[object] = ()) -> object:
         """Return the value in `run`."""
@@ -189,7 +202,7 @@ class Call(Expression):
         try:
             return function(*values)
         except ValueError as error:
-            raise self.place.fault(str(error)) from None
+            raise self.whole.fault(str(error)) from None
 
     def _value_of(self, target: Expression, run: Run, values: list[object]) -> object:
         if values and not isinstance(target, Field):

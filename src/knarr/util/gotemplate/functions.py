@@ -57,7 +57,7 @@ def _split(text: object, separator: object) -> list[str]:
 def _title(text: object) -> str:
     result, before = "", " "
     for character in _text("title", text):
-        inside = before.isalnum() or before in "_'"
+        inside = before.isalnum() or before == "_"
         result += character if inside else character.upper()
         before = character
     return result
@@ -75,6 +75,8 @@ def _truncate(text: object, length: object) -> str:
 
 
 def _len(value: object) -> int:
+    if value is None:  # a list or map that is not there
+        return 0
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, list | tuple | dict):
@@ -118,7 +120,7 @@ def _family(value: object) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):
-        return "number"
+        return "int" if isinstance(value, int) else "float"
     return "string" if isinstance(value, str) else "other"
 
 
@@ -143,7 +145,7 @@ def _ordering(name: str, holds: Callable[[int], bool]) -> Function:
         if isinstance(one, str) and isinstance(other, str):
             return holds((one > other) - (one < other))
         if isinstance(one, int | float) and isinstance(other, int | float):
-            if _family(one) == _family(other) == "number":
+            if _family(one) == _family(other) != "bool":
                 return holds((one > other) - (one < other))
             message = f"error calling {name}: invalid type for comparison"
             raise ValueError(message)
@@ -166,6 +168,19 @@ def _html(*values: object) -> str:
     return text
 
 
+def _js(*values: object) -> str:
+    return "".join(_script_letter(letter) for letter in print_(values))
+
+
+def _script_letter(letter: str) -> str:
+    """Return a character so that it is safe within a string of JavaScript, in Go's spelling."""
+    if letter in "\\'\"":
+        return f"\\{letter}"
+    if letter in "<>&=" or ord(letter) < 0x20 or not letter.isprintable():
+        return f"\\u{ord(letter):04X}"
+    return letter
+
+
 def _urlquery(*values: object) -> str:
     from urllib.parse import quote_plus  # noqa: PLC0415 - for who calls it
 
@@ -179,6 +194,7 @@ FUNCTIONS: dict[str, Function] = {
     "html": _html,
     "index": _index,
     "join": _join,
+    "js": _js,
     "json": _json,
     "le": _ordering("le", lambda order: order <= 0),
     "len": _len,
@@ -204,6 +220,7 @@ ARITY: dict[str, tuple[int, int]] = {
     "eq": (1, -1),
     "html": (0, -1),
     "index": (1, -1),
+    "js": (0, -1),
     "json": (1, 1),
     "len": (1, 1),
     "lower": (1, 1),

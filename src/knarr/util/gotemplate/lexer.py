@@ -31,10 +31,14 @@ class Token:
 
 
 class Source:
-    """The text of a template, and where in it faults are."""
+    """The text of a template, and where in it faults are.
+
+    `template` is the name of the named template in it that is being read.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.template = ""
 
     def fault(self, at: int, message: str) -> SyntaxFault:
         """Return the error of a mistake at the place `at`."""
@@ -45,7 +49,8 @@ class Source:
         """Return the text between `start` and `end` with where it stands."""
         before = self.text.rfind("\n", 0, start)
         column = start if before < 0 else start - before
-        return Place(self.text[start:end], self.text.count("\n", 0, start) + 1, column)
+        line = self.text.count("\n", 0, start) + 1
+        return Place(self.text[start:end], line, column, self.template)
 
     def pieces(self) -> Iterator[tuple[str, int, int]]:
         """Yield (`text` or `action`, start, end) of the parts, trimmed as `{{-` and `-}}` ask."""

@@ -8,12 +8,16 @@ from knarr.util.gotemplate.printing import show
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
-    from knarr.util.gotemplate.expressions import Pipeline, Run
+    from knarr.util.gotemplate.expressions import Pipeline, Place, Run
 else:
     Protocol = object
+
+
+# Go allows 100000; nobody needs as many as the interpreter's stack allows.
+DEEPEST = 60
 
 
 class Writer(Protocol):
@@ -149,6 +153,42 @@ class Jump:
     def write(self, run: Run) -> None:  # noqa: ARG002 - as all nodes
         """Append the text to `run.parts`."""
         raise self.signal
+
+
+class Invoke:
+    """`{{template "name" pipeline}}`: a named template, which sees no variables of ours but `$`.
+
+    `definitions` are those of the whole text, since a template may be defined after its use.
+    """
+
+    __slots__ = ("definitions", "name", "pipeline", "place")
+
+    def __init__(
+        self,
+        place: Place,
+        name: str,
+        pipeline: Pipeline | None,
+        definitions: Mapping[str, Sequence[Writer]],
+    ) -> None:
+        self.place = place
+        self.name = name
+        self.pipeline = pipeline
+        self.definitions = definitions
+
+    def write(self, run: Run) -> None:
+        """Append the text to `run.parts`."""
+        body = self.definitions.get(self.name)
+        if body is None:
+            raise self.place.fault(f'template "{self.name}" not defined')
+        if run.depth == DEEPEST:
+            raise self.place.fault(f"exceeded maximum template depth ({DEEPEST})")
+        dot, variables = run.dot, run.variables
+        value = self.pipeline.value(run) if self.pipeline else None
+        run.dot, run.variables = value, [("$", value)]
+        run.depth += 1
+        write_all(body, run)
+        run.depth -= 1
+        run.dot, run.variables = dot, variables
 
 
 def write_all(nodes: Sequence[Writer], run: Run) -> None:

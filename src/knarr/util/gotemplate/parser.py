@@ -18,10 +18,12 @@ from knarr.util.gotemplate.nodes import (
     Branch,
     BreakLoop,
     ContinueLoop,
+    Invoke,
     Jump,
     Range,
     Text,
 )
+from knarr.util.gotemplate.printing import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 
     from knarr.util.gotemplate.nodes import Writer
 
-KEYWORDS = frozenset(("if", "else", "end", "range", "with", "break", "continue"))
+KEYWORDS = frozenset((
+    "block", "break", "continue", "define", "else", "end", "if", "range", "template", "with",
+))  # fmt: skip
 CALLABLE = frozenset((*FUNCTIONS, "and", "or"))
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 CONSTANTS: dict[str, object] = {"true": True, "false": False, "nil": None}
@@ -102,16 +106,20 @@ class Parser:
         self.end = 0  # of the action at hand
         self.variables = ["$"]
         self.loops = 0
+        self.definitions: dict[str, list[Writer]] = {}  # named templates
 
     def parse(self) -> list[Writer]:
         """Return the nodes of the whole template."""
-        nodes, word, at = self._body()
+        nodes, word, at = self._body(outermost=True)
         if word:
             raise self.source.fault(at, f"unexpected {{{{{word}}}}}")
         return nodes
 
-    def _body(self) -> tuple[list[Writer], str, int]:
-        """Return the nodes up to `end`, `else` or the end of the text, and what ended them."""
+    def _body(self, *, outermost: bool = False) -> tuple[list[Writer], str, int]:
+        """Return the nodes up to `end`, `else` or the end of the text, and what ended them.
+
+        Only there where it is not within another action may a template be defined.
+        """
         nodes: list[Writer] = []
         mark = len(self.variables)
         while self.next < len(self.pieces):
@@ -126,7 +134,10 @@ class Parser:
                 del self.variables[mark:]
                 self.tokens.pop(0)
                 return nodes, word, start
-            nodes.append(self._control(word, start))
+            if word == "define" and outermost:
+                self._define(start)
+            else:
+                nodes.append(self._control(word, start))
         return nodes, "", len(self.source.text)
 
     def _control(self, word: str, start: int) -> Writer:
@@ -134,12 +145,63 @@ class Parser:
             node = Action(self._pipeline("command", start))
             self._finish()
             return node
+        if word == "define":
+            raise self.source.fault(start, "unexpected <define> in command")
         self.tokens.pop(0)
         if word in ("break", "continue"):
             if not self.loops:
                 raise self.source.fault(start, f"{{{{{word}}}}} outside {{{{range}}}}")
             return Jump(BreakLoop if word == "break" else ContinueLoop)
+        if word in ("template", "block"):
+            return self._invoke(word, start)
         return self._block(word, start)
+
+    def _define(self, start: int) -> None:
+        """Keep what is between `define` and its `end` as a named template."""
+        self.tokens.pop(0)
+        name = self._name("define")
+        self._require_end("define clause")
+        self._keep(name, start)
+
+    def _invoke(self, word: str, start: int) -> Invoke:
+        """Parse `template`, or `block`, which also defines the template that it invokes."""
+        place = self.source.place(self.tokens[0].at if self.tokens else start, self.end)
+        name = self._name(word)
+        pipeline = None
+        if self.tokens or word == "block":
+            pipeline = self._pipeline(f"{word} clause", start)
+            self._finish()
+        shown = f" {pipeline.place.text}" if pipeline else ""
+        place.text = f"{{{{template {quote(name)}{shown}}}}}"
+        if word == "block":
+            self._keep(name, start)
+        return Invoke(place, name, pipeline, self.definitions)
+
+    def _name(self, word: str) -> str:
+        if not self.tokens or self.tokens[0].kind != "string" or self.tokens[0].text[0] == "'":
+            shown = self.tokens[0] if self.tokens else '"}}"'
+            raise self.source.fault(self.end, f"unexpected {shown} in {word} clause")
+        return str(self.literals.constant(self.tokens.pop(0)))
+
+    def _require_end(self, context: str) -> None:
+        if self.tokens:
+            raise self.source.fault(self.end, f"unexpected {self.tokens[0]} in {context}")
+
+    def _keep(self, name: str, start: int) -> None:
+        """Parse up to `end` what is a world of its own: no variables, no loop around it."""
+        outside = self.variables, self.loops, self.source.template
+        self.variables, self.loops, self.source.template = ["$"], 0, name
+        body, ended, at = self._body()
+        self.variables, self.loops, self.source.template = outside
+        if ended != "end":
+            shown = "{{else}} in define clause" if ended else "EOF"
+            raise self.source.fault(at, f"unexpected {shown}")
+        if any(not _blank(node) for node in self.definitions.get(name, ())):
+            if any(not _blank(node) for node in body):
+                message = f'template: multiple definition of template "{name}"'
+                raise self.source.fault(start, message)
+            return
+        self.definitions[name] = body
 
     def _block(self, word: str, start: int) -> Writer:
         """Parse `if`, `with` or `range` from behind that word to its `end`."""
@@ -230,13 +292,16 @@ class Parser:
             target = self._operand()
         arguments = []
         while self.tokens and self.tokens[0].kind not in ("|", ")"):
+            if self.tokens[0].glued and not isinstance(target, str):
+                raise self.source.fault(first.at, f"unexpected {self.tokens[0]} in operand")
             arguments.append(self._operand())
         if not arguments and isinstance(target, Expression):
             return target
         end = self.tokens[0].at if self.tokens else self.end
-        place = self.source.place(first.at, end)
+        place, whole = (self.source.place(first.at, end) for _ in range(2))
+        whole.text = whole.text.strip()
         place.text = first.text if isinstance(target, str) else target.place.text
-        return Call(place, target, arguments)
+        return Call(place, target, arguments, whole)
 
     def _operand(self) -> Expression:
         """Parse one value with the fields that hang on it: `.A.B`, `$x.A`, `(pipeline).A`."""
@@ -267,3 +332,7 @@ class Parser:
         if not self.tokens or self.tokens.pop(0).kind != ")":
             raise self.source.fault(opening.at, "unclosed left paren")
         return inside
+
+
+def _blank(node: Writer) -> bool:
+    return isinstance(node, Text) and not node.text.strip()

@@ -4,9 +4,10 @@
     template.render({"Name": "x", "Items": ["a", "b"]})
 
 Data is what JSON can hold; a field may also be a function, called when it is used, with arguments
-if the template gives any (`{{.Label "version"}}`). There are all of Go's actions but named
-templates (`define`, `template`, `block`), Go's functions but `call` and `js`, and Docker's (`json`,
-`join`, `split`, `lower`, `upper`, `title`, `pad`, `truncate`).
+if the template gives any (`{{.Label "version"}}`). A dict that has an attribute `optional` with
+names of fields has nothing under those that are not in it, where others give an error. There are
+all of Go's actions, its functions but `call`, and Docker's (`json`, `join`, `split`, `lower`,
+`upper`, `title`, `pad`, `truncate`).
 
 The parts: `lexer` and `parser` make nodes of text, `expressions` gives
 values, `nodes` text; `functions` has what can be called, `printing` how Go prints a value.
