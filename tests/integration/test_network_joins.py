@@ -81,7 +81,6 @@ def test_connect_and_disconnect_a_running_container(knarr: Knarr, host: Host) ->
     knarr("run", "-d", "--name", "box", "--network", "two", *IDLE)
     knarr.wait_until(lambda: answers(host))
     reach = ("exec", "box", "wget", "-qO-", "http://10.9.2.9/page")
-    assert knarr.do("exec", "box", "ping", "-c1", "-W1", "10.9.2.9").returncode == 1
     knarr("network", "connect", "--ip", "10.9.2.9", "--alias", "db", "two", "web")
     assert knarr(*reach) == "hello\n"
     assert networks(knarr, "web")["two"]["Aliases"] == ["db"]
