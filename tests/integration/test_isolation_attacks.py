@@ -242,6 +242,31 @@ def test_exec_into_a_container_that_hides_its_proc(knarr: Knarr) -> None:
     assert done.stdout in ("7\n", "")
 
 
+def test_who_may_trace_sees_nothing_of_the_host_come_in(knarr: Knarr) -> None:
+    """CVE-2019-5736 and CVE-2016-9962: what enters is inside, and not to be overwritten.
+
+    With CAP_SYS_PTRACE a container may look into a process that comes in before it has become the
+    program. It must not find one that still has the host's files, nor our interpreter writable.
+    """
+    watch = """
+        own=$(readlink /proc/self/ns/mnt)
+        (while :; do for p in /proc/[0-9]*; do
+            there=$(readlink $p/ns/mnt) && [ "$there" != "$own" ] && echo "mounts $there"
+            case $(readlink $p/exe) in *python*) echo "interpreter";; esac
+        done; done > /seen 2>/dev/null) &"""
+    start(knarr, watch, "--cap-add", "SYS_PTRACE", *GENEROUS)
+    for _ in range(25):
+        assert knarr("exec", "one", "echo", "came") == "came\n"
+    upper = knarr.engine.paths.container(knarr.engine.containers.get("one").id) + "/upper"
+    assert Path(f"{upper}/seen").read_text() == ""
+    # Nor when the watcher is there before the other container's init.
+    joined = ("--pid", "container:one", "busybox", "true")
+    for _ in range(5):
+        knarr("run", "--rm", "--network", "none", *joined)
+    seen = set(Path(f"{upper}/seen").read_text().split("\n"))
+    assert "interpreter" not in seen
+
+
 def test_nodes_of_the_host_are_no_use(knarr: Knarr) -> None:
     script = """
         mknod /tmp/mem c 1 1; mknod /tmp/port c 1 4; mknod /tmp/kmsg c 1 11; mknod /tmp/disk b 254 0

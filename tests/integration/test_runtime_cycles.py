@@ -30,11 +30,11 @@ def test_cycles_leave_everything_as_it_was(runtime: Runtime, tmp_path: Path) -> 
         furnish(Bundle(tmp_path / "bundles" / str(number)), own_users=number == 1).write()
     for parent in tmp_path.parents[:3]:  # for the users of a namespace
         parent.chmod(parent.stat().st_mode | 0o111)
-    # In namespaces of its own, also with a /run and a /tmp of its own: other tests make containers.
+    # In namespaces of its own, also with a /run of its own: other tests make containers.
     surroundings = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c"]
     script = """
-        mount -t tmpfs run /run && mkdir /run/bundles && mount --bind "$0" /run/bundles &&
-        mount -t tmpfs tmp /tmp && exec "$@"
+        mount -t tmpfs run /run && mkdir /run/bundles /run/tmp &&
+        mount --bind "$0" /run/bundles && TMPDIR=/run/tmp exec "$@"
     """
     module = [sys.executable, "-m", "support.cycles", f"t{os.getpid()}"]
     words = [*module, str(COUNT), str(PARALLEL), "/run/bundles", *runtime.command]

@@ -116,7 +116,7 @@ def census(name: str, run_dir: Path) -> dict[str, Any]:
         "keys": Path("/proc/keys").read_text().count(f"_ses.{name}"),
         "files": sorted(
             os.path.join(place, entry)
-            for top in ("/run", "/tmp", str(run_dir))
+            for top in ("/run", str(run_dir))
             for place, directories, files in os.walk(top)
             for entry in (*directories, *files)
         ),

@@ -132,9 +132,20 @@ def bear(names: Namespaces, child: Child, *, cgroup_fd: int = -1) -> Newborn:
         if names.made & namespaces.CLONE_NEWTIME:
             _make_time(cradle, names)
         joined = [path for name, path in names.joined if name == "user"]
-        if joined:
-            return _bear_between(joined[0], flags, child, cgroup_fd)
-        return fork(child, flags, cgroup_fd=cgroup_fd)
+        if not joined:
+            return fork(child, flags, cgroup_fd=cgroup_fd)
+        doing = [f"joining the user namespace {joined[0]}"]
+        return bear_through(
+            lambda: _join_users(joined[0]), child, doing, flags=flags, cgroup_fd=cgroup_fd
+        )
+
+
+def _join_users(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    namespaces.setns(descriptor, namespaces.CLONE_NEWUSER)
+    os.close(descriptor)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 def was_killed(newborn: Newborn) -> bool:
@@ -171,24 +182,33 @@ def _make_time(cradle: Cradle, names: Namespaces) -> None:
             file.write(f"{clock} {seconds} {nanoseconds}\n".encode())
 
 
-def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> Newborn:
-    """Make the process by way of one that has entered the user namespace."""
+def bear_through(
+    enter: Callable[[], None],
+    child: Child,
+    doing: list[str],
+    *,
+    flags: int = 0,
+    cgroup_fd: int = -1,
+) -> Newborn:
+    """Make a process by way of one that does `enter` first, which its parent could not take back.
+
+    Nobody in the namespaces that are entered sees a process that has not entered all of them: the
+    one between is in its parent's process ID namespace. `doing` is what an error says.
+
+    Raises: KnarrError, KilledAtBirth
+    """
     ours, theirs = talk.open_channel()
 
     def between(inner: Channel) -> NoReturn:
         try:
-            descriptor = os.open(user_path, os.O_RDONLY | os.O_CLOEXEC)
-            namespaces.setns(descriptor, namespaces.CLONE_NEWUSER)
-            os.close(descriptor)
-            os.setresgid(0, 0, 0)
-            os.setresuid(0, 0, 0)
+            enter()
             pid, pidfd = process.clone3(flags | process.CLONE_PARENT)
             if not pid:
                 inner.close()
                 child(theirs)
-            inner.send(("born",), pidfd)
+            inner.send(_BORN, pidfd)
         except BaseException as error:  # noqa: BLE001 - the top of this process
-            inner.send(talk.describe(error, f"joining the user namespace {user_path}"))
+            inner.send(talk.describe(error, doing[0]))
         finally:
             os._exit(0)
 
@@ -196,14 +216,15 @@ def _bear_between(user_path: str, flags: int, child: Child, cgroup_fd: int) -> N
     theirs.close()
     message, pidfd = middle.channel.receive()
     middle.channel.close()
+    killed = was_killed(middle)
     os.waitid(os.P_PIDFD, middle.pidfd, os.WEXITED)
     os.close(middle.pidfd)
-    if message != ("born",):
+    if message != _BORN:
         ours.close()
         if message:
             talk.raise_error(message)
-        reason = f"joining the user namespace {user_path}: the process for it died"
-        raise Failed(reason)
+        reason = f"{doing[0]}: the process for it was killed"
+        raise KilledAtBirth(reason) if killed else Failed(reason)
     return Newborn(_number_of(pidfd), pidfd, ours)
 
 

@@ -5,6 +5,10 @@ its namespaces, its root. It gets into the process ID namespace by being born th
 enters that namespace for its children (setns(2) changes nothing else), forks, and goes back. The
 other namespaces the child enters itself, by a pidfd of the container's init, all at once.
 
+Where processes inside may trace others (CAP_SYS_PTRACE), the child is born the other way round:
+a process between enters everything, and only its child is seen inside. Otherwise they would find
+one that still has the host's mounts, and all capabilities over them.
+
 The child then is where init was after the change of the root, with one difference: the container's
 processes are there, and may be hostile. So nothing is read by name from inside until the identity
 has been put on; see `init` for the order, and for why the process cannot be looked into.
@@ -17,7 +21,7 @@ import os
 
 from knarr.errors import Conflict, Failed
 from knarr.linux import namespaces, tty
-from knarr.runtime import birth, cgroups, plan_process
+from knarr.runtime import birth, cgroups, plan_process, shield
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
@@ -38,7 +42,7 @@ from knarr.util.undo import Undo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
     from knarr.runtime.birth import Newborn
@@ -98,14 +102,15 @@ class Running:
 class Target:
     """The container to enter: descriptors of its init, opened before anything else."""
 
-    __slots__ = ("flags", "pid", "pidfd", "root_fd")
+    __slots__ = ("flags", "pid", "pidfd", "root_fd", "traceable")
 
-    def __init__(self, pid: int) -> None:
-        """Open the process `pid`.
+    def __init__(self, pid: int, *, traceable: bool) -> None:
+        """Open the process `pid`; `traceable` says what `shield.lets_trace` says of its container.
 
         Raises: Conflict
         """
         self.pid = pid
+        self.traceable = traceable
         try:
             self.pidfd = os.pidfd_open(pid)
             flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -185,18 +190,20 @@ def execute_so(
         manner.note("debug", f"nsexec container setup: joining the namespaces of {target_pid}")
         for step in affinity.initial:
             manner.note("debug", f"nsexec: {step}")
+    traceable = shield.lets_trace(spec)
     try:
-        return _bring_in(target_pid, person, manner, born_inside=True)
+        target = Target(target_pid, traceable=traceable)
+        return _bring_in(target, person, manner, born_inside=True)
     except birth.KilledAtBirth:
-        return _bring_in(target_pid, person, manner, born_inside=False)
+        target = Target(target_pid, traceable=traceable)
+        return _bring_in(target, person, manner, born_inside=False)
 
 
-def _bring_in(target_pid: int, person: Person, manner: Manner, *, born_inside: bool) -> Running:
+def _bring_in(target: Target, person: Person, manner: Manner, *, born_inside: bool) -> Running:
     """Make the process; it is `born_inside` the container's v2 cgroup, or moved there."""
     with Undo() as undo:
-        target = Target(target_pid)
         undo.push("closing the container's descriptors", target.close)
-        group = manner.group or cgroups.of_process(target_pid)
+        group = manner.group or cgroups.of_process(target.pid)
         child = _fork(target, person, group, born_inside=born_inside)
         undo.push("closing the process's descriptor", os.close, child.pidfd)
         undo.push("ending the process", _kill, child.pidfd)
@@ -207,7 +214,7 @@ def _bring_in(target_pid: int, person: Person, manner: Manner, *, born_inside: b
         master_fd = _accompany(child, undo, manner.note)
         if manner.keep_line_feeds and master_fd >= 0:
             tty.keep_line_feeds(master_fd)
-        told = manner.state or {"ociVersion": SPEC_VERSION, "status": "running", "pid": target_pid}
+        told = manner.state or {"ociVersion": SPEC_VERSION, "status": "running", "pid": target.pid}
         open_gate(child.channel, child.pid, listener=person.identity.listener, state=told)
         undo.keep()
         target.close()
@@ -216,60 +223,69 @@ def _bring_in(target_pid: int, person: Person, manner: Manner, *, born_inside: b
 
 def _fork(target: Target, person: Person, group: Cgroup, *, born_inside: bool) -> Newborn:
     """Make the process, in the container's v2 cgroup if there is one and it is `born_inside`."""
+    doing = ["preparing"]
+
+    def enter() -> None:
+        forget_the_host()
+        outside.do_all(person.before_joining, 0)
+        if target.flags & namespaces.CLONE_NEWUSER:
+            outside.do_all(person.limits, 0)
+            person.limits = ()
+        doing[0] = "joining the cgroups of the container"
+        cgroups.enter(group)
+        outside.do_all(person.after_joining, 0)
+        doing[0] = "joining the namespaces of the container"
+        _enter(target)
 
     def child(channel: Channel) -> NoReturn:
-        doing = ["preparing"]
         gate = Gate(channel)
         try:
-            forget_the_host()
+            if target.traceable:  # all was entered before its birth
+                os.setsid()
             channel.wait_for(talk.PLACED)
-            outside.do_all(person.before_joining, 0)
-            if target.flags & namespaces.CLONE_NEWUSER:
-                outside.do_all(person.limits, 0)
-                person.limits = ()
-            _become(target, group, person, gate, doing)
+            if not target.traceable:
+                enter()
+            _become(person, gate, doing)
         except BaseException as error:  # noqa: BLE001 - the top of this process
             give_up(gate, error, doing[0])
 
-    inside = target.flags & namespaces.CLONE_NEWPID
-    with birth.Cradle(pidfd=target.pidfd if inside else -1):
-        return _bear(target, group, child) if born_inside else birth.fork(child)
+    def bear(cgroup_fd: int) -> Newborn:
+        if target.traceable:
+            return birth.bear_through(enter, child, doing, cgroup_fd=cgroup_fd)
+        inside = target.flags & namespaces.CLONE_NEWPID
+        with birth.Cradle(pidfd=target.pidfd if inside else -1):
+            return birth.fork(child, cgroup_fd=cgroup_fd)
+
+    return _bear(target, group, bear) if born_inside else bear(-1)
 
 
-def _bear(target: Target, group: Cgroup, child: birth.Child) -> Newborn:
+def _bear(target: Target, group: Cgroup, bear: Callable[[int], Newborn]) -> Newborn:
     """Make the process in the v2 cgroup, or where init went if that became a branch."""
     unified = group.unified
     if unified is None:
-        return birth.fork(child)
+        return bear(-1)
     try:
-        return _bear_in(unified.directory, child)
+        return _bear_in(unified.directory, bear)
     except OSError as error:
         own = cgroups.of_process(target.pid).unified
         if error.errno != errno.EBUSY or own is None:
             raise failed(f"joining the cgroup {unified.directory}", error) from error
-        return _bear_in(own.directory, child)
+        return _bear_in(own.directory, bear)
 
 
-def _bear_in(directory: str, child: birth.Child) -> Newborn:
+def _bear_in(directory: str, bear: Callable[[int], Newborn]) -> Newborn:
     cgroup_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return birth.fork(child, cgroup_fd=cgroup_fd)
+        return bear(cgroup_fd)
     finally:
         os.close(cgroup_fd)
 
 
-def _become(
-    target: Target, group: Cgroup, person: Person, gate: Gate, doing: list[str]
-) -> NoReturn:
-    """Be the new process: enter the container and run the program."""
+def _become(person: Person, gate: Gate, doing: list[str]) -> NoReturn:
+    """Be the new process, which is inside by now: run the program."""
     room = Room(gate.channel, "/")
     room.debug = person.debug
     room.note("child process in init()")
-    doing[0] = "joining the cgroups of the container"
-    cgroups.enter(group)
-    outside.do_all(person.after_joining, 0)
-    doing[0] = "joining the namespaces of the container"
-    _enter(target)
     if person.program.terminal:
         doing[0] = "opening the terminal"
         open_terminal(person.program, room, console=False)
@@ -277,8 +293,11 @@ def _become(
 
 
 def _enter(target: Target) -> None:
-    """Enter the namespaces, and the root of init where that is not the root of its mounts."""
-    flags = target.flags & ~namespaces.CLONE_NEWPID
+    """Enter the namespaces, and the root of init where that is not the root of its mounts.
+
+    The parent has entered that of process IDs for its child, unless the child is yet to be born.
+    """
+    flags = target.flags if target.traceable else target.flags & ~namespaces.CLONE_NEWPID
     if flags:
         namespaces.setns(target.pidfd, flags)
     if flags & namespaces.CLONE_NEWUSER:

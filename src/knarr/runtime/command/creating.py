@@ -7,7 +7,7 @@ import time
 
 from knarr.errors import Conflict, Failed, InvalidArgument, NotFound
 from knarr.linux import tty
-from knarr.runtime import gate, lifecycle, members
+from knarr.runtime import gate, lifecycle, members, shield
 from knarr.runtime.command import sockets, state
 from knarr.runtime.create import Init, Request, create
 from knarr.runtime.document import Node
@@ -40,10 +40,8 @@ class Order:
         """
         bundle_dir = os.path.abspath(options.text("bundle", "."))
         spec = read_spec(f"{bundle_dir}/config.json")
-        if all(entry.text("type") != "pid" or "path" in entry for entry in namespaces_of(spec)):
-            from knarr.runtime import shield  # noqa: PLC0415 - such containers are few
-
-            shield.take_cover()  # init will be seen by processes that are not ours
+        if shield.is_among_others(spec):
+            shield.take_cover()
         self.options = options
         self.request = request = Request(container_id, bundle_dir, spec)
         request.no_pivot = options.flag("no-pivot")
@@ -84,11 +82,6 @@ def create_container(root: str, container_id: str, options: Options) -> int:
         undo.keep()
     init.detach()
     return 0
-
-
-def namespaces_of(spec: dict[str, Any]) -> list[Node]:
-    """Return the namespaces that a spec asks for."""
-    return Node(spec).node("linux").nodes("namespaces")
 
 
 def read_spec(path: str) -> dict[str, Any]:
