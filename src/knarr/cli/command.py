@@ -45,7 +45,8 @@ class Option(Value):
     * `flag`: no value needed, `--name=false` takes it back; `flag()`
     * `string`: `text()`
     * `list`: may be given several times; `texts()`
-    * `int`: `number()`
+    * `filter`: a list of NAME=VALUE; `texts()`
+    * `int`, and `uint` and `uint16` without a sign: `number()`
     * `bytes`: a size as people write it ("64m"), given as bytes; `number()`
     * `duration`: as Go writes it ("1m30s"), given as seconds; `seconds()`
     * `decimal`: a decimal number ("1.5"), given in billionths; `number()`
@@ -104,6 +105,14 @@ class Misuse(InvalidArgument):
         self.bare = bare
 
 
+class OptionFault(InvalidArgument):
+    """A value of an option is wrong: status 125, whatever the command."""
+
+
+class Unfit(InvalidArgument):
+    """Options do not go together, or with the terminal: status 1, even with `run`, as in Docker."""
+
+
 class Options:
     """The values of a command's options, given or default, by long name."""
 
@@ -151,7 +160,7 @@ def parse_each(
 ) -> list[Any]:
     """Return what `parse` makes of each value of a `list`; what it raises names the option.
 
-    Raises: InvalidArgument
+    Raises: OptionFault
     """
     found = []
     for text in options.texts(name):
@@ -160,7 +169,7 @@ def parse_each(
         except InvalidArgument as error:
             shown = f"-{short}, --{name}" if short else f"--{name}"
             message = f'invalid argument "{text}" for "{shown}" flag: {error}'
-            raise InvalidArgument(message, hint=error.hint) from None
+            raise OptionFault(message, hint=error.hint) from None
     return found
 
 

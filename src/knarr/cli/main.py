@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 # the status that the error itself has.
 OWN = -1
 CARRIED = -2
+OPTION_FAULT = 125
 STATUS = {
     "KnarrError": OWN,
     "InvalidArgument": OWN,
     "SyntaxFault": OWN,
     "Misuse": 1,
+    "OptionFault": OPTION_FAULT,
+    "Unfit": 1,
     "Unauthorized": OWN,
     "PermissionDenied": OWN,
     "NotFound": OWN,
@@ -41,7 +44,6 @@ STATUS = {
     "Failed": OWN,
     "CommandFailed": CARRIED,
 }
-OPTION_FAULT = 125
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 

@@ -22,11 +22,15 @@ HELP = Option("help", "Print usage", hidden=True)
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
+LISTS = ("list", "filter")
+
 # What an option that is not given has for a value.
 EMPTY: dict[str, Any] = {
     "flag": False,
     "string": "",
     "int": 0,
+    "uint": 0,
+    "uint16": 0,
     "bytes": 0,
     "duration": 0.0,
     "decimal": 0,
@@ -85,7 +89,7 @@ class _Parser:
         self.short.setdefault("h", HELP)
         self.values: dict[str, Any] = {HELP.name: False}
         for option in command.options:
-            default = [] if option.kind == "list" else EMPTY[option.kind]
+            default = [] if option.kind in LISTS else EMPTY[option.kind]
             self.values[option.name] = default if option.default is None else option.default
         self.given: set[str] = set()
 
@@ -149,7 +153,7 @@ class _Parser:
             name = f"-{option.short}, --{option.name}" if option.short else f"--{option.name}"
             message = f'invalid argument "{text}" for "{name}" flag: {error}'
             raise self._fault(message, hint=getattr(error, "hint", "")) from None
-        if option.kind == "list":
+        if option.kind in LISTS:
             # The default gives way to what is given.
             value = [*self.values[option.name], value] if option.name in self.given else [value]
         self.values[option.name] = value
@@ -183,6 +187,23 @@ def _int(text: str) -> int:
     raise InvalidArgument(message)
 
 
+def _unsigned(text: str, bits: int) -> int:
+    if not (text.isascii() and text.isdigit()):
+        message = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise InvalidArgument(message)
+    if int(text) >> bits:
+        message = f'strconv.ParseUint: parsing "{text}": value out of range'
+        raise InvalidArgument(message)
+    return int(text)
+
+
+def _filter(text: str) -> str:
+    if "=" not in text:
+        message = "bad format of filter (expected name=value)"
+        raise InvalidArgument(message)
+    return text
+
+
 def _bytes(text: str) -> int:
     from knarr.util.text import parse_size  # noqa: PLC0415 - only for who gives a size
 
@@ -208,7 +229,10 @@ CONVERT: dict[str, Callable[[str], Any]] = {
     "flag": _flag,
     "string": str,
     "list": str,
+    "filter": _filter,
     "int": _int,
+    "uint": lambda text: _unsigned(text, 64),
+    "uint16": lambda text: _unsigned(text, 16),
     "bytes": _bytes,
     "duration": _duration,
     "decimal": _decimal,

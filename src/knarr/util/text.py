@@ -48,7 +48,7 @@ def parse_size(text: str) -> int:
         plain = fraction.isascii() and fraction.isdigit()
     exponent = _UNIT_EXPONENTS.get(unit)
     if not plain or exponent is None:
-        message = f"invalid size: '{text}'"
+        message = f"invalid suffix: '{unit}'" if plain else f"invalid size: '{text}'"
         raise InvalidArgument(message, hint="Write a number and a unit: b, k, m, g or t.")
     scale: int = 1024**exponent
     size = int(digits) * scale
@@ -76,13 +76,27 @@ def parse_billionths(text: str) -> int:
     digits, _, fraction = text[len(sign) :].partition(".")
     whole = (digits or "0") + (fraction or "0")
     if not (digits or fraction) or not (whole.isascii() and whole.isdigit()):
-        message = f"failed to parse {text} as a rational number"
-        raise InvalidArgument(message)
+        return _rational(text)
     if len(fraction.rstrip("0")) > 9:
         message = "value is too precise"
         raise InvalidArgument(message)
     value = int(digits or "0") * 10**9 + int(fraction[:9].ljust(9, "0"))
     return -value if sign == "-" else value
+
+
+def _rational(text: str) -> int:
+    """Return a number as Go's big.Rat reads it, such as `1/2` or `5e-1`, in billionths."""
+    from fractions import Fraction  # noqa: PLC0415 - nobody writes them so
+
+    try:
+        value = Fraction(text) * 10**9
+    except (ValueError, ZeroDivisionError):
+        message = f"failed to parse {text} as a rational number"
+        raise InvalidArgument(message) from None
+    if value.denominator != 1:
+        message = "value is too precise"
+        raise InvalidArgument(message)
+    return value.numerator
 
 
 def human_duration(seconds: float) -> str:

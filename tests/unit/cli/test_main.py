@@ -7,7 +7,7 @@ import pytest
 
 from knarr import __version__, errors
 from knarr.cli import main, table
-from knarr.cli.command import Command, Context, Misuse, Option, Options, each
+from knarr.cli.command import Command, Context, Misuse, Option, OptionFault, Options, Unfit, each
 
 COMMANDS = "knarr.cli.commands"
 
@@ -55,7 +55,7 @@ def test_every_error_has_an_exit_status() -> None:
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.KnarrError)
     }
-    assert set(main.STATUS) == classes | {Misuse.__name__}
+    assert set(main.STATUS) == classes | {Misuse.__name__, OptionFault.__name__, Unfit.__name__}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ COMMAND = Command(
         Option("memory", "", kind="bytes", short="m"),
         Option("interval", "", kind="duration"),
         Option("cpus", "", kind="decimal"),
+        Option("weight", "", kind="uint16"),
+        Option("filter", "", kind="filter"),
     ),
 )
 RUN = COMMAND.replace(interspersed=False)
@@ -130,6 +132,24 @@ def test_help_is_always_there(word: str) -> None:
                 'invalid argument "x" for "-n, --timeout" flag: strconv.ParseInt: '
                 'parsing "x": invalid syntax'
             ),
+        ),
+        (
+            ["--weight", "-1"],
+            (
+                'invalid argument "-1" for "--weight" flag: strconv.ParseUint: '
+                'parsing "-1": invalid syntax'
+            ),
+        ),
+        (
+            ["--weight", "65536"],
+            (
+                'invalid argument "65536" for "--weight" flag: strconv.ParseUint: '
+                'parsing "65536": value out of range'
+            ),
+        ),
+        (
+            ["--filter", "x"],
+            'invalid argument "x" for "--filter" flag: bad format of filter (expected name=value)',
         ),
         (["-m", "abc"], 'invalid argument "abc" for "-m, --memory" flag: invalid size: \'abc\''),
         (

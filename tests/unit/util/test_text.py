@@ -64,11 +64,16 @@ def test_parse_size(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", "-1", "1.", "1.2.3", "1x", "1 m b", "m1", "٣", "9999999t", ".5g", "1e3"]
+    "text", ["", "m", "-1", "1.", "1.2.3", "1 m b", "m1", "٣", "9999999t", ".5g", "1e3"]
 )
 def test_impossible_sizes(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^invalid size: '"):
         parse_size(text)
+
+
+def test_a_unit_that_does_not_exist() -> None:
+    with pytest.raises(InvalidArgument, match=r"^invalid suffix: 'x'"):
+        parse_size("1x")
 
 
 @pytest.mark.parametrize(
@@ -79,13 +84,16 @@ def test_impossible_sizes(text: str) -> None:
         (".25", 250_000_000),
         ("0.000000001", 1),
         ("-2", -2 * 10**9),
+        ("1/2", 500_000_000),
+        ("5e-1", 500_000_000),
+        ("1e3", 10**12),
     ],
 )
 def test_parse_billionths(text: str, billionths: int) -> None:
     assert parse_billionths(text) == billionths
 
 
-@pytest.mark.parametrize("text", ["", ".", "a", "1.x", "1e3", "--1", "0.0000000001"])
+@pytest.mark.parametrize("text", ["", ".", "a", "1.x", "--1", "0.0000000001", "1/3", "1/0"])
 def test_impossible_decimals(text: str) -> None:
     with pytest.raises(InvalidArgument):
         parse_billionths(text)

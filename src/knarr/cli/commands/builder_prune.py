@@ -12,7 +12,9 @@ COMMAND = Command(
     short="Remove build cache",
     options=(
         Option("all", "Remove all build cache, also what images have too", short="a"),
-        Option("filter", 'Provide filter values (e.g. "until=24h")', kind="list", metavar="filter"),
+        Option(
+            "filter", 'Provide filter values (e.g. "until=24h")', kind="filter", metavar="filter"
+        ),
         Option("force", "Do not prompt for confirmation", short="f"),
         Option("keep-storage", "Amount of disk space to keep for cache", kind="bytes"),
     ),

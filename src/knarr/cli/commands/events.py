@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Get real time events",
     options=(
-        Option("filter", "Filter output based on conditions provided", kind="list", short="f",
+        Option("filter", "Filter output based on conditions provided", kind="filter", short="f",
                metavar="filter"),
         Option("format", "Format output using a custom template: 'json' prints objects, anything "
                          "else is a Go template", kind="string"),

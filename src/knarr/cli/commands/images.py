@@ -20,7 +20,7 @@ COMMAND = Command(
         Option("all", "Show all images (default hides intermediate images)", short="a"),
         Option("digests", "Show digests"),
         Option(
-            "filter", "Filter output based on conditions provided", kind="list", short="f",
+            "filter", "Filter output based on conditions provided", kind="filter", short="f",
             metavar="filter",
         ),
         FORMAT,

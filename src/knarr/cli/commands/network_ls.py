@@ -15,7 +15,7 @@ COMMAND = Command(
     short="List networks",
     options=(
         Option(
-            "filter", 'Provide filter values (e.g. "driver=bridge")', kind="list", short="f",
+            "filter", 'Provide filter values (e.g. "driver=bridge")', kind="filter", short="f",
             metavar="filter",
         ),
         FORMAT,

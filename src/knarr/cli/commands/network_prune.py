@@ -12,7 +12,7 @@ COMMAND = Command(
     short="Remove all unused networks",
     options=(
         Option(
-            "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="list",
+            "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="filter",
             metavar="filter",
         ),
         Option("force", "Do not prompt for confirmation", short="f"),

@@ -18,7 +18,7 @@ COMMAND = Command(
     options=(
         Option("all", "Show all containers (default shows just running)", short="a"),
         Option(
-            "filter", "Filter output based on conditions provided", kind="list", short="f",
+            "filter", "Filter output based on conditions provided", kind="filter", short="f",
             metavar="filter",
         ),
         FORMAT,

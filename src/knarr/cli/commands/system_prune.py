@@ -16,7 +16,7 @@ COMMAND = Command(
     options=(
         Option("all", "Remove all unused images not just dangling ones", short="a"),
         Option(
-            "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="list",
+            "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="filter",
             metavar="filter",
         ),
         Option("force", "Do not prompt for confirmation", short="f"),

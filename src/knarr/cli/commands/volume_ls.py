@@ -15,7 +15,7 @@ COMMAND = Command(
     short="List volumes",
     options=(
         Option(
-            "filter", 'Provide filter values (e.g. "dangling=true")', kind="list", short="f",
+            "filter", 'Provide filter values (e.g. "dangling=true")', kind="filter", short="f",
             metavar="filter",
         ),
         FORMAT,

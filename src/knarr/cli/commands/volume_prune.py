@@ -13,7 +13,7 @@ COMMAND = Command(
     options=(
         Option("all", "Remove all unused volumes, not just anonymous ones", short="a"),
         Option(
-            "filter", 'Provide filter values (e.g. "label=<label>")', kind="list",
+            "filter", 'Provide filter values (e.g. "label=<label>")', kind="filter",
             metavar="filter",
         ),
         Option("force", "Do not prompt for confirmation", short="f"),
