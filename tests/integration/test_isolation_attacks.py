@@ -5,6 +5,7 @@ Attacks on the making of a container, below the command line, are in test_runtim
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import stat
@@ -265,6 +266,16 @@ def test_who_may_trace_sees_nothing_of_the_host_come_in(knarr: Knarr) -> None:
         knarr("run", "--rm", "--network", "none", *joined)
     seen = set(Path(f"{upper}/seen").read_text().split("\n"))
     assert "interpreter" not in seen
+
+
+def test_interpreters_that_enter_cannot_be_written_to(knarr: Knarr) -> None:
+    """CVE-2019-5736: not even by root of the host, through /proc."""
+    start(knarr, "true")
+    directory = knarr.engine.paths.container(knarr.engine.containers.get("one").id)
+    pid = json.loads(Path(f"{directory}/task.json").read_text())["supervisor_pid"]
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.open(f"/proc/{pid}/exe", os.O_RDWR)
+    assert Path(f"/proc/{pid}/comm").read_text() == "knarr-supervise\n"
 
 
 def test_nodes_of_the_host_are_no_use(knarr: Knarr) -> None:

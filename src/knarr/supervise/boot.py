@@ -8,6 +8,7 @@ import os
 import sys
 
 from knarr.linux import process
+from knarr.runtime import shield
 from knarr.supervise.frames import HEADER_SIZE
 from knarr.supervise.loop import Loop
 from knarr.supervise.messages import Order
@@ -25,6 +26,7 @@ def main() -> None:
         return
     try:
         process.prctl(process.PR_SET_CHILD_SUBREAPER, 1)
+        shield.name_process("knarr-supervise")
         loop = Loop()
         supervisor = Supervisor(loop, order)
         gc.freeze()  # what is here stays, and a forked keeper shares it
