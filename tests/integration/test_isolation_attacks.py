@@ -273,9 +273,13 @@ def test_interpreters_that_enter_cannot_be_written_to(knarr: Knarr) -> None:
     start(knarr, "true")
     directory = knarr.engine.paths.container(knarr.engine.containers.get("one").id)
     pid = json.loads(Path(f"{directory}/task.json").read_text())["supervisor_pid"]
-    with pytest.raises(OSError, match="Read-only file system"):
-        os.open(f"/proc/{pid}/exe", os.O_RDWR)
     assert Path(f"/proc/{pid}/comm").read_text() == "knarr-supervise\n"
+    held = os.open(f"/proc/{pid}/exe", os.O_RDONLY)
+    knarr("rm", "-f", "one")
+    with pytest.raises(OSError, match="Read-only file system|Text file busy"):
+        os.open(f"/proc/self/fd/{held}", os.O_RDWR)
+    assert os.fstatvfs(held).f_flag & os.ST_RDONLY
+    os.close(held)
 
 
 def test_nodes_of_the_host_are_no_use(knarr: Knarr) -> None:
