@@ -70,6 +70,21 @@ def test_a_limit_for_hours_is_an_error_at_once(registry: TestRegistry) -> None:
     assert talk.pauses == []
 
 
+def test_a_cut_manifest_is_asked_for_again(registry: TestRegistry) -> None:
+    talk = Talk()
+    registry.on("GET", "/manifests/", cut_after(1), times=2)
+    assert talk(f"{registry.host}/a/b").manifest("v1").raw == b"{}"
+    assert len(talk.pauses) == 2
+
+
+def test_errors_are_of_the_classes_that_callers_know(registry: TestRegistry) -> None:
+    for act in (hang_up, refuse(503), cut_after(1)):
+        registry.on("GET", "/manifests/", act, times=2)
+        with pytest.raises(Unavailable) as caught:
+            Talk(attempts=2)(f"{registry.host}/a/b").manifest("v1")
+        assert type(caught.value) is Unavailable
+
+
 def test_it_gives_up_at_last(registry: TestRegistry) -> None:
     talk = Talk(attempts=4)
     registry.on("GET", "/manifests/", refuse(503), times=99)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 
-from knarr.errors import InvalidArgument
+from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from knarr.engine.engine import Engine
     from knarr.registry.client import Repository
     from knarr.registry.credentials import Keychain
@@ -101,38 +103,81 @@ class Registries:
         self.keychain.store(registry, login)
         return LoggedIn(registry, self.keychain.path, self.keychain.helper(registry))
 
-    def login_again(self, server: str) -> str | None:
-        """Try the credentials that are kept for `server`; return their user, None without any.
+    def username(self, server: str) -> str | None:
+        """Return the user whose credentials are kept for `server`, None without any.
 
-        Raises: Unauthorized, Unavailable, Unsupported, Corrupt, Failed
+        Raises: InvalidArgument, Failed, NotFound (a helper), Corrupt
+        """
+        login = self.keychain.find(registry_of(server))
+        return None if login is None else login.username or "<token>"
+
+    def login_again(self, server: str) -> None:
+        """Try the credentials that are kept for `server`.
+
+        Raises: Unauthorized, Unavailable, Unsupported, Corrupt, Failed, NotFound
         """
         from knarr.registry.login import authenticate  # noqa: PLC0415 - as above
 
         registry = registry_of(server)
         login = self.keychain.find(registry)
         if login is None:
-            return None
+            message = f"no credentials are kept for {registry}"
+            raise NotFound(message)
         authenticate(self.wire, self.hosts, registry, login)
-        return login.username or "<token>"
+
+    def key(self, server: str) -> str:
+        """Return under what the credentials for `server` are kept.
+
+        Raises: InvalidArgument
+        """
+        from knarr.registry.credentials import key_of  # noqa: PLC0415 - as above
+
+        return key_of(registry_of(server))
 
     def logout(self, server: str) -> bool:
         """Forget the credentials for `server`; tell whether there were any.
 
-        Raises: Failed, Corrupt
+        Raises: InvalidArgument, Failed, NotFound (a helper), Corrupt
         """
         return self.keychain.erase(registry_of(server))
 
-    def search(self, term: str, *, limit: int) -> list[Found]:
-        """Return what a search for `term` finds.
+    def search(self, term: str, *, limit: int = 0, filters: Iterable[str] = ()) -> list[Found]:
+        """Return what a search for `term` finds, that most looked at first.
 
         Raises: InvalidArgument, Unauthorized, Unavailable, Corrupt
         """
         from knarr.registry import search as searching  # noqa: PLC0415 - as above
 
+        limit = limit or searching.DEFAULT_LIMIT
         if not 1 <= limit <= searching.MAX_LIMIT:
             message = f"limit {limit} is outside the range of [1, {searching.MAX_LIMIT}]"
             raise InvalidArgument(message)
-        return searching.search(self.wire, self.hosts, self.keychain, term, limit=limit)
+        passes = _search_filter(filters)
+        found = searching.search(self.wire, self.hosts, self.keychain, term, limit=limit)
+        return [one for one in found if passes(one)]
+
+
+def _search_filter(texts: Iterable[str]) -> Callable[[Found], bool]:
+    """Return what tells whether `--filter` lets a repository through."""
+    from knarr.engine.filters import boolean, parse_filters  # noqa: PLC0415 - for a search alone
+
+    filters = parse_filters(texts, ("stars", "is-official", "is-automated"))
+    stars = 0
+    for value in filters.get("stars", ()):
+        if not value.isascii() or not value.isdigit():
+            message = f"invalid filter 'stars={value}'"
+            raise InvalidArgument(message)
+        stars = max(stars, int(value))
+    wanted = {name: boolean(name, values) for name, values in filters.items() if name != "stars"}
+
+    def passes(found: Found) -> bool:
+        return (
+            found.stars >= stars
+            and wanted.get("is-official", found.official) == found.official
+            and wanted.get("is-automated", found.automated) == found.automated
+        )
+
+    return passes
 
 
 def registry_of(server: str) -> str:

@@ -25,7 +25,6 @@ from knarr.errors import Corrupt, Unauthorized
 from knarr.oci import document
 from knarr.registry.breaks import bare, host_of
 from knarr.registry.challenges import Challenge, parse_challenges
-from knarr.registry.faults import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.document import Fields
     from knarr.registry.credentials import Login
+    from knarr.registry.transfer import Reply
     from knarr.registry.wire import Answer
 
     class Fetch(Protocol):
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
         def __call__(
             self, method: str, url: str, headers: dict[str, str], body: bytes | None, /
-        ) -> Answer:
+        ) -> Reply:
             """Return the answer."""
 
 else:
@@ -175,18 +175,16 @@ class Authenticator:
         if self._secure and not realm.startswith("https://"):
             message = f"{self.host}: sends to {bare(realm)} for a token, which is without TLS"
             raise Unauthorized(message, hint="No credentials are sent there.")
-        answer = self._ask(realm, challenge, sorted(scopes), offline=offline)
-        if answer.status != 200:
-            refusal = Refusal(answer)
+        reply = self._ask(realm, challenge, sorted(scopes), offline=offline)
+        refusal = reply.refusal
+        if refusal is not None:
             if refusal.status in (401, 403) and self.login is not None:
                 message = f"{self.host}: unauthorized: incorrect username or password"
                 raise Unauthorized(message)
             raise refusal.error(f"{self.host}: no token from {host_of(realm)}")
-        with answer:
-            raw = answer.body(MAX_TOKEN)
-        return self._decode(document.load(raw, "token", limit=MAX_TOKEN))
+        return self._decode(document.load(reply.raw, "token", limit=MAX_TOKEN))
 
-    def _ask(self, realm: str, challenge: Challenge, scopes: list[str], *, offline: bool) -> Answer:
+    def _ask(self, realm: str, challenge: Challenge, scopes: list[str], *, offline: bool) -> Reply:
         from urllib.parse import urlencode  # noqa: PLC0415 - loaded by who talks HTTP anyway
 
         service = challenge.parameters.get("service", "")

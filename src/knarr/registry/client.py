@@ -100,19 +100,16 @@ class Repository:
         return self._read(lambda session: self._manifest(session, wanted, accept))
 
     def _manifest(self, session: Session, wanted: str | Digest, accept: Iterable[str]) -> Fetched:
-        answer = session.request(
-            "GET",
+        reply = session.get(
             session.path(f"manifests/{wanted}"),
             scopes=session.pulling,
             headers={"Accept": ", ".join(accept)},
+            limit=MAX_MANIFEST,
         )
-        if answer.status != 200:
-            raise pull_error(self._named(wanted), Refusal(answer))
-        with answer:
-            raw = answer.body(MAX_MANIFEST)
-        announced = answer.headers.get(_DIGEST_FIELD, "")
-        digest = _verify(raw, wanted, announced)
-        return Fetched(raw, _media_type(answer.headers.get("content-type", "")), digest)
+        if reply.refusal is not None:
+            raise pull_error(self._named(wanted), reply.refusal)
+        digest = _verify(reply.raw, wanted, reply.headers.get(_DIGEST_FIELD, ""))
+        return Fetched(reply.raw, _media_type(reply.headers.get("content-type", "")), digest)
 
     def head(self, wanted: str | Digest, accept: Iterable[str] = ALL) -> Descriptor | None:
         """Return what the registry says of the manifest `wanted`, None if it has none.
@@ -260,10 +257,10 @@ class Repository:
         """
         session = self._home
         query = f"?n={listing.PAGE}" + (f"&last={quote(last)}" if last else "")
-        for answer in listing.pages(session, session.path("tags/list") + query, session.pulling):
-            if answer.status != 200:
-                raise pull_error(self.reference, Refusal(answer))
-            yield from listing.texts(answer, "tags", self.host)
+        for page in listing.pages(session, session.path("tags/list") + query, session.pulling):
+            if page.refusal is not None:
+                raise pull_error(self.reference, page.refusal)
+            yield from listing.texts(page, "tags", self.host)
 
     def referrers(self, digest: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
         """Return the manifests whose subject is `digest`, of one type if given.

@@ -16,15 +16,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from knarr.registry.transfer import Session
-    from knarr.registry.wire import Answer
+    from knarr.registry.transfer import Reply, Session
 
 PAGE = 1000
 MAX_PAGES = 10_000
 
 
-def pages(session: Session, path: str, scopes: tuple[str, ...]) -> Iterator[Answer]:
-    """Yield the answers of all pages, the first of which may be a refusal.
+def pages(session: Session, path: str, scopes: tuple[str, ...]) -> Iterator[Reply]:
+    """Yield all pages, the first of which may be a refusal.
 
     Raises: Corrupt, Unavailable, Unauthorized
     """
@@ -34,15 +33,14 @@ def pages(session: Session, path: str, scopes: tuple[str, ...]) -> Iterator[Answ
             message = f"{session.endpoint.host}: its list leads round in a circle"
             raise Corrupt(message)
         seen.add(path)
-        answer = session.request("GET", path, scopes=scopes)
-        link = next_link(answer.all("link"))
-        target = join(answer.url, link) if link else ""
-        if target and origin(target) != origin(answer.url):
-            answer.close()
+        reply = session.get(path, scopes=scopes)
+        link = next_link(reply.links)
+        target = join(reply.url, link) if link else ""
+        if target and origin(target) != origin(reply.url):
             message = f"{session.endpoint.host}: its list goes on at another host"
             raise Corrupt(message)
-        path = target if answer.status == 200 else ""
-        yield answer
+        path = target if reply.refusal is None else ""
+        yield reply
 
 
 def next_link(lines: list[str]) -> str:
@@ -58,8 +56,6 @@ def next_link(lines: list[str]) -> str:
     return ""
 
 
-def texts(answer: Answer, key: str, host: str) -> tuple[str, ...]:
+def texts(reply: Reply, key: str, host: str) -> tuple[str, ...]:
     """Return the strings under `key` in a page."""
-    with answer:
-        raw = answer.body()
-    return document.load(raw, f"the list of {key} of {host}").texts(key) or ()
+    return document.load(reply.raw, f"the list of {key} of {host}").texts(key) or ()

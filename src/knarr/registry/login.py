@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from knarr.errors import Unauthorized, Unsupported
 from knarr.registry.credentials import Login
-from knarr.registry.faults import Refusal
 from knarr.registry.transfer import Session
 
 TYPE_CHECKING = False
@@ -25,16 +24,13 @@ def authenticate(wire: Wire, hosts: Hosts, registry: str, login: Login) -> Login
     Raises: Unauthorized, Unavailable, Unsupported (not a registry), Corrupt, PermissionDenied
     """
     session = Session(wire, hosts.registry(registry), hosts, login)
-    answer = session.request("GET", _BASE)
-    if answer.status == 401:
-        refusal = Refusal(answer)
-        raise Unauthorized(f'Get "{refusal.url}": unauthorized: incorrect username or password')
-    if answer.status != 200:
-        refusal = Refusal(answer)
+    refusal = session.get(_BASE).refusal
+    if refusal is not None:
+        if refusal.status == 401:
+            words = "unauthorized: incorrect username or password"
+            raise Unauthorized(f'Get "{refusal.url}": {words}')
         if refusal.status == 404:
-            message = f"{registry} is not a registry: {refusal.url} is not there"
-            raise Unsupported(message)
+            raise Unsupported(f"{registry} is not a registry: {refusal.url} is not there")
         raise refusal.error(f'Get "{refusal.url}"')
-    answer.drop()
     token = session.auth.identity_token() if not login.identity_token else ""
     return Login(login.username, "", token) if token else login

@@ -14,7 +14,7 @@ from knarr.oci import descriptor as d
 from knarr.oci.digest import digest_of
 from knarr.oci.manifest import Index, Manifest, decode_manifest, encode_index
 from knarr.registry import listing
-from knarr.registry.faults import Refusal, pull_error
+from knarr.registry.faults import pull_error
 from knarr.registry.transfer import quote
 
 TYPE_CHECKING = False
@@ -47,18 +47,16 @@ def referrers(
     if artifact_type:
         path += f"?artifactType={quote(artifact_type)}"
     found: list[Descriptor] = []
-    for answer in listing.pages(session, path, session.pulling):
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip()
-        if answer.status == 200 and kind == d.OCI_INDEX:
-            with answer:
-                found += _index(answer.body())
-        elif answer.status in (200, 400, 404, 405):
+    for page in listing.pages(session, path, session.pulling):
+        kind = page.headers.get("content-type", "").partition(";")[0].strip()
+        if page.refusal is None and kind == d.OCI_INDEX:
+            found += _index(page.raw)
+        elif page.status in (200, 400, 404, 405):
             # Old registries take it for something else, or for nothing they know.
-            answer.close()
             found += _tagged(repository, digest)
             break
-        else:
-            raise pull_error(repository.reference, Refusal(answer))
+        elif page.refusal is not None:
+            raise pull_error(repository.reference, page.refusal)
     if artifact_type:  # whether or not the registry filtered
         found = [one for one in found if one.artifact_type == artifact_type]
     return tuple(found)

@@ -13,7 +13,7 @@ from knarr.oci import document
 from knarr.oci.reference import DEFAULT_REGISTRY
 from knarr.registry import listing
 from knarr.registry.breaks import host_of
-from knarr.registry.faults import Refusal, clean
+from knarr.registry.faults import clean
 from knarr.registry.transfer import Session, quote
 from knarr.util.value import Value
 
@@ -82,30 +82,28 @@ def catalog(session: Session) -> Iterator[str]:
     Raises: Unauthorized, NotFound, Unavailable, Corrupt
     """
     host = session.endpoint.host
-    for answer in listing.pages(session, f"/v2/_catalog?n={listing.PAGE}", ()):
-        if answer.status != 200:
-            raise Refusal(answer).error(f"{host}: its repositories cannot be listed")
-        yield from listing.texts(answer, "repositories", host)
+    for page in listing.pages(session, f"/v2/_catalog?n={listing.PAGE}", ()):
+        if page.refusal is not None:
+            raise page.refusal.error(f"{host}: its repositories cannot be listed")
+        yield from listing.texts(page, "repositories", host)
 
 
 def _search(session: Session, term: str, limit: int) -> list[Found] | None:
     """Return what a search finds, None where there is none."""
     path = f"/v1/search?q={quote(term)}&n={limit}"
-    answer = session.request("GET", path)
-    if answer.status in (404, 405, 401, 403) and session.endpoint.host != _SEARCH_HOST:
-        answer.drop()
-        return None
-    if answer.status != 200:
-        raise Refusal(answer).error(f"{session.endpoint.host}: search")
-    with answer:
-        raw = answer.body()
+    reply = session.get(path)
+    is_hub = session.endpoint.host == _SEARCH_HOST
+    if reply.refusal is not None:
+        if reply.status in (401, 403, 404, 405) and not is_hub:
+            return None
+        raise reply.refusal.error(f"{session.endpoint.host}: search")
     try:
-        fields = document.load(raw, f"the answer of {host_of(answer.url)}")
+        fields = document.load(reply.raw, f"the answer of {host_of(reply.url)}")
     except Corrupt:
-        if session.endpoint.host == _SEARCH_HOST:
+        if is_hub:
             raise
         return None  # a web page that answers everything
-    if session.endpoint.host != _SEARCH_HOST and "results" not in fields.object:
+    if not is_hub and "results" not in fields.object:
         return None
     return [_decode(child) for child in fields.children("results")][:limit]
 

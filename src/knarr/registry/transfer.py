@@ -21,10 +21,11 @@ import threading
 import time
 
 from knarr.errors import Corrupt, PermissionDenied, Unavailable
-from knarr.registry.auth import Authenticator
+from knarr.registry.auth import MAX_TOKEN, Authenticator
 from knarr.registry.breaks import Cut, Untrusted, bare, host_of
 from knarr.registry.faults import Refusal
 from knarr.registry.hosts import ALWAYS, FALLBACK
+from knarr.registry.wire import MAX_DOCUMENT
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -74,8 +75,30 @@ class Retries:
         """Pause before the next attempt, at least as long as was `asked`, or raise `error`."""
         pause = next(self._pauses, None)
         if pause is None or asked > self.patience.longest_asked:
-            raise error
+            raise Unavailable(error.message, hint=error.hint) from None
         self._sleep(max(asked, pause * random.uniform(0.5, 1.0)))
+
+
+class Reply:
+    """A whole answer: `raw` is its body if the status is 200, else `refusal` says why not."""
+
+    __slots__ = ("headers", "links", "raw", "refusal", "status", "url")
+
+    def __init__(self, answer: Answer, limit: int) -> None:
+        """Read all of `answer`, at most `limit` bytes.
+
+        Raises: Cut, Corrupt
+        """
+        self.status = answer.status
+        self.url = answer.url
+        self.headers = answer.headers
+        self.links = answer.all("link")
+        self.raw = b""
+        self.refusal: Refusal | None = None
+        if answer.status == 200:
+            self.raw = answer.body(limit)
+        else:
+            self.refusal = Refusal(answer)
 
 
 class Session:
@@ -141,6 +164,22 @@ class Session:
                 Unavailable(said.message, hint=said.hint), asked=seconds_of(refusal.retry_after)
             )
 
+    def get(
+        self, path: str, *, scopes: Iterable[str] = (), headers: Mapping[str, str] | None = None,
+        limit: int = MAX_DOCUMENT,
+    ) -> Reply:  # fmt: skip
+        """Return a whole document of at most `limit` bytes, or why there is none.
+
+        Raises: Unavailable, Unauthorized, Corrupt, PermissionDenied
+        """
+        retries = self.retries()
+        while True:
+            answer = self.request("GET", path, scopes=scopes, headers=headers)
+            try:
+                return Reply(answer, limit)
+            except Cut as error:
+                retries.wait(error)
+
     def _authorized(
         self, method: str, path: str, scopes: Iterable[str], headers: dict[str, str],
         body: bytes | Callable[[], Stream] | None,
@@ -196,23 +235,28 @@ class Session:
         body: bytes | Callable[[], Stream] | None, security: Security,
     ) -> Answer:  # fmt: skip
         headers = {"Accept-Encoding": "identity", **headers}
-        if callable(body):
-            with body() as stream:
-                return self._wire.send(method, url, headers=headers, body=stream, security=security)
-        return self._wire.send(method, url, headers=headers, body=body, security=security)
+        send = self._wire.send
+        try:
+            if callable(body):
+                with body() as stream:
+                    return send(method, url, headers=headers, body=stream, security=security)
+            return send(method, url, headers=headers, body=body, security=security)
+        except Untrusted as error:
+            raise Unavailable(error.message, hint=error.hint) from None
 
-    def _fetch(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
+    def _fetch(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Reply:
         """Ask a realm for a token. Credentials are in `headers` and `body`: no redirects."""
         retries = self.retries()
         while True:
             try:
                 answer = self._send(method, url, headers, body, self._security(url))
+                reply = Reply(answer, MAX_TOKEN)
             except Cut as error:
                 retries.wait(error)
                 continue
-            if answer.status not in TRANSIENT:
-                return answer
-            refusal = Refusal(answer)
+            refusal = reply.refusal
+            if refusal is None or refusal.status not in TRANSIENT:
+                return reply
             words = refusal.error(f"{host_of(url)}: no token").message
             retries.wait(Unavailable(words), asked=seconds_of(refusal.retry_after))
 
@@ -238,7 +282,7 @@ class Session:
             self._wire.send("GET", url, headers={}, security=self.endpoint.security).drop()
         except Untrusted as error:
             if not error.plain:
-                raise
+                raise Unavailable(error.message, hint=error.hint) from None
             return False
         except Cut:
             return False  # whatever it is, it is told when plain HTTP does not work either
