@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.explaining.facts import Facts
 
-SIGKILL, SIGTERM = 9, 15
+SIGKILL = 9
 SHORT = 3.0  # seconds in which nobody has done anything useful in a shell
 _SOON = 60.0  # seconds within which what goes to the background has done so
 _STOP_TIME = 15.0  # seconds within which a container that is to end for its health has ended
@@ -34,6 +34,11 @@ def _swallowed(facts: Facts) -> bool:
 
 def _wrapped(facts: Facts) -> bool:
     return _swallowed(facts) and facts.base in SHELLS and "-c" in facts.command[1:2]
+
+
+def _met_limit(facts: Facts) -> bool:
+    limited = facts.shortage is not None and facts.shortage.limited
+    return facts.oom_killed and facts.memory_limit > 0 and limited
 
 
 def _sent(facts: Facts) -> bool:
@@ -72,6 +77,18 @@ def _crashed(number: int, cause: str, about: str, says: str, fix: str) -> tuple[
     )  # fmt: skip
 
 
+def _told(number: int, cause: str, about: str, says: str, fix: str) -> tuple[Rule, Rule]:
+    """Return the rules for a signal that asks a program to end: it may do so with its exit code."""
+    return (
+        Rule(cause, about, f"It {says}", fix, when=lambda f: f.signal == number),
+        Rule(
+            f"{cause}-by-code", f"{about}, as the exit code says",
+            f"Exit code {{f.exit_code}} means that most likely it {says}", fix,
+            when=lambda f: f.by_signal == number, certain=False,
+        ),
+    )  # fmt: skip
+
+
 FIRST_RULES = (
     Rule(
         "host-rebooted",
@@ -94,12 +111,7 @@ FIRST_RULES = (
         "The kernel killed {f.victim}, because the container's memory limit of {f.limit_words} was"
         " met.",
         "Give it more, as with -m {f.more_memory}, or let it use less.",
-        when=lambda f: (
-            f.oom_killed
-            and f.memory_limit > 0
-            and f.by_signal == SIGKILL
-            and (f.shortage is None or f.shortage.limited)
-        ),
+        when=lambda f: _met_limit(f) and f.by_signal == SIGKILL,
         aloud=True,
     ),
     Rule(
@@ -108,9 +120,15 @@ FIRST_RULES = (
         "The kernel killed {f.victim}, because the container's memory limit of {f.limit_words} was"
         " met, and then {f.base} ended with status {f.exit_code}.",
         "Give it more, as with -m {f.more_memory}, or let it use less.",
-        when=lambda f: (
-            f.oom_killed and f.memory_limit > 0 and (f.shortage is None or f.shortage.limited)
-        ),
+        when=_met_limit,
+    ),
+    Rule(
+        "memory-short",
+        "memory ran out, and the kernel's log does not say whether the limit or the machine's",
+        "The kernel killed a process of it for lack of memory; its own limit is {f.limit_words}.",
+        "Give it more, as with -m {f.more_memory}, or let it use less; dmesg may tell more.",
+        when=lambda f: f.oom_killed and f.memory_limit > 0 and f.shortage is None,
+        aloud=True,
     ),
     Rule(
         "memory-of-host",
@@ -175,7 +193,7 @@ FIRST_RULES = (
         "it ended by itself after `kill` sent a signal",
         "It ended with status {f.exit_code} just after knarr kill sent it {f.first_sent}.",
         "Start it again: knarr start {f.name}",
-        when=lambda f: any(seconds < SHORT for _, seconds in f.sent),
+        when=lambda f: not f.by_signal and any(seconds < SHORT for _, seconds in f.sent),
     ),
 )
 
@@ -186,7 +204,7 @@ SIGNAL_RULES = (
         "{f.base} was killed (SIGKILL) by somebody on the host: knarr did not, and it had not run"
         " out of memory.",
         "See what on the host kills processes: scripts, systemd-oomd, an operator.",
-        when=lambda f: f.signal == SIGKILL,
+        when=lambda f: f.signal == SIGKILL and f.own_processes,
         aloud=True,
     ),
     Rule(
@@ -202,11 +220,6 @@ SIGNAL_RULES = (
         11, "segmentation-fault", "it crashed: SIGSEGV",
         "crashed: it used memory that is not its own (SIGSEGV).",
         "That is a fault of the program, or libraries of the image do not fit it.",
-    ),
-    *_crashed(
-        6, "aborted", "it gave itself up: SIGABRT",
-        "gave itself up (SIGABRT), as programs do when something is wrong inside.",
-        "Its log should say why: knarr logs {f.name}",
     ),
     *_crashed(
         4, "illegal-instruction", "it used an instruction that the processor does not have: SIGILL",
@@ -233,27 +246,31 @@ SIGNAL_RULES = (
         "wrote to a pipe that nobody reads any more (SIGPIPE).",
         "See why what reads its output ended first.",
     ),
-    Rule(
-        "interrupted",
-        "Ctrl-C, or SIGINT from elsewhere",
-        "It was interrupted (SIGINT), as Ctrl-C does.",
+    *_told(
+        2, "interrupted", "Ctrl-C, or SIGINT from elsewhere",
+        "was interrupted (SIGINT), as Ctrl-C does.",
         "Run it with -d if the terminal is not to end it.",
-        when=lambda f: f.by_signal == 2,
     ),
-    Rule(
-        "terminal-closed",
-        "its terminal went away: SIGHUP",
-        "It was told that its terminal has gone (SIGHUP).",
+    *_told(
+        1, "terminal-closed", "its terminal went away: SIGHUP",
+        "was told that its terminal has gone (SIGHUP).",
         "Run it with -d if it is to go on without a terminal.",
-        when=lambda f: f.by_signal == 1,
     ),
-    Rule(
-        "terminated",
-        "SIGTERM, not from knarr",
-        "It ended by SIGTERM, which knarr did not send: a process of its own did, or one of the"
-        " host.",
+    *_told(
+        15, "terminated", "SIGTERM, not from knarr",
+        "ended by SIGTERM, which knarr did not send: a process of its own did, or one of the host.",
         "See who sends signals to it: in its log, or in what looks after it on the host.",
-        when=lambda f: f.by_signal == SIGTERM,
+    ),
+)  # fmt: skip
+
+# These come after the log, in which programs that give up say why.
+LATE_RULES = (
+    *_crashed(
+        6,
+        "aborted",
+        "it gave itself up: SIGABRT",
+        "gave itself up (SIGABRT), as programs do when something is wrong inside.",
+        "Its log should say why: knarr logs {f.name}",
     ),
     Rule(
         "other-signal",

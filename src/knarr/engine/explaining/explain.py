@@ -1,8 +1,8 @@
 """The explanation of facts: which rules are asked, in which order. Pure.
 
 What runs and what never ran have rules of their own. For what has ended, what knarr and the kernel
-know comes first, then what the log says, then the exit code. A container that is started again and
-again is told so, with the cause of its last end.
+know comes first, then what the log says, then the bare exit code. A container that is started
+again and again is told so, with the cause of its last end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 END_RULES = (
     *endrules.FIRST_RULES,
     *endrules.QUIET_RULES,
-    *LOG_RULES,
     *endrules.SIGNAL_RULES,
+    *LOG_RULES,
+    *endrules.LATE_RULES,
     *endrules.LAST_RULES,
 )
 ALL_RULES = (

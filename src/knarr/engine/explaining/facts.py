@@ -29,6 +29,7 @@ PROMPTS = frozenset(("python", "python3", "node", "irb", "psql", "redis-cli", "m
 TOP_SIGNAL = 64
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 SIGNAL_BASE = 128
+_TELLING = 8  # lines of a log that may tell of the end
 
 # Programs that go to the background unless an argument says otherwise: how, and what says so.
 DAEMONS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -118,7 +119,8 @@ class Facts(Value):
     itself, whatever its exit code looks like. `sent` are the signals that knarr sent to the last
     run, as (number, seconds before its end); `stopped` says that `stop` did. `lost` means that
     nobody saw the end, `rebooted` that the machine went down meanwhile. `listening` are the
-    addresses at which a running container takes TCP connections.
+    addresses at which a running container takes TCP connections. With
+    `own_processes` it has a PID namespace of its own: its first process is safe from the others.
     """
 
     name: str = "web"
@@ -152,6 +154,7 @@ class Facts(Value):
     stop_signal: str = "SIGTERM"
     command: tuple[str, ...] = ()
     init: bool = False
+    own_processes: bool = True
     user: str = ""
     numbers: tuple[int, int] | None = None
     working_dir: str = ""
@@ -254,6 +257,11 @@ class Facts(Value):
     def signal_name(self) -> str:
         """The name of the signal that the exit code stands for."""
         return SIGNALS.get(self.by_signal, f"signal {self.by_signal}")
+
+    @property
+    def end_of_log(self) -> str:
+        """The last lines of its log, which tell of its end."""
+        return "\n".join(self.log[-_TELLING:])
 
     @property
     def last_line(self) -> str:

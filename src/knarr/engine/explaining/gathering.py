@@ -77,6 +77,7 @@ def gather(container: Container) -> Facts:
         stop_signal=options.stop_signal or "SIGTERM",
         command=options.process_arguments(),
         init=options.init,
+        own_processes=not options.namespaces.pid,
         user=options.user,
         numbers=(identity.uid, identity.gid) if identity else None,
         working_dir=options.working_dir,

@@ -30,7 +30,7 @@ LOG_RULES = (
         "it wrote to the root, which is read-only",
         "It could not write, because its root file system is read-only (--read-only).",
         "Give it a place to write, as --tmpfs /tmp or -v NAME:/data, or leave --read-only out.",
-        when=lambda f: f.readonly,
+        when=lambda f: f.readonly and not any(p in f.last_line for p in ("/proc/", "/sys/")),
         log=r"read-only file system|EROFS",
     ),
     Rule(
@@ -144,7 +144,7 @@ LOG_RULES = (
     Rule(
         "library-missing",
         "a shared library is not in the image",
-        "{program} needs the shared library {library}, which is not in {f.reference}.",
+        "{program} needs the shared library {library}, and its loader found none in {f.reference}.",
         "Install the package that has it when the image is built, or copy it along.",
         log=r"^(?P<program>[^\n:]+): error while loading shared libraries: (?P<library>[^\s:]+):"
         r" cannot open",
@@ -152,7 +152,7 @@ LOG_RULES = (
     Rule(
         "library-missing-musl",
         "a shared library is not in an image with musl",
-        "{program} needs the shared library {library}, which is not in {f.reference}.",
+        "{program} needs the shared library {library}, and its loader found none in {f.reference}.",
         "Install the package that has it when the image is built, or copy it along.",
         log=r"^error loading shared library (?P<library>[^\s:]+): no such file[^\n]*"
         r"needed by (?P<program>[^\s)]+)",

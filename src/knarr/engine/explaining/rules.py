@@ -41,7 +41,7 @@ class Rule(Value):
     def explain(self, facts: Facts) -> Explanation | None:
         """Return the explanation if the rule holds."""
         groups: dict[str, str] = {}
-        for pattern, text in ((self.error, facts.error), (self.log, "\n".join(facts.log))):
+        for pattern, text in ((self.error, facts.error), (self.log, facts.end_of_log)):
             if pattern:
                 found = _last(pattern, text)
                 if found is None:
