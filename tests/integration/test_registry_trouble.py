@@ -105,9 +105,22 @@ def test_what_is_refused_for_good_is_not_asked_again(registry: TestRegistry) -> 
 def test_nobody_listens() -> None:
     with TestRegistry() as registry:
         host = registry.host
-    talk = Talk(attempts=2)
+    talk = Talk()
     with pytest.raises(Unavailable, match=rf"^{host}: connection refused$"):
         talk(f"{host}/a/b").manifest("v1")
+    assert talk.pauses == []  # a wrong name or port is no matter of patience
+
+
+def test_somebody_who_went_away_may_come_back() -> None:
+    talk = Talk(attempts=4)
+    with TestRegistry() as registry:
+        registry.add_manifest("a/b", "v1", b"{}", OCI_MANIFEST)
+        repository = talk(f"{registry.host}/a/b")
+        repository.manifest("v1")
+    talk.wire.close()
+    with pytest.raises(Unavailable, match="connection refused"):
+        repository.manifest("v1")
+    assert len(talk.pauses) == 3
 
 
 def test_no_answer_in_time(registry: TestRegistry) -> None:

@@ -115,6 +115,7 @@ class Session:
         self._wire = wire
         self._hosts = hosts
         self._sleep = sleep
+        self._met = False
         self._plain: bool | None = {ALWAYS: True, FALLBACK: None}.get(endpoint.plain, False)
         self._lock = threading.Lock()
 
@@ -154,8 +155,10 @@ class Session:
             except Cut as error:
                 if once and not error.refused:
                     raise
+                self._give_up_on_strangers(error)
                 retries.wait(error)
                 continue
+            self._met = True
             if answer.status not in TRANSIENT or (once and answer.status != 429):
                 return answer
             refusal = Refusal(answer)
@@ -196,6 +199,11 @@ class Session:
                 break
             answer.drop()
         return answer
+
+    def _give_up_on_strangers(self, error: Cut) -> None:
+        """Raise if nobody is there who ever was: it is a wrong name rather than a bad line."""
+        if error.refused and not self._met:
+            raise Unavailable(error.message, hint=error.hint) from None
 
     def _follow(
         self, method: str, url: str, headers: dict[str, str],
