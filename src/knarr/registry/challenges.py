@@ -57,27 +57,30 @@ class _Scanner:
     def _parameters(self) -> dict[str, str]:
         """Return the parameters, and stop before the scheme of the next challenge."""
         found: dict[str, str] = {}
+        if self._token68():
+            return found
         while True:
             start = self.at
             name = self._word(_TOKEN)
             self._skip(" \t")
             if not name or not self._take("="):
                 self.at = start
-                if not found:
-                    self._token68()
                 return found
             self._skip(" \t")
             value = self._quoted() if self._take('"') else self._word(_TOKEN68)
             found.setdefault(name.lower(), value)
             self._skip(" \t,")
 
-    def _token68(self) -> None:
+    def _token68(self) -> bool:
         """Pass over credentials of the form that has no names, which no registry uses."""
         start = self.at
-        self._word(_TOKEN68)
+        word = self._word(_TOKEN68)
         self._skip(" \t")
-        if self.at < len(self.text) and self.text[self.at] != ",":
-            self.at = start
+        ends = self.at == len(self.text) or self.text[self.at] == ","
+        if word and ends and "=" not in word.rstrip("="):
+            return True
+        self.at = start
+        return False
 
     def _quoted(self) -> str:
         characters = []
