@@ -186,7 +186,14 @@ class Container:
             before = records.get(self.id)
             self.row = before.replace(name=name)
             records.update(self.row)
+            self._rename_in_networks()
         self._tell_renamed(before.name)
+
+    def _rename_in_networks(self) -> None:
+        from knarr.engine.network.naming import publish  # noqa: PLC0415 - see the module
+
+        for endpoint in self.engine.networks.endpoints(self.id):
+            publish(self.engine.networks, endpoint.network_id)
 
     def _tell_renamed(self, before: str) -> None:
         from knarr.engine.noting import note  # noqa: PLC0415 - see the module

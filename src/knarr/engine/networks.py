@@ -244,8 +244,12 @@ class Networks:
         eventlog.append(self.engine.paths.root, "network", action, network.id, about)
 
     def _remove(self, network: Network) -> None:
+        from knarr.engine.network.naming import forget  # noqa: PLC0415 - not for network ls
+
         self.records.remove(network.id)
         self.marks.remove(f"address {network.id}")
+        self.marks.remove(f"address6 {network.id}")
+        forget(self, network.id)
         self.reload()
         self.bridges.remove(network)
 

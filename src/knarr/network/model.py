@@ -182,7 +182,8 @@ class SandboxOptions(Value):
 
     `network` is `host`, `none`, `container:ID`, or the name or ID of a network; `joins` says more
     about that one, and which others. `exposed` are the ports ("80", "53/udp") that `publish_all`
-    publishes on free ports of the host.
+    publishes on free ports of the host. Without `names` nobody answers the sandbox's questions for
+    its neighbours' names.
     """
 
     network: str = "default"
@@ -196,6 +197,7 @@ class SandboxOptions(Value):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    names: bool = True
 
     @property
     def places(self) -> tuple[Join, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HOST_FILE = "/etc/resolv.conf"
 RESOLVED_FILE = "/run/systemd/resolve/resolv.conf"
 HOSTS_FILE = "/etc/hosts"
+OWN_SERVER = "127.0.0.11"
 DEFAULT_SERVERS = ("8.8.8.8", "8.8.4.4")
 
 LOCAL_NAMES = (
@@ -51,6 +52,31 @@ class Resolver(Value):
         if self.options:
             lines.append(f"options {' '.join(self.options)}")
         return "".join(f"{line}\n" for line in lines)
+
+
+def inside(found: Resolver, asked: Resolver) -> Resolver:
+    """Return what a sandbox's resolv.conf says where its supervisor answers its questions.
+
+    Names without a dot are looked up as they are first: they may be a neighbour's.
+    """
+    plain = for_sandbox(found, asked)
+    options = plain.options
+    if not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")
+    return plain.replace(servers=(OWN_SERVER,), options=options)
+
+
+def read_texts() -> list[str]:
+    """Return the host's own resolv.conf, and the one behind systemd-resolved's stub."""
+    return [_text_of(path) for path in (HOST_FILE, RESOLVED_FILE)]
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def parse_resolver(text: str) -> Resolver:

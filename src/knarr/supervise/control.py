@@ -103,6 +103,10 @@ class Starting:
         pid: int = self._expect("created")["pid"]
         return pid
 
+    def serve_names(self) -> tuple[int, int]:
+        """Have the supervisor answer the container's questions for names; see `Client`."""
+        return self._client.serve_names()
+
     def start(self) -> None:
         """Let the container's process become the program."""
         try:
@@ -294,6 +298,16 @@ class Client:
     def set_limits(self, resources: Mapping[str, Any]) -> None:
         """Give later runs other limits, an object like the spec's `linux.resources`."""
         self.request("limits", resources=dict(resources))
+
+    def serve_names(self) -> tuple[int, int]:
+        """Have the supervisor listen for questions for names, inside the container's network.
+
+        Return the ports for datagrams and for streams; the same ones when it does so already.
+
+        Raises: Conflict (no process, whose network that would be), Failed
+        """
+        answer = self.request("names")
+        return answer["udp"], answer["tcp"]
 
     def state(self) -> dict[str, Any]:
         """Return the task as the supervisor knows it: the contents of task.json."""

@@ -8,6 +8,8 @@ which still holds the lock then, or by the engine's recovery.
     supervisor.lock    held with flock(2) while the supervisor lives
     stdin stdout stderr    FIFOs; not with a terminal
     keeper             socket of the keeper, if there is one
+    names.json         whose names the container may know, and the servers to ask (`names`)
+    names.ports        the ports at which its questions are answered
     rootfs             where init mounts the root file system, in its own mount namespace
     foreign            what another runtime needs and keeps (`foreign`), if one runs the container
 """
@@ -24,6 +26,8 @@ LOCK = "supervisor.lock"
 SOCKET = "sock"
 ROOTFS = "rootfs"
 FOREIGN = "foreign"
+NAMES = "names.json"
+NAMES_PORTS = "names.ports"
 _ATTEMPTS = 1000
 _PAUSE = 0.01
 

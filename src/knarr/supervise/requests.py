@@ -44,6 +44,7 @@ class Requests:
             "exec-create": self._exec_create,
             "exec-start": self._exec_start,
             "exec-inspect": self._exec_inspect,
+            "names": self._names,
             "rename": self._rename,
             "cleaned": self._cleaned,
         }
@@ -199,6 +200,11 @@ class Requests:
         if message.get("exec"):
             return {"ok": True, "state": sessions.get(message["exec"]).state()}
         return {"ok": True, "states": [session.state() for session in sessions.all()]}
+
+    def _names(self, peer: Peer, message: Message) -> Message:
+        del peer, message
+        udp, tcp = self._supervisor.serve_names()
+        return {"ok": True, "udp": udp, "tcp": tcp}
 
     def _rename(self, peer: Peer, message: Message) -> Message:
         del peer

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from knarr.supervise.health.monitor import Monitor
     from knarr.supervise.loop import Loop, Timer
     from knarr.supervise.messages import Order
+    from knarr.supervise.names import Names
     from knarr.supervise.peers import Peer
 
 ORDERING, CREATED, RUNNING, DRAINING, RESTARTING, EXITED, LEAVING = range(7)
@@ -89,6 +90,7 @@ class Supervisor:
         self._next_start: Timer | None = None
         self._cleaner = 0
         self._health = self._monitor()
+        self._names: Names | None = None
 
     def note(self, action: str, **more: str) -> None:
         """Note an event of the container."""
@@ -145,6 +147,8 @@ class Supervisor:
         self._run.limit_time(self.task["started_ns"])
         if self._health:
             self._health.begin(adopted=True)
+        if os.path.exists(f"{self.order.control_dir}/{places.NAMES}"):
+            self.serve_names()
         self._join_ordering()
         self._audience.tell_ordering({"event": "started", "pid": self._run.pid})
 
@@ -479,6 +483,17 @@ class Supervisor:
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the container's terminal."""
         self._run.resize(rows, columns)
+
+    def serve_names(self) -> tuple[int, int]:
+        """Answer the container's questions for names; return the ports where it is listened."""
+        if not self._run.pid:
+            message = "there is no process whose network it would be"
+            raise Conflict(message)
+        if self._names is None:
+            from knarr.supervise.names import Names  # noqa: PLC0415 - on networks of users alone
+
+            self._names = Names(self._loop, self.order.control_dir, self.order.run)
+        return self._names.open(self._run.pid)
 
     def end_input(self) -> None:
         """End the container's input."""

@@ -130,6 +130,7 @@ class RunJob:
             _NETWORKS.get(self._run.network, self._run.network),
             hostname=self._run.hostname,
             extra_hosts=self._run.hosts,
+            names=False,
         )
 
     def _request(self, prepared: Prepared) -> Request:

@@ -165,6 +165,8 @@ class _Launch:
         if prepared.endpoints:
             self.engine.networks.attach(prepared, pid)
             noting.note_networks(self.engine.paths, self.row.id, prepared.endpoints, "connect")
+            if prepared.names:
+                self.engine.networks.sandboxes.serve_names(prepared, pid, starting.serve_names)
         trace("start:attached")
         starting.start()
         starting.wait_started()

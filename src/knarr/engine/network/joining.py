@@ -15,6 +15,7 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.starting import join_of
+from knarr.engine.network import naming
 from knarr.engine.network.allocation import Allocation
 from knarr.engine.network.sandboxes import open_namespace
 from knarr.engine.noting import note_networks
@@ -22,8 +23,9 @@ from knarr.engine.options.encoding import decode, encode
 from knarr.errors import Conflict, InvalidArgument, NotFound
 from knarr.network import resolver
 from knarr.network.model import ways_out
-from knarr.network.sandbox import Host
+from knarr.network.sandbox import Host, redirect_names
 from knarr.store.containers import ContainerRecords
+from knarr.supervise import control, places
 from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
@@ -165,6 +167,7 @@ def _plug_in(
             networks, container_id, lambda ids: networks.sandboxes.reap(ids, host)
         )
         endpoint = allocation.allocate(settled, join_of(place), _free_interface(before))
+        naming.publish(networks, network.id)
     routes = [one for one in ways_out((*before, endpoint)) if one.interface == endpoint.interface]
     netns_fd = open_namespace(pid)
     try:
@@ -174,6 +177,7 @@ def _plug_in(
     if endpoint.routed and all(endpoint.rank < one.rank for one in before):
         networks.sandboxes.lead_ports_to(container_id, endpoint)
     _name_in_hosts(engine, container_id, added=endpoint)
+    _serve_names(engine, container_id, pid)
     note_networks(engine.paths, container_id, (endpoint,), "connect")
 
 
@@ -194,6 +198,9 @@ def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> 
         _name_in_hosts(engine, container_id, removed=endpoint)
     with engine.database.transaction(durable=False):
         networks.records.remove_endpoint(endpoint.network_id, container_id)
+        naming.publish(networks, endpoint.network_id)
+    if pid:
+        _serve_names(engine, container_id, pid)
     note_networks(engine.paths, container_id, (endpoint,), "disconnect")
 
 
@@ -205,6 +212,7 @@ def _forget(engine: Engine, network: Network, container_id: str) -> None:
                 host.remove_link(endpoint.host_interface)
     with engine.database.transaction(durable=False):
         engine.networks.records.remove_endpoint(network.id, container_id)
+        naming.publish(engine.networks, network.id)
 
 
 def _free_interface(endpoints: Iterable[Endpoint]) -> str:
@@ -213,6 +221,38 @@ def _free_interface(endpoints: Iterable[Endpoint]) -> str:
     while f"eth{number}" in taken:
         number += 1
     return f"eth{number}"
+
+
+def _serve_names(engine: Engine, container_id: str, pid: int) -> None:
+    """Tell the container's supervisor which names the container knows now.
+
+    One that came to a network with names for the first time asks its supervisor from now on, if
+    nobody changed its resolv.conf.
+    """
+    endpoints = engine.networks.endpoints(container_id)
+    known = os.path.exists(f"{engine.paths.task(container_id)}/{places.NAMES}")
+    if not known and not naming.has_names(endpoints):
+        return
+    _, options = _read(engine, container_id)
+    asked = options.networking
+    wanted = resolver.Resolver(asked.dns, asked.dns_search, asked.dns_options)
+    naming.tell(engine.networks, container_id, endpoints, wanted)
+    if known:
+        return
+    netns_fd = open_namespace(pid)
+    try:
+        with control.connect(engine.paths.task(container_id)) as client:
+            redirect_names(netns_fd, *client.serve_names())
+    finally:
+        os.close(netns_fd)
+    found = resolver.host_resolver(resolver.read_texts())
+    before = str(resolver.for_sandbox(found, wanted))
+    path = f"{engine.paths.container(container_id)}/resolv.conf"
+    with open(path, "r+", encoding="utf-8", errors="surrogateescape") as file:
+        if file.read() == before:
+            file.seek(0)
+            file.write(str(resolver.inside(found, wanted)))
+            file.truncate()
 
 
 def _name_in_hosts(

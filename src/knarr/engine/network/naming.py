@@ -1,15 +1,38 @@
-"""By which names the members of a network find a container."""
+"""By which names containers find each other on a network, and the files that say so.
+
+On a network that a user made, every container's supervisor answers its questions for names (see
+`knarr.supervise.names`). It reads two kinds of files in the run directory, both written here:
+
+* `names/<network>`: who is in a network. Replaced within the transaction that changes that, so that
+  of two changes the later one is the file's.
+* `containers/<id>/names.json`: in which networks a container is, and which servers it asks about
+  the rest of the world: none, if none of its networks has a way out.
+
+The network `bridge` has no names, as with Docker, where its members share the host's own resolver.
+"""
 
 from __future__ import annotations
+
+import os
+
+from knarr.network import dns, resolver
+from knarr.network.model import DEFAULT_NETWORK
+from knarr.store.containers import ContainerRecords
+from knarr.supervise import places
+from knarr.util import jsontext
+from knarr.util.files import write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from knarr.engine.networks import Networks
     from knarr.engine.options.values import Options
+    from knarr.network.model import Endpoint
     from knarr.store.containers import ContainerRow
 
 SHORT_ID = 12
+DIRECTORY = "names"
 
 
 def names_in(row: ContainerRow, options: Options, aliases: Iterable[str]) -> tuple[str, ...]:
@@ -17,5 +40,66 @@ def names_in(row: ContainerRow, options: Options, aliases: Iterable[str]) -> tup
 
     Docker: its name, the aliases, the short form of its ID, and the hostname it was given
     """
-    names = (row.name, *aliases, row.id[:SHORT_ID], options.hostname)
+    return _names(row, aliases, options.hostname)
+
+
+def _names(row: ContainerRow, aliases: Iterable[str], hostname: str) -> tuple[str, ...]:
+    names = (row.name, *aliases, row.id[:SHORT_ID], hostname)
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def has_names(endpoints: Iterable[Endpoint]) -> bool:
+    """Tell whether a container in these places finds others by name."""
+    return any(one.network_name != DEFAULT_NETWORK for one in endpoints)
+
+
+def publish(networks: Networks, network_id: str) -> None:
+    """Write down who is in a network; part of the transaction that changed it."""
+    row = networks.records.find(network_id)
+    if row is None or row.name == DEFAULT_NETWORK:
+        return
+    directory = f"{networks.engine.paths.run}/{DIRECTORY}"
+    containers = ContainerRecords(networks.database)
+    hosts = []
+    for endpoint in networks.members(networks.get(network_id)):
+        container = containers.find(endpoint.sandbox_id)
+        if container is None:  # a step of a build, which nobody looks for
+            continue
+        hostname = jsontext.loads(container.options).get("hostname", "")
+        names = _names(container, endpoint.aliases, hostname)
+        addresses = tuple(at for at in (endpoint.address, endpoint.address6) if at)
+        hosts.append((names, addresses))
+    if not hosts:
+        forget(networks, network_id)
+        return
+    text = jsontext.dumps(dns.encode_hosts(dns.Hosts(row.name, tuple(hosts))))
+    os.makedirs(directory, 0o711, exist_ok=True)
+    write_atomically(f"{directory}/{network_id}", text.encode(), durable=False)
+
+
+def forget(networks: Networks, network_id: str) -> None:
+    """Remove the file of a network that nobody is in."""
+    try:
+        os.unlink(f"{networks.engine.paths.run}/{DIRECTORY}/{network_id}")
+    except FileNotFoundError:
+        pass
+
+
+def tell(
+    networks: Networks, container_id: str, endpoints: Iterable[Endpoint], asked: resolver.Resolver
+) -> None:
+    """Write down what a running container's supervisor has to know of its networks."""
+    there = list(endpoints)
+    servers: tuple[str, ...] = ()
+    if any(one.routed for one in there):
+        servers = (
+            asked.servers
+            or resolver.parse_resolver(resolver.read_texts()[0]).servers
+            or resolver.DEFAULT_SERVERS
+        )
+    settings = {
+        "networks": [one.network_id for one in there if one.network_name != DEFAULT_NETWORK],
+        "servers": list(servers),
+    }
+    path = f"{networks.engine.paths.task(container_id)}/{places.NAMES}"
+    write_atomically(path, jsontext.dumps(settings).encode(), durable=False)

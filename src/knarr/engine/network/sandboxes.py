@@ -20,7 +20,7 @@ import os
 
 from knarr.errors import Failed, InvalidArgument
 from knarr.network import resolver
-from knarr.network.model import BUILT_IN, PortMapping, Published, ways_out
+from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, PortMapping, Published, ways_out
 from knarr.network.records import decode_endpoint
 from knarr.util import jsontext
 from knarr.util.trace import trace
@@ -50,12 +50,13 @@ class Prepared:
     `mode` is `bridge` or `none` (a network namespace of its own), `host` (the host's), or
     `container` (that of the container `shared_with`, whose hosts, hostname and resolv.conf files
     serve both: the texts here are empty then). `ports` are as resolved; those without an address
-    of their own are published on `binding`, or everywhere if that is empty.
+    of their own are published on `binding`, or everywhere if that is empty. With `names` the
+    sandbox's supervisor answers its questions for names, asking the servers of `resolver`.
     """
 
     __slots__ = (
-        "binding", "bridges", "endpoints", "hostname", "hosts", "mode", "ports", "resolv_conf",
-        "sandbox_id", "shared_with", "sockets",
+        "binding", "bridges", "endpoints", "hostname", "hosts", "mode", "names", "ports",
+        "resolv_conf", "resolver", "sandbox_id", "shared_with", "sockets",
     )  # fmt: skip
 
     def __init__(self, sandbox_id: str, mode: str, *, shared_with: str = "") -> None:
@@ -70,6 +71,8 @@ class Prepared:
         self.hostname = ""
         self.hosts = ""
         self.resolv_conf = ""
+        self.names = False
+        self.resolver = resolver.Resolver()
 
     def close(self) -> None:
         """Let go of the sockets: the supervisor holds its own copies, or nothing came of it."""
@@ -159,6 +162,7 @@ class Sandboxes:
                 placed.append((allocation.allocate(settled, join, f"eth{number}"), bridge))
             placed.sort(key=lambda one: one[0].rank)
             prepared.endpoints = tuple(endpoint for endpoint, _ in placed)
+            self._publish_names(prepared.endpoints)
             prepared.bridges = tuple(bridge for _, bridge in placed)
             if not prepared.endpoints[0].routed or not (options.ports or options.publish_all):
                 return
@@ -184,11 +188,17 @@ class Sandboxes:
             gateway=gateway,
             base=_text_of(resolver.HOSTS_FILE) if shared else "",
         )
-        texts = [_text_of(path) for path in (resolver.HOST_FILE, resolver.RESOLVED_FILE)]
+        texts = resolver.read_texts()
         asked = resolver.Resolver(options.dns, options.dns_search, options.dns_options)
         at_home = resolver.parse_resolver(texts[0])
         found = at_home if shared else resolver.host_resolver(texts)
-        prepared.resolv_conf = str(resolver.for_sandbox(found, asked, shared=shared))
+        own = (one.network_name for one in prepared.endpoints)
+        prepared.names = options.names and any(name != DEFAULT_NETWORK for name in own)
+        if prepared.names:
+            prepared.resolv_conf = str(resolver.inside(found, asked))
+        else:
+            prepared.resolv_conf = str(resolver.for_sandbox(found, asked, shared=shared))
+        prepared.resolver = asked
 
     def attach(self, prepared: Prepared, pid: int) -> None:
         if prepared.mode not in ("bridge", "none"):
@@ -222,8 +232,35 @@ class Sandboxes:
             self._networks.rules.unpublish([published(row) for row in rows if row.address])
             trace("networks:unpublished")
             self._ports.remove(sandbox_id)
-        for row in self._records.endpoints_of(sandbox_id):
-            self._records.remove_endpoint(row.network, sandbox_id)
+        endpoints = self.endpoints(sandbox_id)
+        for one in endpoints:
+            self._records.remove_endpoint(one.network_id, sandbox_id)
+        self._publish_names(endpoints)
+
+    def _publish_names(self, endpoints: Iterable[Endpoint]) -> None:
+        for one in endpoints:
+            if one.network_name != DEFAULT_NETWORK:
+                from knarr.engine.network.naming import publish  # noqa: PLC0415 - as needed
+
+                publish(self._networks, one.network_id)
+
+    def serve_names(
+        self, prepared: Prepared, pid: int, listen: Callable[[], tuple[int, int]]
+    ) -> None:
+        """Have a sandbox's questions for names answered, where it is in a network that has names.
+
+        `listen` has its supervisor listen inside, and returns the ports.
+        """
+        from knarr.engine.network.naming import tell  # noqa: PLC0415 - on networks of users alone
+        from knarr.network.sandbox import redirect_names  # noqa: PLC0415 - as above
+
+        tell(self._networks, prepared.sandbox_id, prepared.endpoints, prepared.resolver)
+        netns_fd = open_namespace(pid)
+        try:
+            redirect_names(netns_fd, *listen())
+        finally:
+            os.close(netns_fd)
+        trace("networks:names")
 
     def lead_ports_to(self, sandbox_id: str, endpoint: Endpoint | None) -> None:
         """Let the published ports of a sandbox lead to another of its endpoints, or nowhere."""
