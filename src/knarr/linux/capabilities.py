@@ -8,10 +8,8 @@ Spec: runtime-spec config.md, "Linux Process", capabilities
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import c_int, c_uint32, c_void_p
-
 from knarr.linux import libc, process
+from knarr.linux.libc import Structure, byref, c_int, c_uint32, c_void_p
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,11 +36,11 @@ _setfsuid = libc.function("setfsuid", c_uint32)
 _setfsgid = libc.function("setfsgid", c_uint32)
 
 
-class _Header(ctypes.Structure):
+class _Header(Structure):
     _fields_ = (("version", c_uint32), ("pid", c_int))
 
 
-class _Data(ctypes.Structure):
+class _Data(Structure):
     _fields_ = (("effective", c_uint32), ("permitted", c_uint32), ("inheritable", c_uint32))
 
 
@@ -63,7 +61,7 @@ def capget() -> tuple[int, int, int]:
     """Return the effective, permitted and inheritable sets of the calling process."""
     header = _Header(_VERSION_3, 0)
     data = (_Data * 2)()
-    _capget(ctypes.byref(header), ctypes.byref(data))
+    _capget(byref(header), byref(data))
     low, high = data
     return (
         low.effective | high.effective << 32,
@@ -78,7 +76,7 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     low = (effective & 0xFFFFFFFF, permitted & 0xFFFFFFFF, inheritable & 0xFFFFFFFF)
     high = (effective >> 32, permitted >> 32, inheritable >> 32)
     data = (_Data * 2)(_Data(*low), _Data(*high))
-    _capset(ctypes.byref(header), ctypes.byref(data))
+    _capset(byref(header), byref(data))
 
 
 def last() -> int:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from ctypes import c_char_p, c_int, c_uint, c_uint32
 
 from knarr.linux import libc
+from knarr.linux.libc import c_char_p, c_int, c_uint, c_uint32
 
 # <linux/fs.h>
 RENAME_NOREPLACE = 0x1

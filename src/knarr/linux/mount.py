@@ -10,11 +10,21 @@ Man: fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2)
 
 from __future__ import annotations
 
-import ctypes
 import os
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
 
 from knarr.linux import libc
+from knarr.linux.libc import (
+    Structure,
+    byref,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_ulong,
+    c_void_p,
+    sizeof,
+)
 
 # <linux/mount.h>, flags of mount(2)
 MS_RDONLY = 0x1
@@ -80,7 +90,7 @@ AT_SYMLINK_NOFOLLOW = 0x100
 AT_NO_AUTOMOUNT = 0x800
 
 
-class mount_attr(ctypes.Structure):  # noqa: N801 - the kernel's name
+class mount_attr(Structure):  # noqa: N801 - the kernel's name
     """What mount_setattr(2) changes; MOUNT_ATTR_SIZE_VER0 is 32 bytes."""
 
     _fields_ = (
@@ -180,8 +190,8 @@ def mount_setattr(
 ) -> None:
     """Change attributes of the mount at `path`, with AT_RECURSIVE of all mounts below it too."""
     attributes = mount_attr(attr_set, attr_clr, propagation, userns_fd)
-    size = ctypes.sizeof(attributes)
-    _mount_setattr(directory_fd, os.fsencode(path), flags, ctypes.byref(attributes), size)
+    size = sizeof(attributes)
+    _mount_setattr(directory_fd, os.fsencode(path), flags, byref(attributes), size)
 
 
 def filesystem_type(descriptor: int) -> int:
@@ -190,7 +200,7 @@ def filesystem_type(descriptor: int) -> int:
     Man: fstatfs(2)
     """
     status = (c_ulong * 32)()
-    _fstatfs(descriptor, ctypes.byref(status))
+    _fstatfs(descriptor, byref(status))
     return status[0]
 
 

@@ -7,9 +7,8 @@ Man: namespaces(7), unshare(2), setns(2)
 
 from __future__ import annotations
 
-from ctypes import c_int
-
 from knarr.linux import libc
+from knarr.linux.libc import c_int
 
 # <linux/sched.h>
 CLONE_NEWTIME = 0x80

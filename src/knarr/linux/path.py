@@ -30,10 +30,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import struct
-from ctypes import c_char_p, c_int, c_size_t
+from _struct import Struct
 
 from knarr.linux import libc
+from knarr.linux.libc import c_char_p, c_int, c_size_t
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ RESOLVE_CACHED = 0x20
 MAX_LINKS = 255  # what resolve_in_root follows; the kernel itself stops at 40
 
 _openat2 = libc.syscall(437, "openat2", c_int, c_char_p, c_char_p, c_size_t)
-_open_how = struct.Struct("=QQQ")  # flags, mode, resolve; OPEN_HOW_SIZE_VER0 is 24 bytes
+_open_how = Struct("=QQQ")  # flags, mode, resolve; OPEN_HOW_SIZE_VER0 is 24 bytes
 
 
 def openat2(directory_fd: int, path: Path, flags: int, *, mode: int = 0, resolve: int = 0) -> int:

@@ -18,11 +18,23 @@ Man: clone(2), pidfd_open(2), pidfd_send_signal(2), close_range(2), execve(2), p
 
 from __future__ import annotations
 
-import ctypes
 import os
-from ctypes import c_char_p, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
 
 from knarr.linux import libc
+from knarr.linux.libc import (
+    Array,
+    Structure,
+    addressof,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_uint,
+    c_uint64,
+    c_ulong,
+    c_void_p,
+    sizeof,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +81,7 @@ KEYCTL_JOIN_SESSION_KEYRING = 1
 KEYCTL_SETPERM = 5
 
 
-class clone_args(ctypes.Structure):  # noqa: N801 - the kernel's name
+class clone_args(Structure):  # noqa: N801 - the kernel's name
     """What clone3(2) takes; CLONE_ARGS_SIZE_VER2 is 88 bytes."""
 
     _fields_ = (
@@ -89,9 +101,7 @@ class clone_args(ctypes.Structure):  # noqa: N801 - the kernel's name
 
 _KEYCTL = 250 if os.uname().machine == "x86_64" else 219
 
-_clone3 = ctypes.PyDLL(None, use_errno=True)["syscall"]
-_clone3.argtypes = (ctypes.c_long, c_void_p, c_size_t)
-_clone3.restype = ctypes.c_long
+_clone3 = libc.function_holding_the_lock("syscall", c_long, c_void_p, c_size_t)
 _pidfd_getfd = libc.syscall(438, "pidfd_getfd", c_int, c_int, c_uint)
 _setfsuid = libc.function("setfsuid", c_uint)
 _setfsgid = libc.function("setfsgid", c_uint)
@@ -115,11 +125,11 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     pidfd = c_int(-1)
     arguments = clone_args(
         flags=flags | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-        pidfd=ctypes.addressof(pidfd),
+        pidfd=addressof(pidfd),
         exit_signal=0 if flags & CLONE_PARENT else SIGCHLD,
         cgroup=max(cgroup_fd, 0),
     )
-    pid: int = _clone3(435, ctypes.addressof(arguments), ctypes.sizeof(arguments))
+    pid: int = _clone3(435, addressof(arguments), sizeof(arguments))
     if pid == -1:
         raise libc.error("clone3", (hex(flags),))
     return pid, pidfd.value if pid else -1
@@ -224,7 +234,7 @@ class Program:
         _execve(self.path, self._arguments, self._environment)
 
 
-def _vector(texts: Iterable[str]) -> ctypes.Array[c_char_p]:
+def _vector(texts: Iterable[str]) -> Array[c_char_p]:
     encoded = [os.fsencode(text) for text in texts]
     return (c_char_p * (len(encoded) + 1))(*encoded)
 

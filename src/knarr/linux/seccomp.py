@@ -8,11 +8,10 @@ Man: seccomp(2)
 
 from __future__ import annotations
 
-import ctypes
 import os
-from ctypes import c_uint, c_ushort, c_void_p
 
 from knarr.linux import libc
+from knarr.linux.libc import Structure, addressof, c_uint, c_ushort, c_void_p
 
 # <linux/seccomp.h>
 SECCOMP_SET_MODE_FILTER = 1
@@ -35,7 +34,7 @@ SECCOMP_RET_ALLOW = 0x7FFF0000
 MAX_INSTRUCTIONS = 4096  # <linux/bpf_common.h>, BPF_MAXINSNS
 
 
-class sock_fprog(ctypes.Structure):  # noqa: N801 - the kernel's name
+class sock_fprog(Structure):  # noqa: N801 - the kernel's name
     """A filter program: its length in instructions, and where it is."""
 
     _fields_ = (("len", c_ushort), ("filter", c_void_p))
@@ -52,15 +51,15 @@ def set_filter(program: bytes, flags: int = 0) -> int:
     Returns the listener's descriptor with SECCOMP_FILTER_FLAG_NEW_LISTENER, else 0. Without
     CAP_SYS_ADMIN the thread must have no_new_privs set.
     """
-    buffer = ctypes.create_string_buffer(program, len(program))
-    filled = sock_fprog(len(program) // 8, ctypes.addressof(buffer))
-    return _seccomp(SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(filled))
+    buffer = libc.string_buffer(program)
+    filled = sock_fprog(len(program) // 8, addressof(buffer))
+    return _seccomp(SECCOMP_SET_MODE_FILTER, flags, addressof(filled))
 
 
 def can_return(action: int) -> bool:
     """Tell whether the kernel knows a SECCOMP_RET_… action."""
     try:
-        _seccomp(SECCOMP_GET_ACTION_AVAIL, 0, ctypes.addressof(c_uint(action)))
+        _seccomp(SECCOMP_GET_ACTION_AVAIL, 0, addressof(c_uint(action)))
     except OSError:
         return False
     return True

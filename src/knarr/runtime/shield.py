@@ -11,41 +11,21 @@ The engine starts every supervisor so: it stays, and may be asked for an exec at
 been started otherwise executes itself once more (`take_cover`) before it enters a container, or
 makes one whose init is seen by processes that are not its own (`is_among_others`).
 
-Every command that starts a supervisor waits for this, first thing. So its two calls go through the
-part of `ctypes` that is in C alone, which takes 0.4 ms to load where `linux.mount` takes 2.5.
-
 Man: open_tree(2), mount_setattr(2), proc_pid_exe(5)
 """
 
 from __future__ import annotations
 
-import _ctypes
 import os
 import sys
+
+from knarr.linux import mount
+from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, OPEN_TREE_CLONE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
-
-_RTLD_NOW = 2
-# <asm-generic/unistd.h>: one number on all architectures
-_OPEN_TREE = 428
-_MOUNT_SETATTR = 442
-# <linux/mount.h>, <linux/fcntl.h>
-_OPEN_TREE_CLONE = 1
-_AT_FDCWD = -100
-_AT_EMPTY_PATH = 0x1000
-_RDONLY = 1
-
-
-class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001 - for its speed
-    _type_ = "l"
-
-
-class _Function(_ctypes.CFuncPtr):
-    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
-    _restype_ = _Long
 
 
 def open_interpreter(path: str = "") -> int:
@@ -53,27 +33,14 @@ def open_interpreter(path: str = "") -> int:
 
     Raises: OSError, without CAP_SYS_ADMIN
     """
-    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
     real = os.path.realpath(path or sys.executable)
-    descriptor = _call(_OPEN_TREE, _AT_FDCWD, os.fsencode(real), flags)
+    descriptor = mount.open_tree(AT_FDCWD, real, OPEN_TREE_CLONE)
     try:
-        attributes = _RDONLY.to_bytes(8, sys.byteorder) + bytes(24)  # struct mount_attr
-        _call(_MOUNT_SETATTR, descriptor, b"", _AT_EMPTY_PATH, attributes, len(attributes))
+        mount.mount_setattr(descriptor, "", AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _call(number: int, *arguments: int | bytes) -> int:
-    program: Any = None  # "a handle for the main program", dlopen(3)
-    syscall: Any = _Function(_ctypes.dlsym(_ctypes.dlopen(program, _RTLD_NOW), "syscall"))
-    words = [word if isinstance(word, bytes) else _Long(word) for word in arguments]
-    result: int = syscall(_Long(number), *words)
-    if result == -1:
-        number = _ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
 
 
 def executable_path(descriptor: int) -> str:
