@@ -200,6 +200,6 @@ def test_options_without_effect(knarr: Knarr) -> None:
     done = knarr.do(*RUN, "--kernel-memory", "10m", "--disable-content-trust", "busybox", "true")
     assert done.returncode == 0
     assert done.stderr == "WARNING: --kernel-memory has no effect on Linux and is ignored\n"
-    assert "invalid isolation: hyperv" in knarr.fails(
+    assert 'invalid isolation: "hyperv" - linux only' in knarr.fails(
         *RUN, "--isolation", "hyperv", "busybox", "true", status=125
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import select
 import signal
-import struct
 import subprocess
-import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ import pytest
 
 from knarr.engine.options.values import Networking, Options
 from knarr.supervise import task
+from support.terminal import PATIENCE, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,51 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 PLAIN = ("--network", "none")
-PATIENCE = 20.0
-
-
-class Terminal:
-    """A person at a terminal who runs a command."""
-
-    def __init__(self, knarr: Knarr, *words: str) -> None:
-        self.master, terminal = os.openpty()
-        self.resize(24, 80)
-        self.process = subprocess.Popen(
-            knarr.command(*words), stdin=terminal, stdout=terminal, stderr=terminal,
-            start_new_session=True, preexec_fn=_take_terminal,  # noqa: PLW1509 - one thread here
-        )  # fmt: skip
-        os.close(terminal)
-        self.seen = b""
-
-    def resize(self, rows: int, columns: int) -> None:
-        size = struct.pack("HHHH", rows, columns, 0, 0)
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def expect(self, text: str) -> str:
-        """Read until `text` is shown; return what was shown since the last time."""
-        end = time.monotonic() + PATIENCE
-        while text.encode() not in self.seen:
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"in vain for {text!r}: {self.seen!r}"
-            try:
-                self.seen += os.read(self.master, 4096)
-            except OSError:
-                pytest.fail(f"the terminal closed before {text!r}: {self.seen!r}")
-        before, _, self.seen = self.seen.partition(text.encode())
-        return before.decode() + text
-
-    def status(self) -> int:
-        """Return the exit status of the command."""
-        status = self.process.wait(PATIENCE)
-        os.close(self.master)
-        return status
-
-
-def _take_terminal() -> None:
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def line(process: subprocess.Popen[bytes]) -> bytes:
@@ -209,7 +162,7 @@ def test_detaching_and_attaching_again(knarr: Knarr) -> None:
 
 
 def test_a_terminal_is_needed_for_one(knarr: Knarr) -> None:
-    said = knarr.fails("run", "--rm", "-it", *PLAIN, "busybox", "sh", status=125)
+    said = knarr.fails("run", "--rm", "-it", *PLAIN, "busybox", "sh", status=1)
     assert "the input device is not a TTY" in said
 
 

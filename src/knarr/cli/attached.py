@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-from knarr.cli.terminal import Terms, interact, window
+from knarr.cli.command import Unfit
+from knarr.cli.terminal import Terms, interact, parse_keys, window
 from knarr.engine.attach import Outcome, connect
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotModified
 from knarr.supervise import control
@@ -115,13 +116,18 @@ def _end(
 
 
 def require_terminal(terms: Terms) -> None:
-    """Refuse to be the terminal of a container without having one.
+    """Refuse to be the terminal of a container without having one, or with keys that are none.
 
-    Raises: InvalidArgument
+    Raises: Unfit
     """
     if terms.tty and terms.stdin and not os.isatty(0):
         message = "the input device is not a TTY"
-        raise InvalidArgument(message, hint="Leave -t out if the input comes from a pipe or file.")
+        raise Unfit(message, hint="Leave -t out if the input comes from a pipe or file.")
+    if terms.detach_keys:
+        try:
+            parse_keys(terms.detach_keys)
+        except InvalidArgument as error:
+            raise Unfit(error.message) from None
 
 
 def _clean_up(container: Container, client: Client) -> None:

@@ -71,7 +71,7 @@ NETWORK = (
 
 LIMITS = (
     Option("blkio-weight", "Block IO (relative weight), between 10 and 1000, or 0 to disable "
-                           "(default 0)", kind="int"),
+                           "(default 0)", kind="uint16"),
     Option("blkio-weight-device", "Block IO weight (relative device weight)", kind="list"),
     Option("cgroup-parent", "Optional parent cgroup for the container", kind="string"),
     Option("cpu-period", "Limit CPU CFS (Completely Fair Scheduler) period", kind="int"),
@@ -123,7 +123,7 @@ IGNORED = (
     Option("disable-content-trust", "Skip image verification", default=True, hidden=True),
     Option("io-maxbandwidth", "Maximum IO bandwidth limit for the system drive (Windows only)",
            kind="bytes", hidden=True),
-    Option("io-maxiops", "Maximum IOps limit for the system drive (Windows only)", kind="int",
+    Option("io-maxiops", "Maximum IOps limit for the system drive (Windows only)", kind="uint",
            hidden=True),
     Option("isolation", "Container isolation technology", kind="string", hidden=True),
     Option("kernel-memory", "Kernel memory limit", kind="bytes", hidden=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.cli.command import parse_each
+from knarr.cli.command import OptionFault, Unfit, parse_each
 from knarr.engine.options.values import (
     LogSettings,
     Namespaces,
@@ -82,10 +82,10 @@ def _streams(options: Options, *, detached: bool) -> Streams:
                 f'invalid argument "{text}" for "-a, --attach" flag: valid streams are STDIN, '
                 "STDOUT and STDERR"
             )
-            raise InvalidArgument(message)
+            raise OptionFault(message)
     if detached and given:
         message = "conflicting options: cannot specify both --attach and --detach"
-        raise InvalidArgument(message)
+        raise Unfit(message)
     attached = given or ([] if detached else ["stdout", "stderr", *(["stdin"] * interactive)])
     return Streams(
         tty,
@@ -105,10 +105,10 @@ def _records(options: Options) -> dict[str, Any]:
     if options.given("label") or options.given("label-file"):
         found["labels"] = _labels(options)
     if options.given("annotation") or options.given("sysctl"):
-        from knarr.engine.options.environment import parse_pairs, parse_sysctls  # noqa: PLC0415
+        from knarr.engine.options.environment import check_sysctl, parse_pairs  # noqa: PLC0415
 
         found["annotations"] = parse_pairs(options.texts("annotation"))
-        found["sysctls"] = parse_sysctls(options.texts("sysctl"))
+        found["sysctls"] = parse_pairs(parse_each(options, "sysctl", check_sysctl))
     if options.given("expose"):
         from knarr.engine.options.ports import parse_expose  # noqa: PLC0415 - see the module
 
@@ -124,7 +124,7 @@ def _records(options: Options) -> dict[str, Any]:
         found |= parse_podman(options)
     if any(options.given(name) for name in ("volume", "mount", "tmpfs")):
         found["mounts"] = _mounts(options)
-        found["binds"] = tuple(text for text in options.texts("volume") if ":" in text)
+        found["binds"] = tuple(text for text in _volumes(options) if ":" in text)
     if options.given("tz"):
         from knarr.cli.living import timezone  # noqa: PLC0415 - see the module
 
@@ -144,12 +144,16 @@ def parse_environment(options: Options) -> tuple[str, ...]:
 
 
 def _labels(options: Options) -> dict[str, str]:
-    from knarr.engine.options.environment import parse_env_file, parse_labels  # noqa: PLC0415
+    from knarr.engine.options.environment import (  # noqa: PLC0415 - see the module
+        check_label,
+        parse_env_file,
+        parse_pairs,
+    )
 
     lines = []
     for path in options.texts("label-file"):
         lines += parse_env_file(_read(path), path, {})
-    return parse_labels([*lines, *options.texts("label")])
+    return parse_pairs([*lines, *parse_each(options, "label", check_label, short="l")])
 
 
 def _read(path: str) -> bytes:
@@ -170,10 +174,15 @@ def _mounts(options: Options) -> tuple[MountRequest, ...]:
     )
 
     return (
-        *(parse_volume(text) for text in options.texts("volume")),
+        *(parse_volume(text) for text in _volumes(options)),
         *parse_each(options, "mount", parse_mount),
         *(parse_tmpfs(text) for text in options.texts("tmpfs")),
     )
+
+
+def _volumes(options: Options) -> list[str]:
+    """Return the texts of `-v`; what is said twice counts once, as with Docker."""
+    return list(dict.fromkeys(options.texts("volume")))
 
 
 def _resources(options: Options) -> Resources:
@@ -191,7 +200,6 @@ _PLACES = ("network", "network-alias", "ip", "ip6", "mac-address")
 def _networking(options: Options) -> Networking:
     fields: dict[str, Any] = {
         "publish_all": options.flag("publish-all"),
-        "dns_search": tuple(options.texts("dns-search")),
         "dns_options": tuple(options.texts("dns-option")),
     }
     if any(options.given(name) for name in _PLACES):
@@ -211,9 +219,14 @@ def _networking(options: Options) -> Networking:
 
         requests = [port for text in options.texts("publish") for port in parse_publish(text)]
         fields["ports"] = tuple(requests)
-    if options.given("add-host") or options.given("dns"):
-        from knarr.engine.options.names import check_dns, parse_extra_host  # noqa: PLC0415
+    if any(options.given(name) for name in ("add-host", "dns", "dns-search")):
+        from knarr.engine.options.names import (  # noqa: PLC0415 - see the module
+            check_dns,
+            check_domain,
+            parse_extra_host,
+        )
 
+        fields["dns_search"] = tuple(parse_each(options, "dns-search", check_domain))
         fields["extra_hosts"] = tuple(parse_each(options, "add-host", parse_extra_host))
         fields["dns"] = tuple(parse_each(options, "dns", check_dns))
     return Networking(**fields)
@@ -280,7 +293,10 @@ _GROUPS = {
 
 
 def ignored(options: Options) -> list[str]:
-    """Return a warning for each option that is taken and has no effect."""
+    """Return a warning for each option that is taken and has no effect.
+
+    Raises: InvalidArgument
+    """
     from knarr.cli.createflags import IGNORED  # noqa: PLC0415 - loaded by then
 
     silent = ("isolation", "disable-content-trust")
@@ -290,7 +306,8 @@ def ignored(options: Options) -> list[str]:
         if options.given(option.name) and option.name not in silent
     ]
     if options.text("isolation") not in ("", "default"):
-        message = f"invalid isolation: {options.text('isolation')}: only default is known on Linux"
+        isolation = options.text("isolation")
+        message = f"invalid isolation: \"{isolation}\" - linux only supports 'default'"
         raise InvalidArgument(message)
     return warnings
 

@@ -52,6 +52,8 @@ def given_limits(options: Options) -> dict[str, Any]:
     for name, field in NUMBERS.items():
         if options.given(name):
             fields[field] = options.number(name)
+    if fields.get("pids_limit", 0) < -1:  # unlimited too, as with Docker
+        fields["pids_limit"] = -1
     for name, field in TEXTS.items():
         if options.given(name):
             fields[field] = options.text(name)
@@ -73,7 +75,8 @@ def parse_resources(options: Options) -> Resources:
     if options.number("memory-swappiness") != -1:
         fields["memory_swappiness"] = options.number("memory-swappiness")
     if options.given("ulimit"):
-        fields["ulimits"] = tuple(parse_each(options, "ulimit", limits.parse_ulimit))
+        given = parse_each(options, "ulimit", limits.parse_ulimit)
+        fields["ulimits"] = tuple({limit.name: limit for limit in given}.values())
     for name, (field, sized) in DEVICE_LIMITS.items():
         if options.given(name):
             fields[field] = tuple(
@@ -95,6 +98,7 @@ def parse_resources(options: Options) -> Resources:
 def _swap(text: str) -> int:
     if text == "-1":
         return -1
+    from knarr.cli.command import OptionFault  # noqa: PLC0415
     from knarr.errors import InvalidArgument  # noqa: PLC0415
     from knarr.util.text import parse_size  # noqa: PLC0415 - for few
 
@@ -102,4 +106,4 @@ def _swap(text: str) -> int:
         return parse_size(text)
     except InvalidArgument as error:
         message = f'invalid argument "{text}" for "--memory-swap" flag: {error}'
-        raise InvalidArgument(message, hint=error.hint) from None
+        raise OptionFault(message, hint=error.hint) from None

@@ -255,6 +255,11 @@ def mount_words(text: str) -> list[str]:
     [
         ("type=bind,src=/a,dst=/b,bind-recursive=x", "invalid value for bind-recursive: x"),
         ("type=bind,src=/a,dst=/b,bind-recursive=readonly", "requires 'readonly'"),
+        ("type=bind,src=/a,dst=/b,bind-recursive=writable", "requires 'readonly'"),
+        (
+            "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rslave",
+            "requires 'bind-propagation=rprivate'",
+        ),
         ("type=bind,src=/a,dst=/b,bind-propagation=x", "invalid propagation mode: x"),
         ("type=bind,src=/a,dst=/b,volume-nocopy", "cannot mix 'volume-.' options with .* 'bind'"),
         ("dst=/b,tmpfs-size=1m", "cannot mix 'tmpfs-.' options with mount type 'volume'"),
@@ -267,7 +272,7 @@ def test_mounts_that_contradict_themselves(text: str, words: str) -> None:
 
 @pytest.mark.parametrize("word", ["fast", "size", "size=", "speed=1", "noexec=1"])
 def test_bad_options_of_tmpfs(word: str) -> None:
-    with pytest.raises(InvalidArgument, match=f'invalid tmpfs option "{word}"'):
+    with pytest.raises(InvalidArgument, match=rf'invalid tmpfs option \["{word}"\]'):
         storage.parse_tmpfs(f"/run:ro,{word}")
 
 

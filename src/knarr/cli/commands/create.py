@@ -21,9 +21,14 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415 - not for --help
+    from knarr.cli.command import OptionFault  # noqa: PLC0415 - not for --help
+    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415
+    from knarr.errors import InvalidArgument  # noqa: PLC0415
 
-    asked = parse_create(options, arguments, detached=False)
+    try:
+        asked = parse_create(options, arguments, detached=False)
+    except InvalidArgument as error:  # of the command line: 125, the engine's own are 1
+        raise OptionFault(error.message, hint=error.hint) from None
     if options.flag("replace"):
         from knarr.cli.living import replace  # noqa: PLC0415 - see the module
 

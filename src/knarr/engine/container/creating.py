@@ -20,7 +20,7 @@ from knarr.engine.options.encoding import encode
 from knarr.engine.options.merge import merged
 from knarr.engine.options.security import capabilities
 from knarr.engine.options.values import Resources
-from knarr.errors import Conflict, NotFound
+from knarr.errors import Conflict, InvalidArgument, NotFound
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.util.trace import trace
 
@@ -144,10 +144,39 @@ def _prepare(
     """Make the file system, and fill new volumes from the image's."""
     points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
     engine.layers.prepare(engine.paths.container(row.id), stack, points=points)
+    if options.working_dir.strip("/"):
+        _check_directory(engine, row, options.working_dir, stack)
     volumes = [mount for mount in options.mounts if mount.kind == "volume"]
     if volumes:
         engine.volumes.fill(stack, volumes)
     trace("create:prepared")
+
+
+def _check_directory(
+    engine: Engine, row: ContainerRow, path: str, stack: tuple[Digest, ...]
+) -> None:
+    """Raise if the working directory cannot be one, since the image has a file there.
+
+    A link on the way may lead anywhere, and is left to the start.
+
+    Raises: InvalidArgument
+    """
+    import stat  # noqa: PLC0415 - loaded by then
+
+    from knarr.snapshot.lowers import Directory  # noqa: PLC0415 - as above
+
+    bundle_dir = engine.paths.container(row.id)
+    place: Directory | None = Directory(
+        [f"{bundle_dir}/upper", *engine.layers.view(stack, active=bundle_dir).paths]
+    )
+    for name in path.strip("/").split("/"):
+        found = place.find(name) if place else None
+        if found is None or stat.S_ISLNK(found.status.st_mode):
+            return
+        place = found.directory
+        if place is None:
+            message = f"cannot mkdir: {path} is not a directory"
+            raise InvalidArgument(message)
 
 
 def _settled(options: Options) -> Options:

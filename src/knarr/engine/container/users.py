@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAXIMUM_ID = 0x7FFFFFFF
 MAXIMUM_SIZE = 4 << 20
-LONGEST_ID = 10  # digits
+LONGEST_NUMBER = 18  # digits; Docker: what strconv.Atoi takes for a number
 
 
 class Identity(Value):
@@ -140,12 +140,15 @@ def _groups(group: str) -> Iterator[tuple[str, int, list[str]]]:
 
 
 def _number(text: str) -> int | None:
-    """Return a decimal number; one that no ID can be counts as a name."""
-    return int(text) if len(text) <= LONGEST_ID and text.isascii() and text.isdecimal() else None
+    """Return a decimal number, also one that no ID can be, such as a negative one."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > LONGEST_NUMBER:
+        return None
+    return int(text)
 
 
 def _in_range(number: int) -> int:
-    if number > MAXIMUM_ID:
+    if not 0 <= number <= MAXIMUM_ID:
         message = f"uids and gids must be in range 0-{MAXIMUM_ID}"
         raise InvalidArgument(message)
     return number

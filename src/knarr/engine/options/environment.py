@@ -6,7 +6,7 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 BOM = "\ufeff"
 
@@ -36,28 +36,35 @@ def parse_env_file(content: bytes, path: str, surroundings: Mapping[str, str]) -
 
     Raises: InvalidArgument
     """
-    entries = []
+    try:
+        return list(_entries(content, surroundings))
+    except ValueError as error:
+        message = f"invalid env file ({path}): {error}"
+        raise InvalidArgument(message) from None
+
+
+def _entries(content: bytes, surroundings: Mapping[str, str]) -> Iterator[str]:
     for number, raw in enumerate(content.split(b"\n"), 1):
         try:
             line = raw.rstrip(b"\r").decode()
         except UnicodeDecodeError:
-            message = f"env file {path} contains invalid utf8 bytes at line {number}"
-            raise InvalidArgument(message) from None
+            shown = " ".join(str(byte) for byte in raw)
+            message = f"invalid utf8 bytes at line {number}: [{shown}]"
+            raise ValueError(message) from None
         line = (line.removeprefix(BOM) if number == 1 else line).lstrip()
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
         if any(letter.isspace() for letter in name):
-            message = f"poorly formatted environment: variable '{name}' contains whitespaces"
-            raise InvalidArgument(message)
+            message = f"variable '{name}' contains whitespaces"
+            raise ValueError(message)
         if not name:
-            message = f"poorly formatted environment: no variable name on line '{line}'"
-            raise InvalidArgument(message)
+            message = f"no variable name on line '{line}'"
+            raise ValueError(message)
         if equals:
-            entries.append(f"{name}={value}")
+            yield f"{name}={value}"
         elif name in surroundings:
-            entries.append(f"{name}={surroundings[name]}")
-    return entries
+            yield f"{name}={surroundings[name]}"
 
 
 def parse_pairs(texts: Iterable[str]) -> dict[str, str]:
@@ -65,17 +72,20 @@ def parse_pairs(texts: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in (text.partition("=") for text in texts)}
 
 
-def parse_labels(texts: Iterable[str]) -> dict[str, str]:
-    """Return the labels of several `-l`.
+def check_label(text: str) -> str:
+    """Return the label of one `-l`, whose name is one.
 
     Raises: InvalidArgument
     """
-    labels = parse_pairs(texts)
-    if any(not name.strip() for name in labels):
-        text = next(text for text in texts if not text.partition("=")[0].strip())
+    name = text.partition("=")[0].lstrip(" \t")
+    message = ""
+    if not name:
         message = f"invalid label '{text}': empty name"
+    elif " " in name or "\t" in name:
+        message = f"label '{name}' contains whitespaces"
+    if message:
         raise InvalidArgument(message)
-    return labels
+    return text
 
 
 NAMESPACED_SYSCTLS = frozenset((
@@ -85,18 +95,17 @@ NAMESPACED_SYSCTLS = frozenset((
 NAMESPACED_PREFIXES = ("net.", "fs.mqueue.")
 
 
-def parse_sysctls(texts: Iterable[str]) -> dict[str, str]:
-    """Return the kernel parameters of several `--sysctl`, only such as a namespace has.
+def check_sysctl(text: str) -> str:
+    """Return the kernel parameter of one `--sysctl`, which is one that a namespace has.
 
     Raises: InvalidArgument
     """
-    for text in texts:
-        name, equals, _ = text.partition("=")
-        if not equals or not (name in NAMESPACED_SYSCTLS or name.startswith(NAMESPACED_PREFIXES)):
-            message = f"sysctl '{text}' is not allowed"
-            hint = "Write NAME=value, of a parameter that belongs to a namespace (net.…)."
-            raise InvalidArgument(message, hint=hint)
-    return parse_pairs(texts)
+    name, equals, _ = text.partition("=")
+    if not equals or not (name in NAMESPACED_SYSCTLS or name.startswith(NAMESPACED_PREFIXES)):
+        message = f"sysctl '{text}' is not allowed"
+        hint = "Write NAME=value, of a parameter that belongs to a namespace (net.…)."
+        raise InvalidArgument(message, hint=hint)
+    return text
 
 
 def merge_env(*lists: Iterable[str]) -> tuple[str, ...]:

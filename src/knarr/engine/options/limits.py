@@ -127,8 +127,8 @@ def parse_integer(text: str) -> int:
     return int(text)
 
 
-def parse_cpu_list(text: str) -> list[int]:
-    """Return the numbers in a list such as `0-2,4`.
+def parse_cpu_list(text: str, what: str = "cpus") -> list[int]:
+    """Return the numbers in a list such as `0-2,4`, of processors or (`mems`) memory nodes.
 
     Raises: InvalidArgument
     """
@@ -137,7 +137,7 @@ def parse_cpu_list(text: str) -> list[int]:
         low, _, high = part.partition("-")
         high = high or low
         if not (low.strip().isdecimal() and high.strip().isdecimal()) or int(low) > int(high):
-            message = f"invalid value {text!r} for a list of processors"
+            message = f"invalid value {text} for cpuset {what}"
             raise InvalidArgument(message, hint='Lists look like "0-2,4".')
         numbers.update(range(int(low), int(high) + 1))
     return sorted(numbers)
@@ -150,9 +150,6 @@ def check_resources(resources: Resources, *, processors: int) -> None:
     """
     _check_memory(resources)
     _check_processors(resources, processors)
-    if resources.pids_limit < -1:
-        message = "invalid pids limit: it must be positive, or -1 for unlimited"
-        raise InvalidArgument(message)
     _check_realtime(resources)
     if resources.blkio_weight and not 10 <= resources.blkio_weight <= 1000:
         message = "range of blkio weight is from 10 to 1000"
@@ -198,7 +195,9 @@ def _check_processors(resources: Resources, processors: int) -> None:
             "CPUs available"
         )
     elif resources.cpu_period_us and not 1000 <= resources.cpu_period_us <= 1_000_000:
-        message = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s"
+        message = (
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
     elif resources.cpu_quota_us and 0 < resources.cpu_quota_us < 1000:
         message = "CPU cfs quota can not be less than 1ms (i.e. 1000)"
     elif resources.cpu_shares < 0:

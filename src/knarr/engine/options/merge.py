@@ -39,7 +39,7 @@ def merged(options: Options, image: RunConfig) -> Options:
         entrypoint=entrypoint,
         command=command,
         user=options.user or image.user,
-        working_dir=options.working_dir or image.working_dir,
+        working_dir=_directory(options.working_dir or image.working_dir),
         env=_env(options.env, (*options.host_env, *image.env)),
         host_env=(),
         labels={**image.labels, **options.labels},
@@ -51,6 +51,15 @@ def merged(options: Options, image: RunConfig) -> Options:
         healthcheck=_health(options.healthcheck, image.healthcheck),
         shell=options.shell or image.shell or (),
     )
+
+
+def _directory(path: str) -> str:
+    """Return the working directory without `..` and the like, as Docker makes it."""
+    if path.startswith("/"):
+        from os.path import normpath  # noqa: PLC0415 - loaded by then
+
+        return normpath(path)
+    return path
 
 
 def _env(given: tuple[str, ...], image: tuple[str, ...]) -> tuple[str, ...]:

@@ -73,6 +73,22 @@ def check_dns(text: str) -> str:
     return text.strip()
 
 
+def check_domain(text: str) -> str:
+    """Return the domain of a `--dns-search`; `.` alone stands for none.
+
+    Raises: InvalidArgument
+    """
+    domain = text.strip()
+    if domain == ".":
+        return domain
+    labels = domain.removesuffix(".").split(".")
+    plain = all(label and label.strip("-") == label for label in labels)
+    if not plain or not (LETTERS | {"-", "."}).issuperset(domain) or LETTERS.isdisjoint(domain):
+        message = f"{text} is not a valid domain"
+        raise InvalidArgument(message)
+    return domain
+
+
 def parse_signal(text: str) -> int:
     """Return the number of `SIGTERM`, `term`, `15` or `RTMIN+3`.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine.options.csvline import split_csv
 from knarr.engine.options.values import Device, MountRequest
 from knarr.errors import InvalidArgument
 
@@ -23,9 +24,16 @@ TMPFS_WORDS = frozenset((
     "rshared", "slave", "rslave", "unbindable", "runbindable",
 ))  # fmt: skip
 TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
-# SELinux labels: taken, and without effect where there is no SELinux. The consistency words are
-# Docker Desktop's, without effect on Linux.
-IGNORED_MODES = frozenset(("z", "Z", "consistent", "cached", "delegated", "default"))
+# The words of a mode by their sort. SELinux labels are taken, and without effect where there is no
+# SELinux; the consistency words are Docker Desktop's, without effect on Linux.
+_MODES = {
+    "access": frozenset(("ro", "readonly", "rw")),
+    "propagation": PROPAGATIONS,
+    "users": frozenset(("idmap",)),
+    "copying": frozenset(("nocopy",)),
+    "label": frozenset(("z", "Z")),
+    "consistency": frozenset(("consistent", "cached", "delegated", "default")),
+}
 
 
 def parse_volume(text: str) -> MountRequest:
@@ -34,8 +42,14 @@ def parse_volume(text: str) -> MountRequest:
     Raises: InvalidArgument
     """
     parts = text.split(":")
-    if len(parts) > 3 or "" in parts:
+    message = ""
+    if not text:
+        message = "invalid empty volume spec"
+    elif "" in parts:
+        message = f"invalid spec: {text}: empty section between colons"
+    elif len(parts) > 3:
         message = f"invalid volume specification: '{text}'"
+    if message:
         raise InvalidArgument(message)
     if len(parts) == 1:
         return MountRequest("volume", _target(text, text))
@@ -54,19 +68,31 @@ def parse_volume(text: str) -> MountRequest:
 
 
 def _mode(mode: str, text: str, *, bind: bool) -> dict[str, Any]:
+    """Return what the words behind the second colon ask for, one of each sort at most."""
     fields: dict[str, Any] = {}
+    sorts = []
     for word in mode.split(",") if mode else ():
+        sort = next((sort for sort, words in _MODES.items() if word in words), "")
+        if not sort or sort in sorts:
+            message = f"invalid mode: {mode}"
+            raise InvalidArgument(message)
+        sorts.append(sort)
         if word in ("ro", "readonly"):
             fields["readonly"] = True
-        elif bind and word in PROPAGATIONS:
+        elif sort == "propagation":
             fields["propagation"] = word
         elif word == "idmap":
             fields["mapped"] = True
-        elif word == "nocopy" and not bind:
+        elif word == "nocopy":
             fields["nocopy"] = True
-        elif word != "rw" and word not in IGNORED_MODES:
-            message = f"invalid volume specification: '{text}': invalid mode: {mode}"
-            raise InvalidArgument(message)
+    wrong = "copying" if bind else "propagation"
+    if wrong in sorts:
+        kind, field = ("bind", "VolumeOptions") if bind else ("volume", "BindOptions")
+        message = (
+            f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": "
+            f"field {field} must not be specified"
+        )
+        raise InvalidArgument(message)
     return fields
 
 
@@ -99,8 +125,11 @@ def parse_tmpfs(text: str) -> MountRequest:
     for word in options.split(",") if options else ():
         key, equals, value = word.partition("=")
         if not (key in TMPFS_KEYS and value) if equals else key not in TMPFS_WORDS:
-            message = f'invalid tmpfs option "{word}"'
+            message = f'invalid tmpfs option ["{word}"]'
             raise InvalidArgument(message)
+    if os.path.normpath(target).strip("/") == "":
+        message = "invalid specification: destination can't be '/'"
+        raise InvalidArgument(message)
     return MountRequest("tmpfs", os.path.normpath(target), tmpfs_options=options)
 
 
@@ -112,9 +141,12 @@ def parse_mount(text: str) -> MountRequest:
     fields: dict[str, Any] = {}
     kind, source, target = "volume", "", ""
     prefixes = set()
-    for field in _split_csv(text):
+    for field in split_csv(text):
         key, equals, value = field.partition("=")
-        key = key.strip().lower()
+        key = key.lower()
+        if not equals and key not in _SWITCHES:
+            message = f"invalid field '{field}' must be a key=value pair"
+            raise InvalidArgument(message)
         prefixes.add(key.partition("-")[0] if "-" in key else "")
         if key == "type":
             kind = value.lower()
@@ -123,26 +155,36 @@ def parse_mount(text: str) -> MountRequest:
         elif key in ("target", "dst", "destination"):
             target = value
         else:
-            _mount_field(fields, key, value if equals else None, field)
+            _mount_field(fields, key, value, field, given=bool(equals))
     for prefix in ("volume", "bind", "tmpfs"):
         if prefix in prefixes and kind != prefix:
             message = f"cannot mix '{prefix}-*' options with mount type '{kind}'"
             raise InvalidArgument(message)
-    if "bind-recursive=readonly" in _split_csv(text) and not fields.get("readonly"):
-        message = (
-            "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction"
-        )
-        raise InvalidArgument(message)
+    _check_recursion(fields)
     return _finish_mount(text, kind, source, target, fields)
 
 
-def _mount_field(fields: dict[str, Any], key: str, value: str | None, field: str) -> None:
-    if key in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive"):
-        name, negated = _SWITCHES[key]
-        fields[name] = _boolean(key, value) != negated
-    elif value is None:
-        message = f"invalid field '{field}' must be a key=value pair"
+def _check_recursion(fields: dict[str, Any]) -> None:
+    """Raise unless what `bind-recursive` says of read-only mounts is said of one."""
+    word = fields.pop("recursion", "")
+    message = ""
+    if word in ("writable", "readonly") and not fields.get("readonly"):
+        message = (
+            f"option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"
+        )
+    elif word == "readonly" and fields.get("propagation", "rprivate") != "rprivate":
+        message = (
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be "
+            "specified in conjunction"
+        )
+    if message:
         raise InvalidArgument(message)
+
+
+def _mount_field(fields: dict[str, Any], key: str, value: str, field: str, *, given: bool) -> None:
+    if key in _SWITCHES:
+        name, negated = _SWITCHES[key]
+        fields[name] = (_boolean(key, value) if given else True) != negated
     elif key in _TEXTS:
         fields[_TEXTS[key]] = value
     elif key in ("volume-label", "volume-opt"):
@@ -157,12 +199,11 @@ def _mount_field(fields: dict[str, Any], key: str, value: str | None, field: str
                 '"readonly")'
             )
             raise InvalidArgument(message)
+        fields["recursion"] = value
         fields["recursive"] = value != "disabled"
         fields["writable_below"] = value == "writable"
     elif key == "tmpfs-size":
-        from knarr.util.text import parse_size  # noqa: PLC0415 - rare
-
-        fields["tmpfs_size"] = parse_size(value)
+        fields["tmpfs_size"] = _tmpfs_size(value)
     elif key == "tmpfs-mode":
         fields["tmpfs_mode"] = _octal(value)
     elif key != "consistency":
@@ -186,12 +227,12 @@ _TEXTS = {
 def _finish_mount(
     text: str, kind: str, source: str, target: str, fields: dict[str, Any]
 ) -> MountRequest:
-    if kind not in ("bind", "volume", "tmpfs"):
-        message = f'invalid mount type "{kind}": it is bind, volume or tmpfs'
-        raise InvalidArgument(message)
     if not target:
-        message = f'invalid mount config for type "{kind}": field Target must not be empty'
+        message = "target is required"
         raise InvalidArgument(message)
+    if kind not in ("bind", "volume", "tmpfs"):
+        message = f'invalid mount config for type "{kind}": mount type unknown'
+        raise InvalidArgument(message, hint="It is bind, volume or tmpfs.")
     if kind == "bind":
         _check_propagation(fields.get("propagation", ""))
         if not source:
@@ -210,7 +251,12 @@ def _finish_mount(
     elif kind == "tmpfs" and source:
         message = 'invalid mount config for type "tmpfs": field Source must not be specified'
         raise InvalidArgument(message)
-    return MountRequest(kind, _target(target, text), source, **fields)
+    try:
+        return MountRequest(kind, _target(target, text), source, **fields)
+    except InvalidArgument as error:
+        reason = error.message.removeprefix(f"invalid volume specification: '{text}': ")
+        message = f'invalid mount config for type "{kind}": {reason}'
+        raise InvalidArgument(message) from None
 
 
 def _check_propagation(word: str) -> None:
@@ -219,22 +265,18 @@ def _check_propagation(word: str) -> None:
         raise InvalidArgument(message)
 
 
-def _split_csv(text: str) -> list[str]:
-    """Return the fields of one line of CSV, where quotes may hold commas."""
-    fields, field, quoted = [], "", False
-    for letter in text:
-        if letter == '"':
-            quoted = not quoted
-        elif letter == "," and not quoted:
-            fields.append(field)
-            field = ""
-        else:
-            field += letter
-    return [*fields, field]
+def _tmpfs_size(text: str) -> int:
+    from knarr.util.text import parse_size  # noqa: PLC0415 - rare
+
+    try:
+        return parse_size(text)
+    except InvalidArgument:
+        message = f"invalid value for tmpfs-size: {text}"
+        raise InvalidArgument(message) from None
 
 
-def _boolean(key: str, text: str | None) -> bool:
-    if text is None or text in ("1", "t", "T", "true", "TRUE", "True"):
+def _boolean(key: str, text: str) -> bool:
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
         return True
     if text in ("0", "f", "F", "false", "FALSE", "False"):
         return False
@@ -257,7 +299,7 @@ def parse_device(text: str) -> Device:
     """
     parts = text.split(":")
     if len(parts) > 3 or not parts[0]:
-        message = f"invalid device specification: {text}"
+        message = f"bad format for path: {text}"
         raise InvalidArgument(message)
     source, target, permissions = parts[0], "", "rwm"
     if len(parts) == 3:

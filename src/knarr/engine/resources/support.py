@@ -153,7 +153,7 @@ def require_nodes(options: Options) -> None:
             there = file.read().strip()
     except FileNotFoundError:  # a kernel without nodes has one
         there = "0"
-    if not set(parse_cpu_list(wanted)) <= set(parse_cpu_list(there)):
+    if not set(parse_cpu_list(wanted, "mems")) <= set(parse_cpu_list(there)):
         message = (
             f"requested memory nodes are not available - requested {wanted}, available: {there}"
         )
