@@ -205,10 +205,10 @@ def test_a_file_on_a_directory(knarr: Knarr) -> None:
     assert "/etc/passwd cannot be mounted at /etc" in found["Sentence"]
 
 
-def test_a_working_directory_that_is_a_file(knarr: Knarr) -> None:
-    words = ("-w", "/etc/passwd", "busybox", "true")
+def test_a_working_directory_that_cannot_be_entered(knarr: Knarr) -> None:
+    words = ("-v", "/etc/passwd:/users", "-w", "/users", "busybox", "true")
     found = fail(knarr, "working-directory", *NONE, *words, status=126)
-    assert "/etc/passwd" in found["Sentence"]
+    assert found["Sentence"] == "The working directory /users cannot be entered: not a directory."
 
 
 def test_a_neighbour_that_does_not_run(knarr: Knarr) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.engine.explaining.facts import PROMPTS, SHELLS
+from knarr.engine.explaining.knowledge import PROMPTS, SHELLS
 from knarr.engine.explaining.rules import Rule
 
 TYPE_CHECKING = False
@@ -299,7 +299,7 @@ QUIET_RULES = (
     Rule(
         "went-to-background",
         "a server that goes to the background",
-        "{f.base} most likely went on in the background, and a container ends with its first"
+        "{f.server} most likely went on in the background, and a container ends with its first"
         " process.",
         "Keep it in the foreground: {f.foreground}.",
         when=lambda f: f.exit_code == 0 and bool(f.foreground) and f.lasted < _SOON,

@@ -6,6 +6,7 @@ and no rule says anything on the strength of a default.
 
 from __future__ import annotations
 
+from knarr.engine.explaining.knowledge import DAEMONS, SHELLS, SIGNALS, span_words
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -19,36 +20,10 @@ SCRIPT, ELF, EMPTY, TEXT, DATA, UNKNOWN = "script", "elf", "empty", "text", "dat
 # The C libraries that a loader belongs to.
 GLIBC, MUSL = "glibc", "musl"
 
-SIGNALS = {
-    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS",
-    8: "SIGFPE", 9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE",
-    14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
-}  # fmt: skip
-SHELLS = frozenset(("sh", "bash", "ash", "dash", "zsh", "ksh", "fish"))
-PROMPTS = frozenset(("python", "python3", "node", "irb", "psql", "redis-cli", "mysql", "lua"))
 TOP_SIGNAL = 64
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 SIGNAL_BASE = 128
 _TELLING = 8  # lines of a log that may tell of the end
-
-# Programs that go to the background unless an argument says otherwise: how, and what says so.
-DAEMONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "nginx": ("nginx -g 'daemon off;'", ("daemon off;",)),
-    "apachectl": ("apachectl -D FOREGROUND", ("FOREGROUND", "-DFOREGROUND")),
-    "apache2ctl": ("apache2ctl -D FOREGROUND", ("FOREGROUND", "-DFOREGROUND")),
-    "httpd": ("httpd -D FOREGROUND, of busybox httpd -f", ("FOREGROUND", "-DFOREGROUND", "-f")),
-    "sshd": ("sshd -D", ("-D",)),
-    "crond": ("crond -f", ("-f", "-n")),
-    "cron": ("cron -f", ("-f",)),
-    "php-fpm": ("php-fpm -F", ("-F", "--nodaemonize")),
-    "telnetd": ("telnetd -F", ("-F",)),
-    "syslogd": ("syslogd -n", ("-n",)),
-    "vsftpd": ("vsftpd -obackground=NO", ("-obackground=NO",)),
-    "dnsmasq": ("dnsmasq -k", ("-k", "-d", "--keep-in-foreground")),
-    "named": ("named -g", ("-g", "-f")),
-    "postfix": ("postfix start-fg", ("start-fg",)),
-    "supervisord": ("supervisord -n", ("-n", "--nodaemon")),
-}
 
 
 class Program(Value):
@@ -283,7 +258,7 @@ class Facts(Value):
     def waited(self) -> str:
         """How long `stop` waited before it killed."""
         gap = self.sent[0][1] - self.sent[-1][1] if self.sent else 0.0
-        return _seconds(gap)
+        return span_words(gap)
 
     @property
     def first_sent(self) -> str:
@@ -294,22 +269,22 @@ class Facts(Value):
     @property
     def time(self) -> str:
         """How long the last run took."""
-        return _seconds(self.lasted)
+        return span_words(self.lasted)
 
     @property
     def timeout_words(self) -> str:
         """The time that it has."""
-        return _seconds(self.timeout)
+        return span_words(self.timeout)
 
     @property
     def delay(self) -> str:
         """How long it is to the next start."""
-        return _seconds(max(0.0, self.next_start))
+        return span_words(max(0.0, self.next_start))
 
     @property
     def ago(self) -> str:
         """How long ago it ended."""
-        return _seconds(self.ended_ago)
+        return span_words(self.ended_ago)
 
     @property
     def limit_words(self) -> str:
@@ -361,10 +336,19 @@ class Facts(Value):
         return f"it listens on {', '.join(map(str, numbers))}"
 
     @property
+    def server(self) -> str:
+        """The name of what a shell runs that has one command to run, else of the program."""
+        if self.base not in SHELLS or self.command[1:2] != ("-c",) or len(self.command) < 3:
+            return self.base
+        return (self.command[2].split() or [""])[0].rpartition("/")[2]
+
+    @property
     def foreground(self) -> str:
         """How the program is kept in the foreground; empty if it stays there by itself."""
-        command, words = DAEMONS.get(self.base, ("", ()))
-        return "" if any(word in words for word in self.command[1:]) else command
+        command, words = DAEMONS.get(self.server, ("", ()))
+        if any(word in " ".join(self.command[1:]) for word in words):
+            return ""
+        return command
 
     @property
     def user_words(self) -> str:
@@ -395,14 +379,3 @@ class Explanation(Value):
 
 def _local(address: str) -> bool:
     return address.startswith("127.") or address == "::1"
-
-
-def _seconds(span: float) -> str:
-    """Return a span of time in words, exact where it is short."""
-    if span < 1.0:
-        return f"{span * 1000:.0f} ms"
-    if span < 10.0:
-        return "1 second" if round(span, 1) == 1 else f"{round(span, 1):g} seconds"
-    from knarr.util.text import human_duration  # noqa: PLC0415 - for words alone
-
-    return human_duration(span).lower()

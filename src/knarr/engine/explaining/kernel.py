@@ -15,6 +15,10 @@ import re
 
 from knarr.engine.explaining.facts import Shortage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _RECORD = 8192
 _KILLED = re.compile(r"Killed process (\d+) \((.*)\) total-vm")
 _HELD = re.compile(r"(?:anon|file|shmem)-rss:(\d+)kB")
@@ -22,8 +26,13 @@ _HELD = re.compile(r"(?:anon|file|shmem)-rss:(\d+)kB")
 
 def shortage_of(container_id: str, path: str = "/dev/kmsg") -> Shortage | None:
     """Return the last process of a container that the kernel killed, None if it does not say."""
+    return judge(_messages(path), container_id)
+
+
+def judge(messages: Iterable[str], container_id: str) -> Shortage | None:
+    """Return the same from the kernel's messages."""
     found: Shortage | None = None
-    for message in _messages(path):
+    for message in messages:
         if message.startswith("oom-kill:") and container_id in message:
             fields = dict(
                 part.partition("=")[::2] for part in message[9:].strip().split(",") if "=" in part

@@ -29,13 +29,13 @@ def listening(
     except OSError:
         return None
     return tuple(
-        (*_address(fields[1]), fields[9])
+        (*parse_address(fields[1]), fields[9])
         for fields in found
         if len(fields) > 9 and fields[3] in _WAITING
     )
 
 
-def _address(text: str) -> tuple[str, int]:
+def parse_address(text: str) -> tuple[str, int]:
     """Return address and port of `0100007F:1F90`: words of the host's byte order."""
     from ipaddress import ip_address  # noqa: PLC0415 - dear, and only after a failure
     from sys import byteorder  # noqa: PLC0415

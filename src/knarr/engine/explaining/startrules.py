@@ -323,6 +323,14 @@ REFUSAL_RULES = (
         aloud=True,
     ),
     Rule(
+        "working-directory-is-a-file",
+        "the image has a file where the working directory is to be",
+        "The working directory {path} cannot be one, since the image has a file there.",
+        "Give another one with --workdir.",
+        error=r"^cannot mkdir: (?P<path>.*) is not a directory$",
+        aloud=True,
+    ),
+    Rule(
         "memory-below-minimum",
         "the memory limit is below what the kernel allows for",
         "A memory limit below {minimum} leaves no room for any program.",
