@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class ExecOptions(Value):
-    """What is asked for; what is empty is as for the container's first process."""
+    """What is asked for; what is empty is as for the container's first process.
+
+    One that is `attended` is killed, with all that it started, when its client is gone.
+    """
 
     command: tuple[str, ...]
     env: tuple[str, ...] = ()
@@ -34,6 +37,7 @@ class ExecOptions(Value):
     tty: bool = False
     stdin: bool = False
     privileged: bool = False
+    attended: bool = False
 
 
 class Completed(Value):
@@ -60,6 +64,10 @@ class Session:
         """
         return self.client.exec_start(self.id, attach=attach, window=window)
 
+    def keep(self) -> None:
+        """Let an attended process go on without its client, who leaves on purpose."""
+        self.client.exec_keep(self.id)
+
 
 def prepare(container: Container, wanted: ExecOptions) -> Session:
     """Prepare a process in a container.
@@ -72,7 +80,9 @@ def prepare(container: Container, wanted: ExecOptions) -> Session:
     client = _connect(container)
     try:
         made = make_process(container, wanted)
-        exec_id = client.exec_create(dict(made), terminal=wanted.tty, stdin=wanted.stdin)
+        exec_id = client.exec_create(
+            dict(made), terminal=wanted.tty, stdin=wanted.stdin, attended=wanted.attended
+        )
     except BaseException:
         client.close()
         raise

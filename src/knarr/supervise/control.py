@@ -314,11 +314,26 @@ class Client:
         state: dict[str, Any] = self.request("state")["task"]
         return state
 
-    def exec_create(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> str:
-        """Prepare a further process (`process` of the runtime spec); return the exec's ID."""
-        answer = self.request("exec-create", process=process, terminal=terminal, stdin=stdin)
+    def exec_create(
+        self, process: dict[str, Any], *, terminal: bool, stdin: bool, attended: bool = False
+    ) -> str:
+        """Prepare a further process (`process` of the runtime spec); return the exec's ID.
+
+        One that is `attended` ends with the connection that it is attached to, and with it all
+        that it started.
+        """
+        answer = self.request(
+            "exec-create", process=process, terminal=terminal, stdin=stdin, attended=attended
+        )
         exec_id: str = answer["exec"]
         return exec_id
+
+    def exec_keep(self, exec_id: str) -> None:
+        """Let an attended exec go on without us.
+
+        Raises: NotFound
+        """
+        self.request("exec-keep", exec=exec_id)
 
     def exec_start(
         self, exec_id: str, *, attach: bool, window: tuple[int, int] | None = None

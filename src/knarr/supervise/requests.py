@@ -43,6 +43,7 @@ class Requests:
             "limits": self._limits,
             "exec-create": self._exec_create,
             "exec-start": self._exec_start,
+            "exec-keep": self._exec_keep,
             "exec-inspect": self._exec_inspect,
             "names": self._names,
             "rename": self._rename,
@@ -174,6 +175,7 @@ class Requests:
         session = self._supervisor.sessions.create(
             process, terminal=bool(message.get("terminal")), stdin=bool(message.get("stdin"))
         )
+        session.attended = bool(message.get("attended"))
         supervisor = self._supervisor
         supervisor.note(f"exec_create: {session.words}", execID=session.id)
         return {"ok": True, "exec": session.id}
@@ -193,6 +195,11 @@ class Requests:
             self.gives_input(peer, session)
         supervisor.note(f"exec_start: {session.words}", execID=session.id)
         return {"ok": True, "pid": session.pid}
+
+    def _exec_keep(self, peer: Peer, message: Message) -> Message:
+        del peer
+        self._supervisor.sessions.get(message["exec"]).attended = False
+        return {"ok": True}
 
     def _exec_inspect(self, peer: Peer, message: Message) -> Message:
         del peer

@@ -18,8 +18,10 @@ import time
 from knarr.errors import Conflict
 from knarr.linux import pidfd as pidfds
 from knarr.linux import tty
+from knarr.linux.namespaces import FILES
 from knarr.runtime import cgroups, members
 from knarr.runtime.create import Request, create
+from knarr.runtime.steps.mounts import foreign_mount
 from knarr.supervise import keeper, places, stdio
 from knarr.supervise.loop import READ
 from knarr.supervise.messages import STDOUT, UNKNOWN_STATUS
@@ -28,7 +30,7 @@ from knarr.util.trace import trace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from knarr.runtime.cgroups import Cgroup
@@ -40,6 +42,7 @@ else:
     import _signal
 
 SIGKILL = 9
+NETWORK = "network"
 UNSEEN = "its supervisor was killed, and the kernel did not keep the exit status"
 
 
@@ -252,3 +255,60 @@ class Run:
                 self._loop.forget(descriptor)
                 os.close(descriptor)
         self.pidfd = self._master = -1
+
+
+class Kept:
+    """The namespaces that outlive a run, held open for as long as the supervisor lives.
+
+    They are the network's, whose interfaces are made once, and joined ones. Those are named in the
+    spec by a process of another container, which may have ended by the next run; its number may be
+    another process's by then.
+    """
+
+    __slots__ = ("_joined", "network")
+
+    def __init__(self) -> None:
+        self.network = -1
+        self._joined: dict[str, int] = {}
+
+    def keep(self, pid: int, spec: Mapping[str, Any]) -> None:
+        """Hold those of the first run's process; nothing to do for later ones."""
+        if self.network >= 0:
+            return
+        self.network = _open_namespace(pid, NETWORK)
+        for entry in spec["linux"]["namespaces"]:
+            if entry.get("path") and entry["type"] != NETWORK:
+                self._joined[entry["type"]] = _open_namespace(pid, entry["type"])
+
+    def spec_for_restart(self, first: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the spec with these namespaces instead of new or vanished ones.
+
+        Raises: Conflict (whose mount is shared has ended)
+        """
+        spec = dict(first)
+        kept = {**self._joined, NETWORK: self.network}
+        namespaces = [
+            {**entry, "path": f"/proc/{os.getpid()}/fd/{kept[entry['type']]}"}
+            if entry["type"] in kept
+            else entry
+            for entry in spec["linux"]["namespaces"]
+        ]
+        spec["linux"] = {**spec["linux"], "namespaces": namespaces}
+        for mount in spec["mounts"]:
+            foreign = foreign_mount(mount.get("source", ""))
+            if foreign and not self._is_in("ipc", foreign[0]):
+                message = f"the container that shares {foreign[1]} has ended"
+                raise Conflict(message)
+        return spec
+
+    def _is_in(self, kind: str, pid: int) -> bool:
+        """Tell whether the process `pid` is in the joined namespace of a kind."""
+        try:
+            found = os.stat(f"/proc/{pid}/ns/{FILES[kind]}")
+        except FileNotFoundError:
+            return False
+        return kind in self._joined and os.path.samestat(found, os.fstat(self._joined[kind]))
+
+
+def _open_namespace(pid: int, kind: str) -> int:
+    return os.open(f"/proc/{pid}/ns/{FILES[kind]}", os.O_RDONLY | os.O_CLOEXEC)

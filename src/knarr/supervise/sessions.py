@@ -4,14 +4,15 @@ An exec is prepared, started once, and remembered for five minutes after its end
 of them), since a client may ask for its exit code only after it saw the end of the output. Its
 pipes have no names: it belongs to the client that waits for it, and ends as after a lost connection
 (end of input, SIGPIPE) if the supervisor is killed. Without a client it has /dev/null instead, and
-goes on.
+goes on. One that is to end with its client has a control group of its own (`family`), with which
+all that it started ends, too.
 """
 
 from __future__ import annotations
 
 import os
 
-from knarr.errors import Conflict, NotFound
+from knarr.errors import Conflict, NotFound, Unsupported
 from knarr.linux import tty
 from knarr.supervise.messages import STDERR, STDOUT
 from knarr.supervise.stdio import give_away
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from knarr.runtime.cgroups import Cgroup
+    from knarr.supervise.family import Family
     from knarr.supervise.logs import Log
     from knarr.supervise.loop import Loop
     from knarr.supervise.messages import Order
@@ -43,6 +46,8 @@ class Session:
         self.exit_code: int | None = None
         self.streams: Streams | None = None
         self.master = -1
+        self.attended = False  # whether it ends with its client
+        self.family: Family | None = None
         self.on_ended: Callable[[], None] | None = None  # of one that no client asked for
 
     @property
@@ -75,9 +80,11 @@ class Session:
 class Sessions:
     """All execs of a container."""
 
-    def __init__(self, loop: Loop, order: Order) -> None:
+    def __init__(self, loop: Loop, order: Order, note: Callable[..., None]) -> None:
+        """Run execs in the container of `order`; `note` notes events of the container."""
         self._loop = loop
         self._order = order
+        self._note = note
         self._by_id: dict[str, Session] = {}
         self._by_pid: dict[int, Session] = {}
         self._ended_ids: list[str] = []
@@ -158,16 +165,51 @@ class Sessions:
     def _make(self, session: Session, target_pid: int, stdio: tuple[int, ...]) -> tuple[int, int]:
         """Have the runtime make the process; return its ID, and its terminal's master or -1."""
         process = {**session.process, "terminal": session.terminal}
+        if session.attended:
+            return self._make_attended(session, target_pid, stdio)
         if self._order.runtime:
             from knarr.supervise.foreign.run import foreign_of  # noqa: PLC0415 - for few containers
 
             return foreign_of(self._order).execute(process, stdio)
-        from knarr.runtime.exec import execute  # noqa: PLC0415 - most containers never need it
+        return self._make_here(process, target_pid, stdio)
 
-        cache_dir = f"{self._order.run}/seccomp"
-        running = execute(target_pid, process, self._order.spec, stdio=stdio, cache_dir=cache_dir)
+    def _make_here(
+        self,
+        process: dict[str, Any],
+        target_pid: int,
+        stdio: tuple[int, ...],
+        group: Cgroup | None = None,
+    ) -> tuple[int, int]:
+        from knarr.runtime.exec import (  # noqa: PLC0415 - most containers never need it
+            Manner,
+            execute_so,
+        )
+
+        manner = Manner(stdio, f"{self._order.run}/seccomp")
+        manner.group = group
+        running = execute_so(target_pid, process, self._order.spec, manner)
         os.close(running.pidfd)
         return running.pid, running.master_fd
+
+    def _make_attended(
+        self, session: Session, target_pid: int, stdio: tuple[int, ...]
+    ) -> tuple[int, int]:
+        """Make the process in a control group of its own.
+
+        Raises: Unsupported, what the runtime raises
+        """
+        from knarr.supervise.family import Family  # noqa: PLC0415 - for few execs
+
+        if self._order.runtime:
+            message = f"what the runtime {self._order.runtime} executes cannot be ended as a whole"
+            raise Unsupported(message, hint="Leave out --on-disconnect kill.")
+        process = {**session.process, "terminal": session.terminal}
+        session.family = Family(target_pid, session.id)
+        try:
+            return self._make_here(process, target_pid, stdio, session.family.group)
+        except BaseException:
+            session.family.forget()
+            raise
 
     def _open_pipes(
         self, session: Session, *, attached: bool
@@ -212,15 +254,18 @@ class Sessions:
             raise Conflict(message)
         os.kill(session.pid, number)
 
-    def on_exit(self, pid: int, exit_code: int) -> str:
-        """Take note that a child ended; return its ID if it was that of an exec for a client."""
+    def on_exit(self, pid: int, exit_code: int) -> None:
+        """Take note that a child ended, which may have been an exec's."""
         session = self._by_pid.pop(pid, None)
+        if session is not None and session.family:
+            session.family.forget()
+            session.family = None
         if session is None or session.streams is None:
-            return ""
+            return
         session.exit_code = exit_code
-        wanted = session.on_ended is None
+        if session.on_ended is None:  # before the client hears of it
+            self._note("exec_die", execID=session.id, exitCode=str(exit_code))
         session.streams.finish(lambda: self._ended(session))
-        return session.id if wanted else ""
 
     def _ended(self, session: Session) -> None:
         assert session.streams is not None
@@ -246,7 +291,10 @@ class Sessions:
             self._ended_ids.remove(exec_id)
 
     def leave(self, peer: Peer) -> None:
-        """Forget a client."""
+        """Forget a client, and end the execs that end with it."""
         for session in self._by_pid.values():
-            if session.streams:
-                session.streams.leave(peer)
+            if not session.streams or peer not in session.streams.peers:
+                continue
+            session.streams.leave(peer)
+            if session.family and session.attended:
+                session.family.kill()

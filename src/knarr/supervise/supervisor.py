@@ -40,15 +40,13 @@ import os
 import time
 
 from knarr.errors import CommandFailed, Conflict, Failed, KnarrError
-from knarr.linux.namespaces import FILES
-from knarr.runtime.steps.mounts import foreign_mount
 from knarr.supervise import cleaner, places, task
 from knarr.supervise.audience import Audience
 from knarr.supervise.logs import open_log
 from knarr.supervise.messages import STDERR, STDOUT
 from knarr.supervise.requests import Requests, describe
 from knarr.supervise.restarts import Restarts
-from knarr.supervise.runs import make_run
+from knarr.supervise.runs import Kept, make_run
 from knarr.supervise.sessions import Sessions
 from knarr.supervise.streams import Streams
 from knarr.util import eventlog
@@ -79,13 +77,12 @@ class Supervisor:
         self.restarts = Restarts(order.restart, count=order.restart_count)
         self.log = open_log(order.log, loop)
         self.streams = Streams(loop, patience=order.patience, log=self.log)
-        self.sessions = Sessions(loop, order)
+        self.sessions = Sessions(loop, order, self.note)
         self.requests = Requests(self)
         self._loop = loop
         self._run = make_run(loop, order, self.streams)
         self._lock = -1
-        self.network = -1  # the network namespace, kept for later runs
-        self._joined: dict[str, int] = {}  # and those that were another container's, by their kind
+        self._kept = Kept()
         self._audience = Audience(loop, self.requests, self.streams)
         self._next_start: Timer | None = None
         self._cleaner = 0
@@ -128,7 +125,7 @@ class Supervisor:
         order = self.order
         self._lock = places.take(order.control_dir)
         self._run.create(order.spec)
-        self._keep_namespaces()
+        self._kept.keep(self._run.pid, self.order.spec)
         self._audience.listen(self.order.control_dir)
         self._save_pid(task.CREATED, restart_count=self.restarts.count)
         trace("supervise:saved")
@@ -140,7 +137,7 @@ class Supervisor:
         self._lock = places.take_over(self.order.control_dir)
         self.task.fields.update(task.read(self.order.bundle_dir) or {})
         self._run.adopt(self._process_ended)
-        self._keep_namespaces()
+        self._kept.keep(self._run.pid, self.order.spec)
         self._audience.listen(self.order.control_dir)
         self.task.save(supervisor_pid=os.getpid())
         self.phase = RUNNING
@@ -191,23 +188,6 @@ class Supervisor:
             **changes,
         )
 
-    def _keep_namespaces(self) -> None:
-        """Hold the network namespace, whose interfaces are to outlive the process, and joined ones.
-
-        Those are named by a process that may have ended by the next run, and its number may be
-        another process's by then.
-        """
-        if self.network >= 0:
-            return
-        self.network = self._open_namespace("network")
-        for entry in self.order.spec["linux"]["namespaces"]:
-            if entry.get("path") and entry["type"] != "network":
-                self._joined[entry["type"]] = self._open_namespace(entry["type"])
-
-    def _open_namespace(self, kind: str) -> int:
-        path = f"/proc/{self._run.pid}/ns/{FILES[kind]}"
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
     def _fail(self, error: KnarrError) -> None:
         """Take back what was done, and say why."""
         status = error.status if isinstance(error, CommandFailed) else FAILED_STATUS
@@ -244,9 +224,7 @@ class Supervisor:
             elif pid == self._cleaner:
                 self._cleaner_ended(status)
             else:
-                ended, code = self.sessions.on_exit(pid, exit_code(status)), exit_code(status)
-                if ended:
-                    self.note("exec_die", execID=ended, exitCode=str(code))
+                self.sessions.on_exit(pid, exit_code(status))
 
     def _process_ended(self, status: int, remark: str) -> None:
         self.phase = DRAINING
@@ -292,7 +270,7 @@ class Supervisor:
         self._remove_groups()
         self._run = make_run(self._loop, self.order, self.streams)
         try:
-            self._run.create(self._spec_for_restart())
+            self._run.create(self._kept.spec_for_restart(self.order.spec))
             self._start_run()
         except (KnarrError, OSError) as error:
             self._run.abort()
@@ -301,32 +279,6 @@ class Supervisor:
             self._record_exit()
         else:
             self._on_children()
-
-    def _spec_for_restart(self) -> dict[str, Any]:
-        """Return the spec with the namespaces of the first run instead of new or vanished ones."""
-        spec = dict(self.order.spec)
-        kept = {**self._joined, "network": self.network}
-        namespaces = [
-            {**entry, "path": f"/proc/{os.getpid()}/fd/{kept[entry['type']]}"}
-            if entry["type"] in kept
-            else entry
-            for entry in spec["linux"]["namespaces"]
-        ]
-        spec["linux"] = {**spec["linux"], "namespaces": namespaces}
-        for mount in spec["mounts"]:
-            foreign = foreign_mount(mount.get("source", ""))
-            if foreign and not self._is_in("ipc", foreign[0]):
-                message = f"the container that shares {foreign[1]} has ended"
-                raise Conflict(message)
-        return spec
-
-    def _is_in(self, kind: str, pid: int) -> bool:
-        """Tell whether the process `pid` is in the joined namespace of a kind."""
-        try:
-            found = os.stat(f"/proc/{pid}/ns/{FILES[kind]}")
-        except FileNotFoundError:
-            return False
-        return kind in self._joined and os.path.samestat(found, os.fstat(self._joined[kind]))
 
     def _record_exit(self) -> None:
         """Record the final exit, tell everybody, and have it cleaned up."""
@@ -442,6 +394,11 @@ class Supervisor:
             return {"ok": True, **self._exit()}
         self._audience.wait(peer, number, condition)
         return None
+
+    @property
+    def network(self) -> int:
+        """The network namespace, as a descriptor; negative before the first run."""
+        return self._kept.network
 
     @property
     def pid(self) -> int:

@@ -99,12 +99,16 @@ class Task:
 
 
 def read(bundle_dir: str) -> dict[str, Any] | None:
-    """Return the fields of a container's task, None if it never had one."""
+    """Return the fields of a container's task, None if it never had one.
+
+    What a power cut, or a full disk, left of the file may be nothing that can be read: that counts
+    as none, so that the container can be started and removed.
+    """
     try:
         fields = jsontext.loads(read_file(f"{bundle_dir}/task.json"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
-    return {**FIELDS, **fields}
+    return {**FIELDS, **fields} if isinstance(fields, dict) else None
 
 
 def health_path(bundle_dir: str) -> str:

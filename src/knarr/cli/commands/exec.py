@@ -19,6 +19,15 @@ COMMAND = Command(
             "env-file", "Read in a file of environment variables", kind="list", completes="files"
         ),
         Option("interactive", "Keep STDIN open even if not attached", short="i"),
+        Option(
+            "on-disconnect",
+            "What becomes of the command, and of all it started, when this client is gone\n"
+            "without having detached: keep it, or kill it",
+            kind="string",
+            default="keep",
+            shown="keep",
+            completes="keep kill",
+        ),
         Option("privileged", "Give extended privileges to the command"),
         Option("tty", "Allocate a pseudo-TTY", short="t"),
         Option(
@@ -50,6 +59,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         tty=options.flag("tty"),
         stdin=options.flag("interactive") and not detached,
         privileged=options.flag("privileged"),
+        attended=_attended(options),
     )
     if detached:
         prepare(container, wanted).start(attach=False)
@@ -68,7 +78,22 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if outcome.exit is not None:
         return outcome.exit.exit_code
     if outcome.detached:
+        if wanted.attended:
+            session.keep()
         context.warn("\nread escape sequence")
         return 0
     context.warn("knarr: the exec was lost: the container's supervisor was killed")
     return 1
+
+
+def _attended(options: Options) -> bool:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    word = options.text("on-disconnect")
+    if word not in ("keep", "kill"):
+        message = f"invalid --on-disconnect: {word!r}"
+        raise InvalidArgument(message, hint="It is keep or kill.")
+    if word == "kill" and options.flag("detach"):
+        message = "conflicting options: --detach and --on-disconnect kill"
+        raise InvalidArgument(message)
+    return word == "kill"

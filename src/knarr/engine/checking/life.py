@@ -61,8 +61,11 @@ def find_incomplete(engine: Engine) -> Iterable[Finding]:
     for row in rows:
         if row.id not in names:
             yield Finding(CONTAINER, row.name, _LOST_RECORD, "remove the record")
+    interrupted = {entry.key for _, entry in engine.journal.abandoned() if entry}
     for name in sorted(names - {row.id for row in rows}):
         path = f"{paths.containers_dir}/{name}"
+        if name.removeprefix(removing.ASIDE) in interrupted:
+            continue  # it is said already
         if not leftovers.held(f"{path}/lock"):
             yield Finding(DIRECTORY, path, "no container is recorded for it", "remove it")
 
@@ -134,13 +137,12 @@ def _question(paths: Paths, row: ContainerRow, fields: dict[str, Any]) -> Findin
 
 def attend(engine: Engine, found: Sequence[Finding]) -> None:
     """End supervisors that do not answer, forget unreadable tasks, and have the rest seen to."""
-    records = ContainerRecords(engine.database)
+    ids = {row.name: row.id for row in ContainerRecords(engine.database).all()}
     for finding in found:
         if finding.kind == SUPERVISOR:
-            _end_supervisor(engine.paths, records.get(finding.object).id)
+            _end_supervisor(engine.paths, ids[finding.object])
         elif finding.repair == "forget its task":
-            directory = engine.paths.container(records.get(finding.object).id)
-            os.unlink(f"{directory}/task.json")
+            os.unlink(f"{engine.paths.container(ids[finding.object])}/task.json")
     recovery.recover_all(engine)
 
 
