@@ -11,6 +11,7 @@ import pytest
 from knarr.errors import Corrupt, Failed, NotFound, PermissionDenied, Unavailable
 from knarr.oci.descriptor import OCI_MANIFEST
 from knarr.oci.digest import digest_of
+from knarr.registry.hosts import Hosts, Place, Rule
 from support.mischief import (
     cut_after,
     endless,
@@ -26,6 +27,8 @@ from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from knarr.registry.client import Repository
 
 DATA = noise(400_000)
 
@@ -193,6 +196,62 @@ def test_another_part_than_was_asked_for(registry: TestRegistry) -> None:
     registry.on("GET", "/blobs/", say(DATA[:-5], 206, Content_Range=f"bytes 0-399994/{len(DATA)}"))
     with pytest.raises(Corrupt, match=r"from 5 on of .*, got others"):
         Talk()(f"{registry.host}/a/b").blob(layer(DATA), 5)
+
+
+# mirrors
+
+
+@pytest.fixture
+def mirror() -> Iterator[TestRegistry]:
+    with TestRegistry() as lent:
+        lent.add_blob("hub/b", DATA)
+        lent.add_manifest("hub/b", "v1", b"{}", OCI_MANIFEST)
+        yield lent
+
+
+def mirrored(registry: TestRegistry, mirror: TestRegistry) -> Repository:
+    place = Place(f"{registry.host}/a")
+    rule = Rule(f"{registry.host}/a", place, (Place(f"{mirror.host}/hub"),))
+    return Talk(Hosts((rule,)), attempts=2)(f"{registry.host}/a/b")
+
+
+def test_a_mirror_is_enough(registry: TestRegistry, mirror: TestRegistry) -> None:
+    repository = mirrored(registry, mirror)
+    assert repository.manifest("v1").raw == b"{}"
+    assert download(repository, layer(DATA)) == DATA
+    assert registry.requests == []
+
+
+def test_a_mirror_that_breaks_off_is_replaced(registry: TestRegistry, mirror: TestRegistry) -> None:
+    mirror.on("GET", "/blobs/", cut_after(100_000))
+    mirror.on("GET", "/blobs/", refuse(503), times=9)
+    repository = mirrored(registry, mirror)
+    assert download(repository, layer(DATA)) == DATA
+    (rest,) = registry.seen("GET", "/blobs/")
+    assert rest.headers["Range"] == "bytes=100000-"
+    asked = len(mirror.requests)
+    assert download(repository, layer(DATA)) == DATA
+    assert len(mirror.requests) == asked
+
+
+@pytest.mark.parametrize(
+    "act", [refuse(404), refuse(403), refuse(500), hang_up, say(b"other"), say(bytes(5 << 20))]
+)
+def test_a_mirror_that_has_it_not_or_wrong(
+    registry: TestRegistry, mirror: TestRegistry, act: object
+) -> None:
+    mirror.on("GET", "/v2/hub", act, times=99)  # type: ignore[arg-type]
+    repository = mirrored(registry, mirror)
+    assert repository.manifest(digest_of(b"{}")).raw == b"{}"
+    assert download(repository, layer(DATA)) == DATA
+
+
+def test_pushes_go_past_the_mirror(registry: TestRegistry, mirror: TestRegistry) -> None:
+    repository = mirrored(registry, mirror)
+    repository.upload_blob(layer(b"new"), opener(b"new"))
+    repository.put_manifest("v2", b"{}", OCI_MANIFEST)
+    assert ("a/b", "v2") in registry.manifests
+    assert mirror.requests == []
 
 
 # documents

@@ -17,14 +17,14 @@ Spec: distribution-spec
 
 from __future__ import annotations
 
-from knarr.errors import Corrupt, InvalidArgument, KnarrError, NotFound
+from knarr.errors import Corrupt, InvalidArgument, KnarrError, NotFound, Unavailable
 from knarr.oci import descriptor as d
 from knarr.oci.descriptor import Descriptor
 from knarr.oci.digest import Digest, digest_of, hasher
 from knarr.registry import listing, referring
 from knarr.registry.download import BlobReader
 from knarr.registry.faults import Refusal, pull_error, push_error
-from knarr.registry.transfer import Session, quote
+from knarr.registry.transfer import Patience, Session, quote
 from knarr.registry.upload import Upload
 from knarr.registry.wire import MAX_DOCUMENT, Wire
 from knarr.util.value import Value
@@ -45,6 +45,8 @@ MAX_MANIFEST = MAX_DOCUMENT
 # Every kind of manifest we can be given. Schema 1 is not among them, so that registries that could
 # make one for old clients do not; who has nothing else sends it all the same.
 ALL = (d.OCI_INDEX, d.OCI_MANIFEST, d.DOCKER_LIST, d.DOCKER_MANIFEST)
+# A mirror is not waited for: there is another place.
+MIRROR = Patience(attempts=2)
 _DIGEST_FIELD = "docker-content-digest"
 
 
@@ -73,7 +75,8 @@ def connect(
         login = None
         if credentials is not None:
             login = credentials.find(endpoint.registry, endpoint.repository)
-        sessions.append(Session(wire, endpoint, hosts, login))
+        patience = MIRROR if endpoint.mirror else Patience()
+        sessions.append(Session(wire, endpoint, hosts, login, patience=patience))
     return Repository(reference, sessions)
 
 
@@ -146,11 +149,7 @@ class Repository:
 
         Raises: NotFound, Unauthorized, Unavailable, Corrupt
         """
-        return self._read(lambda session: self._blob(session, descriptor, offset))
-
-    def _blob(self, session: Session, descriptor: Descriptor, offset: int) -> BlobReader:
-        path = session.path(f"blobs/{descriptor.digest}")
-        reader = BlobReader(session, path, session.pulling, descriptor, self.reference)
+        reader = BlobReader(self._places(), descriptor, self.reference)
         reader.open(offset)
         return reader
 
@@ -271,12 +270,17 @@ class Repository:
 
     def _read(self, read: Callable[[Session], Read]) -> Read:
         """Return what the first endpoint gives that has it."""
-        for session in self._sessions[:-1]:
+        for session in self._places()[:-1]:
             try:
                 return read(session)
-            except KnarrError:
-                continue  # mirrors come and go: the registry itself has the last word
+            except KnarrError as error:
+                # Mirrors come and go: the registry itself has the last word.
+                session.given_up = isinstance(error, Unavailable)
         return read(self._home)
+
+    def _places(self) -> list[Session]:
+        """Return whom to ask, in order: mirrors that answer, and the registry itself."""
+        return [*(s for s in self._sessions[:-1] if not s.given_up), self._home]
 
     def _named(self, wanted: str | Digest) -> Reference:
         if isinstance(wanted, Digest):

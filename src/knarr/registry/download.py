@@ -2,19 +2,21 @@
 
 After a cut the blob is asked for again from where it ended (`Range`). A server that knows no ranges
 sends all of it, and what we have is passed over. Each byte that came begins the count of attempts
-again, so that a long download over a bad line ends at some time.
+again, so that a long download over a bad line ends at some time. Where one place gives up, the next
+goes on: the bytes are the same.
 
 Spec: RFC 9110, section 14; distribution-spec, "Pulling blobs"
 """
 
 from __future__ import annotations
 
-from knarr.errors import Corrupt, NotFound
+from knarr.errors import Corrupt, KnarrError, NotFound, Unavailable
 from knarr.registry.breaks import Cut
 from knarr.registry.faults import Refusal, pull_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from knarr.oci.descriptor import Descriptor
@@ -29,17 +31,14 @@ class BlobReader:
     """The bytes of a blob. Used as a context; for one thread."""
 
     def __init__(
-        self, session: Session, path: str, scopes: tuple[str, ...], descriptor: Descriptor,
-        reference: Reference,
-    ) -> None:  # fmt: skip
-        """Prepare to read; `open` asks for it."""
-        self._session = session
-        self._path = path
-        self._scopes = scopes
+        self, sessions: Sequence[Session], descriptor: Descriptor, reference: Reference
+    ) -> None:
+        """Prepare to read from the first of `sessions` that has it; `open` asks."""
+        self._session, *self._others = sessions
         self._descriptor = descriptor
         self._reference = reference
         self._answer: Answer | None = None
-        self._retries = session.retries()
+        self._retries = self._session.retries()
         self.offset = 0
 
     def open(self, offset: int) -> None:
@@ -50,8 +49,22 @@ class BlobReader:
         self.offset = offset
         if offset >= self._descriptor.size > 0:
             return
+        while True:
+            try:
+                self._ask(offset)
+            except KnarrError as error:
+                self._turn_to_next(error)
+            else:
+                return
+
+    def _ask(self, offset: int) -> None:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        answer = self._session.request("GET", self._path, scopes=self._scopes, headers=headers)
+        answer = self._session.request(
+            "GET",
+            self._session.path(f"blobs/{self._descriptor.digest}"),
+            scopes=self._session.pulling,
+            headers=headers,
+        )
         if answer.status == 206:
             self._check_range(answer)
         elif answer.status != 200:
@@ -93,8 +106,20 @@ class BlobReader:
 
     def _reopen(self, error: Cut) -> None:
         self.close()
-        self._retries.wait(error)
+        try:
+            self._retries.wait(error)
+        except Unavailable as last:
+            self._turn_to_next(last)
         self.open(self.offset)
+
+    def _turn_to_next(self, error: KnarrError) -> None:
+        """Go on with the next of the places that have it, or raise `error`."""
+        self.close()
+        if not self._others:
+            raise error
+        self._session.given_up = isinstance(error, Unavailable)
+        self._session = self._others.pop(0)
+        self._retries = self._session.retries()
 
     def _check_range(self, answer: Answer) -> None:
         """Raise if the server sends another part than what was asked for."""

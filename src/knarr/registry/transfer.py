@@ -114,6 +114,7 @@ class Session:
         self.auth = Authenticator(endpoint.host, self._fetch, login)
         self._wire = wire
         self._hosts = hosts
+        self.given_up = False  # by who has another place to ask
         self._sleep = sleep
         self._met = False
         self._plain: bool | None = {ALWAYS: True, FALLBACK: None}.get(endpoint.plain, False)
