@@ -316,10 +316,14 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
                 outside.do_all(plan.limits, child.pid)
             child.channel.send(talk.GO)
         elif message[:1] == (talk.MAP_MOUNT,):
-            _map_mount(plan, int(message[1]), descriptor)
+            from knarr.runtime import errands  # noqa: PLC0415 - for few containers
+
+            errands.map_mount(_bind_of(plan, message[1]), descriptor)
             child.channel.send(talk.MOUNT_MAPPED)
         elif message[:1] == (talk.OPEN_MOUNT,):
-            mount_fd = _open_mount(plan, int(message[1]), child.pid)
+            from knarr.runtime import errands  # noqa: PLC0415 - as above
+
+            mount_fd = errands.open_mount(_bind_of(plan, message[1]), child.pid)
             child.channel.send(talk.MOUNT_OPENED, mount_fd)
             os.close(mount_fd)
         elif message == talk.TERMINAL:
@@ -332,30 +336,11 @@ def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
             raise _died(child)
 
 
-def _open_mount(plan: Plan, number: int, pid: int) -> int:
-    """Open the mount of a step as the init of the container sees it, and map it."""
-    from knarr.runtime import errands  # noqa: PLC0415 - for containers with users of their own
-
-    step = plan.mounting[number]
+def _bind_of(plan: Plan, number: str) -> Bind:
+    """Return the step of init's that an errand is about."""
+    step = plan.mounting[int(number)]
     assert isinstance(step, Bind)
-    mount_fd = errands.do_inside(pid, step.open, step.doing())
-    if step.users:
-        _map_mount(plan, number, os.dup(mount_fd))
-    return mount_fd
-
-
-def _map_mount(plan: Plan, number: int, mount_fd: int) -> None:
-    """Map the mount of a step, which its init may not."""
-    step = plan.mounting[number]
-    assert isinstance(step, Bind)
-    assert step.users is not None
-    try:
-        step.map(mount_fd)
-    except OSError as error:
-        raise failed(f"mapping the owners of {step.source} at {step.target}", error) from error
-    finally:
-        step.users.close()
-        os.close(mount_fd)
+    return step
 
 
 def _died(child: Newborn) -> Failed:

@@ -25,6 +25,7 @@ from knarr.linux import capabilities, mount, namespaces, overlay, process
 from knarr.linux.mount import AT_EMPTY_PATH, AT_FDCWD, OPEN_TREE_CLONE
 from knarr.runtime import birth
 from knarr.runtime import channel as talk
+from knarr.runtime.failures import failed
 from knarr.runtime.steps import outside
 
 TYPE_CHECKING = False
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from knarr.runtime.birth import Newborn
     from knarr.runtime.channel import Channel
+    from knarr.runtime.steps.mounts import Bind
 
     Ranges = Sequence[tuple[int, int, int]]
 
@@ -201,3 +203,26 @@ def borrow(pid: int, path: str) -> int:
     flags = OPEN_TREE_CLONE | mount.AT_SYMLINK_NOFOLLOW
     doing = f"sharing {path} of process {pid}"
     return do_inside(pid, lambda: mount.open_tree(AT_FDCWD, path, flags), doing)
+
+
+def open_mount(step: Bind, pid: int) -> int:
+    """Open the source of a bind mount as the init `pid` of the container sees it, and map it."""
+    mount_fd = do_inside(pid, step.open, step.doing())
+    if step.users:
+        map_mount(step, os.dup(mount_fd))
+    return mount_fd
+
+
+def map_mount(step: Bind, mount_fd: int) -> None:
+    """Map the owners of a bind mount, which the container's init may not; close the descriptor.
+
+    Raises: KnarrError
+    """
+    assert step.users is not None
+    try:
+        step.map(mount_fd)
+    except OSError as error:
+        raise failed(f"mapping the owners of {step.source} at {step.target}", error) from error
+    finally:
+        step.users.close()
+        os.close(mount_fd)

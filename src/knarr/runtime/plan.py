@@ -26,7 +26,6 @@ from knarr.runtime import device_rules, plan_process, plan_rootfs
 from knarr.runtime.document import Node
 from knarr.runtime.resources import plan_resources
 from knarr.runtime.steps.identity import SessionKeyring
-from knarr.runtime.steps.mounts import parse_mappings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -250,8 +249,8 @@ def plan_namespaces(linux: Node) -> Namespaces:
             node.refuse("path", f'"{path}" is not an absolute path')
         else:
             planned.joined.append((name, os.path.normpath(path)))
-    planned.uid_map = parse_mappings(linux, "uidMappings")
-    planned.gid_map = parse_mappings(linux, "gidMappings")
+    planned.uid_map = plan_rootfs.parse_mappings(linux, "uidMappings")
+    planned.gid_map = plan_rootfs.parse_mappings(linux, "gidMappings")
     _check_mappings(linux, planned)
     planned.time_offsets = _plan_offsets(linux.node("timeOffsets"))
     if planned.time_offsets and not planned.made & namespaces.CLONE_NEWTIME:

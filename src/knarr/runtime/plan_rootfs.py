@@ -9,10 +9,10 @@ import os
 import stat
 
 from knarr.linux import mount, namespaces
-from knarr.linux.mount import MOUNT_ATTR_RDONLY
+from knarr.linux.mount import AT_RECURSIVE, MOUNT_ATTR_RDONLY
 from knarr.runtime.steps.cgroupfs import CgroupNamespace, SeparateViews, UnifiedView
 from knarr.runtime.steps.covers import Mask, ReadonlyPath, ReadonlyRoot
-from knarr.runtime.steps.mounts import Bind, MountStep, Remount, plan_mount
+from knarr.runtime.steps.mounts import Bind, FileSystem, MountStep, Remount
 from knarr.runtime.steps.options import clean, parse_options
 from knarr.runtime.steps.pivot import Pivot
 from knarr.runtime.steps.rootfs import (
@@ -196,3 +196,69 @@ def plan_root(
     if overlay:
         return OverlayRoot(overlay, root_path, users)
     return BindRoot(root_path or os.path.join(bundle_dir, spec.node("root").required("path")))
+
+
+def plan_mount(
+    node: Node, bundle_dir: str, users: Users | None = None, *, root_dir: str = ""
+) -> MountStep:
+    """Return the step for one mount.
+
+    `users` are those of the container, if it has its own; `root_dir` is the root's own directory on
+    the host.
+
+    Raises: InvalidArgument
+    """
+    target = clean(node.required("destination"))
+    if _is_below(target, root_dir):  # so runc reads it, and callers rely on that
+        target = target[len(root_dir) :] or "/"
+    options = parse_options(node.texts("options"))
+    fstype = node.text("type")
+    source = node.text("source")
+    if options.remount:
+        return Remount(target, options)
+    if options.bind or fstype in ("bind", "rbind"):
+        if not source:
+            node.refuse("source", "is required for a bind mount")
+        if fstype == "rbind":
+            options.bind = AT_RECURSIVE
+        mapped = options.idmap or "uidMappings" in node or "gidMappings" in node
+        users = _mapping(node, users) if mapped else None
+        return Bind(os.path.join(bundle_dir, source), target, options, users)
+    if options.idmap or "uidMappings" in node or "gidMappings" in node:
+        node.refuse("options", "only bind mounts can map owners")
+    if options.idmap:
+        node.refuse("options", f"{options.idmap} is for bind mounts alone")
+    if not fstype:
+        node.refuse("type", "is required where neither bind nor rbind is an option")
+    return FileSystem(fstype, source, target, options)
+
+
+def _mapping(node: Node, users: Users | None) -> Users:
+    """Return the mapping of a mount: its own, or that of the container.
+
+    Spec: runtime-spec config.md, "Mounts": "If the field is not present, the uidMappings of the
+    container's user namespace" are those of an idmapped mount
+    """
+    own = [parse_mappings(node, key) for key in ("uidMappings", "gidMappings")]
+    if all(own):
+        from knarr.runtime.errands import Users as Mapping  # noqa: PLC0415 - few mounts are mapped
+
+        return Mapping(own[0], own[1])
+    if any(own):
+        node.refuse("uidMappings", "and gidMappings go together")
+    if users is None:
+        node.refuse("options", "idmap needs mappings of the mount or of the container")
+    return users
+
+
+def parse_mappings(node: Node, key: str) -> list[tuple[int, int, int]]:
+    """Return the ranges of IDs at `key`."""
+    return [
+        (entry.natural("containerID"), entry.natural("hostID"), entry.natural("size"))
+        for entry in node.nodes(key)
+    ]
+
+
+def _is_below(directory: str, root_dir: str) -> bool:
+    """Tell whether a directory is `root_dir` or below it."""
+    return bool(root_dir) and f"{directory}/".startswith(f"{root_dir.rstrip('/')}/")

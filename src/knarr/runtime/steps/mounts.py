@@ -1,4 +1,4 @@
-"""The mounts of a spec: from config.json to steps, and how each is made.
+"""The mounts of a spec, and how each is made.
 
 Every mount is made detached (`fsopen` … `fsmount` for a file system, `open_tree` for a bind), gets
 its attributes while nobody can see it, and is moved onto its place, which is a descriptor that
@@ -24,23 +24,16 @@ from knarr.linux.mount import (
     AT_EMPTY_PATH,
     AT_FDCWD,
     AT_RECURSIVE,
-    MOUNT_ATTR__ATIME,
-    MOUNT_ATTR_NODEV,
-    MOUNT_ATTR_NODIRATIME,
-    MOUNT_ATTR_NOEXEC,
-    MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY,
     OPEN_TREE_CLONE,
 )
+from knarr.runtime.steps.attributes import bind_attributes, set_attributes
 from knarr.runtime.steps.filesystems import copy_up, make_file_system
-from knarr.runtime.steps.options import MountOptions, clean, parse_options
 from knarr.runtime.steps.room import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from knarr.runtime.document import Node
     from knarr.runtime.errands import Users
+    from knarr.runtime.steps.options import MountOptions
     from knarr.runtime.steps.room import Room
 
 _KERNEL_VIEWS = ("proc", "sysfs")  # what programs believe without looking twice
@@ -277,70 +270,6 @@ class Remount(MountStep):
             os.close(target_fd)
 
 
-def set_attributes(mount_fd: int, options: MountOptions) -> None:
-    """Set what `options` say of the mount, and of all below it."""
-    if options.recursive_set or options.recursive_clear:
-        mount.mount_setattr(
-            mount_fd,
-            "",
-            AT_EMPTY_PATH | AT_RECURSIVE,
-            attr_set=options.recursive_set,
-            attr_clr=options.recursive_clear,
-        )
-    if options.set or options.clear:
-        mount.mount_setattr(
-            mount_fd, "", AT_EMPTY_PATH, attr_set=options.set, attr_clr=options.clear
-        )
-
-
-def bind_attributes(mount_fd: int, options: MountOptions) -> None:
-    """Give a copied mount the attributes that `options` say, without those it had on the host.
-
-    If they say nothing of attributes it keeps what it has, and that of times also if they only take
-    away; so it is with runc. What the host forbids and has locked stays, unless that is explicitly
-    to be allowed, which is an error.
-    """
-    chosen = MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME if options.names_times() else 0
-    if not (options.set or options.clear or chosen):
-        set_attributes(mount_fd, options)
-        return
-    wanted = options.set & (_FORBIDDING | chosen)
-    try:
-        _replace(mount_fd, wanted, _FORBIDDING | chosen)
-    except PermissionError:
-        kept = _forbidden(mount_fd) & ~options.clear
-        _replace(mount_fd, wanted | kept, (_FORBIDDING | chosen) & ~kept)
-    if options.recursive_set or options.recursive_clear:
-        set_attributes(mount_fd, options)
-
-
-_FORBIDDING = (
-    MOUNT_ATTR_RDONLY
-    | MOUNT_ATTR_NOSUID
-    | MOUNT_ATTR_NODEV
-    | MOUNT_ATTR_NOEXEC
-    | MOUNT_ATTR_NOSYMFOLLOW
-)
-# <sys/statvfs.h>: how an open file tells what is locked once it is set
-_LOCKED = (
-    (os.ST_RDONLY, MOUNT_ATTR_RDONLY),
-    (os.ST_NOSUID, MOUNT_ATTR_NOSUID),
-    (os.ST_NODEV, MOUNT_ATTR_NODEV),
-    (os.ST_NOEXEC, MOUNT_ATTR_NOEXEC),
-)
-
-
-def _replace(mount_fd: int, wanted: int, out_of: int) -> None:
-    """Set `wanted`, and clear the rest of the attributes in `out_of`."""
-    clear = out_of & ~wanted | (MOUNT_ATTR__ATIME if out_of & MOUNT_ATTR__ATIME else 0)
-    mount.mount_setattr(mount_fd, "", AT_EMPTY_PATH, attr_set=wanted, attr_clr=clear)
-
-
-def _forbidden(mount_fd: int) -> int:
-    flags = os.fstatvfs(mount_fd).f_flag
-    return sum(attribute for flag, attribute in _LOCKED if flags & flag)
-
-
 def make_file(root_fd: int, target: str, *, follow: bool = True) -> int:
     """Return a descriptor of the file `target`; it and its parents are made if not there.
 
@@ -378,69 +307,3 @@ def refuse_cover(room: Room, target_fd: int, target: str, mount_fd: int = -1) ->
     if not allowed:
         message = f"mounting at {target}: {inside} is a part of proc that must not be covered"
         raise PermissionDenied(message)
-
-
-def plan_mount(
-    node: Node, bundle_dir: str, users: Users | None = None, *, root_dir: str = ""
-) -> MountStep:
-    """Return the step for one mount.
-
-    `users` are those of the container, if it has its own; `root_dir` is the root's own directory on
-    the host.
-
-    Raises: InvalidArgument
-    """
-    target = clean(node.required("destination"))
-    if _is_below(target, root_dir):  # so runc reads it, and callers rely on that
-        target = target[len(root_dir) :] or "/"
-    options = parse_options(node.texts("options"))
-    fstype = node.text("type")
-    source = node.text("source")
-    if options.remount:
-        return Remount(target, options)
-    if options.bind or fstype in ("bind", "rbind"):
-        if not source:
-            node.refuse("source", "is required for a bind mount")
-        if fstype == "rbind":
-            options.bind = AT_RECURSIVE
-        mapped = options.idmap or "uidMappings" in node or "gidMappings" in node
-        users = _mapping(node, users) if mapped else None
-        return Bind(os.path.join(bundle_dir, source), target, options, users)
-    if options.idmap or "uidMappings" in node or "gidMappings" in node:
-        node.refuse("options", "only bind mounts can map owners")
-    if options.idmap:
-        node.refuse("options", f"{options.idmap} is for bind mounts alone")
-    if not fstype:
-        node.refuse("type", "is required where neither bind nor rbind is an option")
-    return FileSystem(fstype, source, target, options)
-
-
-def _mapping(node: Node, users: Users | None) -> Users:
-    """Return the mapping of a mount: its own, or that of the container.
-
-    Spec: runtime-spec config.md, "Mounts": "If the field is not present, the uidMappings of the
-    container's user namespace" are those of an idmapped mount
-    """
-    own = [parse_mappings(node, key) for key in ("uidMappings", "gidMappings")]
-    if all(own):
-        from knarr.runtime.errands import Users as Mapping  # noqa: PLC0415 - few mounts are mapped
-
-        return Mapping(own[0], own[1])
-    if any(own):
-        node.refuse("uidMappings", "and gidMappings go together")
-    if users is None:
-        node.refuse("options", "idmap needs mappings of the mount or of the container")
-    return users
-
-
-def parse_mappings(node: Node, key: str) -> list[tuple[int, int, int]]:
-    """Return the ranges of IDs at `key`."""
-    return [
-        (entry.natural("containerID"), entry.natural("hostID"), entry.natural("size"))
-        for entry in node.nodes(key)
-    ]
-
-
-def _is_below(directory: str, root_dir: str) -> bool:
-    """Tell whether a directory is `root_dir` or below it."""
-    return bool(root_dir) and f"{directory}/".startswith(f"{root_dir.rstrip('/')}/")

@@ -17,7 +17,8 @@ import stat
 from knarr.errors import Failed
 from knarr.linux import mount, namespaces, overlay
 from knarr.runtime.document import Node
-from knarr.runtime.steps.mounts import Bind, parse_mappings, plan_mount
+from knarr.runtime.plan_rootfs import parse_mappings, plan_mount
+from knarr.runtime.steps.mounts import Bind
 from knarr.supervise import places
 
 TYPE_CHECKING = False
