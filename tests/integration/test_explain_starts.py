@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,17 @@ def test_a_file_system_without_programs(knarr: Knarr, noexec: Path) -> None:
 
 def test_behind_an_init(knarr: Knarr) -> None:
     fail(knarr, "program-misspelt", *NONE, "--init", "busybox", "slep")
+
+
+def test_by_another_runtime(knarr: Knarr, tmp_path: Path) -> None:
+    if shutil.which("runc") is None:
+        pytest.skip("runc is not installed")
+    fail(knarr, "program-misspelt", "--runtime", "runc", *NONE, "busybox", "slep")
+    knarr("rm", "one")
+    file = write(tmp_path, b"#!/bin/sh\r\n")
+    words = ("--runtime", "runc", *NONE, "-v", f"{file}:/x", "busybox", "/x")
+    knarr.do("run", "--name", "one", *words)  # runc finds it out too late to give 127
+    assert explained(knarr)["Cause"] == "script-with-windows-line-ends"
 
 
 # what it needs

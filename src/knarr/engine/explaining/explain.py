@@ -43,7 +43,7 @@ def explain(facts: Facts) -> Explanation:
         return _found(startrules.rules_for(facts), facts)
     if not facts.ended:
         return _found(LIVE_RULES, facts)
-    if facts.init_failed:
+    if facts.unexecuted_late:
         found = first(startrules.PROGRAM_RULES, facts)
         if found is not None:
             return found

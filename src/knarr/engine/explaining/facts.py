@@ -161,10 +161,18 @@ class Facts(Value):
         return self.status in ("exited", "restarting", "dead")
 
     @property
-    def init_failed(self) -> bool:
-        """Tell whether the init of --init ran, and could not execute the program."""
-        said = any(line.startswith('exec: "') for line in self.log[-1:])
-        return self.init and self.exit_code in (NOT_EXECUTABLE, NOT_FOUND) and said
+    def unexecuted(self) -> bool:
+        """Tell whether its program could not be executed, by whatever runtime."""
+        return bool(self.error) and self.exit_code in (NOT_EXECUTABLE, NOT_FOUND)
+
+    @property
+    def unexecuted_late(self) -> bool:
+        """Tell whether something in front, an init or a runtime, says that it could not execute it.
+
+        Its file then has to show the same.
+        """
+        said = any(line.startswith(("exec ", "exec: ")) for line in self.log[-1:])
+        return self.ended and self.exit_code != 0 and said
 
     @property
     def by_signal(self) -> int:
@@ -263,8 +271,9 @@ class Facts(Value):
     @property
     def first_sent(self) -> str:
         """The name of the first signal that was sent."""
-        number = self.sent[0][0] if self.sent else 0
-        return SIGNALS.get(number, f"signal {number}")
+        if not self.sent:
+            return self.stop_signal
+        return SIGNALS.get(self.sent[0][0], f"signal {self.sent[0][0]}")
 
     @property
     def time(self) -> str:

@@ -13,7 +13,6 @@ import time
 from knarr.engine.container import tasks
 from knarr.engine.container.starting import find_identity
 from knarr.engine.container.users import Identity
-from knarr.engine.explaining import facts as kinds
 from knarr.engine.explaining import programs, sockets
 from knarr.engine.explaining.facts import Bind, Facts, Port, Program
 from knarr.engine.explaining.history import read_history
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
 
 _LINES = 20
+_RECENT, _RECENT_EVENTS = 60.0, 5000  # of an end so many seconds ago, that many events may tell
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_EXEC = re.compile(r'^exec:? "?(?P<name>[^"]*?)"?: ')
 _PORT = re.compile(r"(?:bind for|host port for) (?P<ip>\S+):(?P<port>\d+)\b", re.IGNORECASE)
 _TOOL = re.compile(
     r'exec: "(?P<a>[^"]+)": executable file not found'
@@ -93,7 +92,9 @@ def gather(container: Container) -> Facts:
     facts = facts.replace(**_health(container, directory, state.health))
     if state.pid and state.status in tasks.ACTIVE:
         return facts.replace(**_network(engine, container.id, state.pid))
-    facts = facts.replace(**read_history(engine.paths.root, container.id, state.finished_ns))
+    tail = _RECENT_EVENTS if facts.ended_ago < _RECENT else None
+    history = read_history(engine.paths.root, container.id, state.finished_ns, tail=tail)
+    facts = facts.replace(**history)
     facts = facts.replace(binds=_binds(container), holder=_holder(engine, error))
     if facts.ended:
         facts = facts.replace(full=_full(container, facts.binds))
@@ -101,8 +102,8 @@ def gather(container: Container) -> Facts:
         from knarr.engine.explaining.kernel import shortage_of  # noqa: PLC0415 - seldom
 
         facts = facts.replace(shortage=shortage_of(container.id))
-    if _EXEC.match(error) or facts.init_failed:
-        facts = facts.replace(program=_program(container, error, identity))
+    if facts.unexecuted or facts.unexecuted_late:
+        facts = facts.replace(program=_program(container, identity))
     return facts
 
 
@@ -219,7 +220,7 @@ def _is_full(place: str) -> bool:
     )
 
 
-def _program(container: Container, error: str, identity: Identity | None) -> Program:
+def _program(container: Container, identity: Identity | None) -> Program:
     """Look at the program in the container's files."""
     options = container.options
     name = (options.process_arguments() or ("",))[0]
@@ -232,8 +233,7 @@ def _program(container: Container, error: str, identity: Identity | None) -> Pro
                 tree, name, search_path=path, working_dir=options.working_dir, account=account
             )
     except (KnarrError, OSError):  # cannot be looked into: what was said has to do
-        match = _EXEC.match(error)
-        return Program(match["name"] if match else name, kind=kinds.UNKNOWN)
+        return Program(name)
 
 
 def _tree(container: Container) -> Tree:

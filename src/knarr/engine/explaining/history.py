@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 _UNHEALTHY = "health_status: unhealthy"
 
 
-def read_history(root: str, container_id: str, finished_ns: int) -> dict[str, Any]:
-    """Return the fields of the facts that events give."""
-    return judge(_events(root, container_id), finished_ns)
+def read_history(
+    root: str, container_id: str, finished_ns: int, *, tail: int | None = None
+) -> dict[str, Any]:
+    """Return the fields of the facts that events give, the last `tail` of them or all."""
+    return judge(_events(root, container_id, tail), finished_ns)
 
 
 def judge(events: Iterator[Event], finished_ns: int) -> dict[str, Any]:
@@ -43,10 +45,10 @@ def judge(events: Iterator[Event], finished_ns: int) -> dict[str, Any]:
     return {"sent": tuple(sent), "stopped": stopped, "turned_unhealthy": unhealthy}
 
 
-def _events(root: str, container_id: str) -> Iterator[Event]:
+def _events(root: str, container_id: str, tail: int | None) -> Iterator[Event]:
     """Yield the events of one container; other lines are not even parsed."""
     wanted = container_id.encode()
-    reader = Reader(f"{root}/{eventlog.NAME}", None)
+    reader = Reader(f"{root}/{eventlog.NAME}", tail)
     try:
         for line in reader.lines():
             event = parse(line) if wanted in line else None

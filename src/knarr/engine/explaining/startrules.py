@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from knarr.engine.explaining import facts as kinds
 from knarr.engine.explaining.rules import Rule
 
@@ -13,8 +11,6 @@ if TYPE_CHECKING:
 
     from knarr.engine.explaining.facts import Facts
 
-# How the messages begin that tell of a program which could not be executed.
-_EXEC = r"^exec:? "
 _PORT = r"(?:bind for|host port for) (?P<where>\S+):(?P<port>\d+)\S* ?.*"
 
 
@@ -342,7 +338,11 @@ REFUSAL_RULES = (
 
 
 def rules_for(facts: Facts) -> tuple[Rule, ...]:
-    """Return the rules for a start that failed: what files show counts if a program was run."""
-    if re.search(_EXEC, facts.error):
-        return (*PROGRAM_RULES, *ERROR_RULES)
+    """Return the rules for a start that failed: what was said, and if a program was run, its file.
+
+    What files show comes after what was said for certain: a program may be missing that was never
+    looked for.
+    """
+    if facts.unexecuted:
+        return (*ERROR_RULES[:-1], *PROGRAM_RULES, ERROR_RULES[-1])
     return ERROR_RULES
