@@ -125,6 +125,13 @@ def test_a_server_that_is_reached(knarr: Knarr) -> None:
     await_cause(knarr, "running")
 
 
+def test_the_library_explains_too(knarr: Knarr) -> None:
+    knarr.do("run", "--name", "one", *NONE, "busybox", "slep")
+    found = knarr.engine.containers.get("one").explain()
+    assert found.cause == "program-misspelt"
+    assert found.certain
+
+
 def test_formats(knarr: Knarr) -> None:
     knarr.do("run", "--name", "one", *NONE, "busybox", "sh", "-c", "exit 3")
     line = knarr("explain", "--format", "{{.Name}} {{.Status}} {{.ExitCode}} {{.Cause}}", "one")

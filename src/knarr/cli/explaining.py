@@ -38,11 +38,8 @@ def explain_end(container: Container) -> str:
 
 
 def _explain(container: Container) -> Explanation | None:
-    from knarr.engine.explaining.explain import explain  # noqa: PLC0415 - see the module
-    from knarr.engine.explaining.gathering import gather  # noqa: PLC0415
-
     try:
-        found = explain(gather(container))
+        found = container.explain()
     except (KnarrError, OSError):  # the error, or the exit status, is what was asked for
         return None
     return found if found.aloud and found.certain else None

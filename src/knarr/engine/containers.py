@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knarr.engine.copying.places import PathStat
     from knarr.engine.engine import Engine
     from knarr.engine.execs import Completed
+    from knarr.engine.explaining.facts import Explanation
     from knarr.engine.logs import Entry, LogOptions
     from knarr.engine.options.values import Options, RestartPolicy
     from knarr.engine.resources.statistics import Sample
@@ -276,6 +277,13 @@ class Container:
         from knarr.engine.copying import copy  # noqa: PLC0415 - see the module
 
         copy.put_archive(self, archive, path, chown=chown, merging=merging)
+
+    def explain(self) -> Explanation:
+        """Return why it ended, could not be started, or does not do well."""
+        from knarr.engine.explaining.explain import explain  # noqa: PLC0415 - see the module
+        from knarr.engine.explaining.gathering import gather  # noqa: PLC0415
+
+        return explain(gather(self))
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return everything about it, in the form of `docker inspect`."""
