@@ -172,7 +172,8 @@ def show_features() -> None:
         *(f"r{name}" for name in options.ATTRIBUTES if name != "defaults"),
         *options.PROPAGATION,
         *options.SUPERBLOCK,
-        "bind", "rbind", "remount", "tmpcopyup",
+        *options.IGNORED,
+        "bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap",
     }  # fmt: skip
     show(
         {
