@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,27 @@ def test_progress_renews_patience(registry: TestRegistry) -> None:
     talk = Talk(attempts=3)
     assert download(talk(f"{registry.host}/a/b"), layer(DATA)) == DATA
     assert len(talk.pauses) == 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_the_bytes_are_right(registry: TestRegistry, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(30):
+        act = chance.choice(
+            [
+                hang_up,
+                refuse(chance.choice((429, 500, 502, 503)), Retry_After=chance.choice(("", "3"))),
+                cut_after(chance.randrange(60_000)),
+                cut_after(chance.randrange(60_000)),
+                say(DATA[: chance.randrange(60_000)], Content_Length="", Connection="close"),
+                redirect("{path}"),
+            ]
+        )
+        registry.on("GET", "/blobs/", act)
+    registry.ranges = chance.random() < 0.7
+    repository = Talk(attempts=40)(f"{registry.host}/a/b")
+    repository.manifest("v1")
+    assert download(repository, layer(DATA), piece=chance.randrange(1, 50_000)) == DATA
 
 
 def test_a_download_that_never_gets_further(registry: TestRegistry) -> None:
