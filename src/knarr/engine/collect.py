@@ -27,7 +27,7 @@ def collect(engine: Engine, *, blobs: Iterable[Digest] = ()) -> list[Digest]:
     """Remove unneeded layers, and those of `blobs` that are unneeded; return the chain IDs."""
     with engine.journal.gate():
         leased = leases(engine.journal.living())
-        layers, freed = _forget_layers(engine, leased)
+        layers, freed = forget_layers(engine, leased)
         trace("collect:forgotten")
         used = ImageRecords(engine.database).used_blobs()
         used |= LayerRecords(engine.database).needed_blobs()
@@ -40,7 +40,7 @@ def collect(engine: Engine, *, blobs: Iterable[Digest] = ()) -> list[Digest]:
     return layers
 
 
-def _forget_layers(
+def forget_layers(
     engine: Engine, leased: frozenset[str] | None
 ) -> tuple[list[Digest], list[Digest]]:
     """Remove the records of unneeded layers; return their chain IDs, and blobs they needed."""

@@ -9,7 +9,7 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 _TRUE = ("1", "t", "true")
 _FALSE = ("0", "f", "false")
@@ -58,6 +58,38 @@ def matches_labels(wanted: Iterable[str], labels: Mapping[str, str]) -> bool:
         if key not in labels or (equals and labels[key] != value):
             return False
     return True
+
+
+def pruning_condition(
+    filters: Iterable[str], known: Collection[str] = ("until", "label", "label!")
+) -> Callable[[int, Mapping[str, str]], bool]:
+    """Return what tells, by creation time and labels, whether an object passes the filters.
+
+    Docker: of several times the earliest counts
+
+    Raises: InvalidArgument
+    """
+    given = parse_filters(filters, known)
+    before_ns = _before(given.get("until", ()))
+
+    def wanted(created_ns: int, labels: Mapping[str, str]) -> bool:
+        return (
+            (before_ns is None or created_ns < before_ns)
+            and matches_labels(given.get("label", ()), labels)
+            and not any(matches_labels([text], labels) for text in given.get("label!", ()))
+        )
+
+    return wanted
+
+
+def _before(texts: Iterable[str]) -> int | None:
+    if not texts:
+        return None
+    import time  # noqa: PLC0415 - for who asks for it
+
+    from knarr.util.times import parse_when  # noqa: PLC0415 - as above
+
+    return min(parse_when(text, now_ns=time.time_ns()) for text in texts)
 
 
 def path_match(pattern: str, text: str) -> bool:

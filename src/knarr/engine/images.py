@@ -189,14 +189,18 @@ class Images:
 
         return remove(self._engine, text, force=force, prune=prune)
 
-    def prune(self, filters: Iterable[str] = (), *, every: bool = False) -> Pruned:
+    def prune(
+        self, filters: Iterable[str] = (), *, every: bool = False, dry_run: bool = False
+    ) -> Pruned:
         """Delete the images that nothing names, with `every` all that no container uses.
+
+        With `dry_run` only say which they are.
 
         Raises: InvalidArgument
         """
         from knarr.engine.image.pruning import prune  # noqa: PLC0415 - as the module says
 
-        return prune(self._engine, filters, every=every)
+        return prune(self._engine, filters, every=every, dry_run=dry_run)
 
     def history(self, text: str) -> tuple[HistoryLine, ...]:
         """Return how an image came to be, the last instruction first.

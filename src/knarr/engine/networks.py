@@ -221,8 +221,10 @@ class Networks:
         self._note(network, "destroy")
         return network
 
-    def prune(self, filters: Iterable[str] = ()) -> NetworkList:
+    def prune(self, filters: Iterable[str] = (), *, dry_run: bool = False) -> NetworkList:
         """Remove all networks that no sandbox is in and that pass `filters`; return them.
+
+        With `dry_run` only say which they are.
 
         Raises: InvalidArgument
         """
@@ -231,10 +233,12 @@ class Networks:
         removed = []
         for network in prunable(self, filters):
             with self.database.transaction():
-                if self.records.find(network.id) and not self.records.endpoints(network.id):
+                if not self.records.find(network.id) or self.records.endpoints(network.id):
+                    continue
+                if not dry_run:
                     self._remove(network)
                     self._note(network, "destroy")
-                    removed.append(network)
+                removed.append(network)
         return removed
 
     def _note(self, network: Network, action: str) -> None:

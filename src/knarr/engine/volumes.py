@@ -19,7 +19,7 @@ import fcntl
 import os
 import time
 
-from knarr.engine.filters import boolean, matches_labels, parse_filters
+from knarr.engine.filters import boolean, matches_labels, parse_filters, pruning_condition
 from knarr.errors import Conflict, InvalidArgument, NotFound
 from knarr.store.volumes import VolumeRecords, VolumeRow
 from knarr.util import jsontext
@@ -171,28 +171,42 @@ class Volumes:
             found = [v for v in found if v.used is not dangling]
         return [v for v in found if matches_labels(given.get("label", ()), v.labels)]
 
-    def prune(self, filters: Iterable[str] = (), *, every: bool = False) -> tuple[NameList, int]:
-        """Remove unused anonymous volumes, or with `every` all unused ones, that pass `filters`.
-
-        Returns their names and how many bytes that gave back.
+    def unused(self, filters: Iterable[str] = (), *, every: bool = False) -> VolumeList:
+        """Return unused anonymous volumes, or with `every` all unused ones, that pass `filters`.
 
         Raises: InvalidArgument
         """
-        given = parse_filters(filters, PRUNE_FILTERS)
+        texts = list(filters)
+        wanted = pruning_condition(texts, PRUNE_FILTERS)
+        given = parse_filters(texts, PRUNE_FILTERS)
         every = every or ("all" in given and boolean("all", given["all"]))
+        return [
+            volume
+            for volume in self.list()
+            if (every or volume.anonymous)
+            and not volume.used
+            and wanted(volume.created_ns, volume.labels)
+        ]
+
+    def size_of(self, volume: Volume) -> int:
+        """Return how many bytes a volume takes."""
+        return self._engine.layers.usage(volume.path).size
+
+    def prune(
+        self, filters: Iterable[str] = (), *, every: bool = False, dry_run: bool = False
+    ) -> tuple[NameList, int]:
+        """Remove what `unused` returns; return the names, and how many bytes that gave back.
+
+        With `dry_run` only say which they are.
+
+        Raises: InvalidArgument
+        """
         removed, freed = [], 0
-        for volume in self.list():
-            labels = volume.labels
-            if (
-                not (every or volume.anonymous)
-                or volume.used
-                or not matches_labels(given.get("label", ()), labels)
-                or any(matches_labels([text], labels) for text in given.get("label!", ()))
-            ):
-                continue
-            size = self._engine.layers.usage(volume.path).size
+        for volume in self.unused(filters, every=every):
+            size = self.size_of(volume)
             try:
-                self.remove(volume.name)
+                if not dry_run:
+                    self.remove(volume.name)
             except (Conflict, NotFound):  # somebody was faster
                 continue
             removed.append(volume.name)

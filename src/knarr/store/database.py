@@ -82,6 +82,15 @@ class Database:
         """
         return Transaction(self, durable=durable)
 
+    def rehearsal(self) -> Rehearsal:
+        """Return a context like a transaction, all of which is taken back at its end.
+
+        So it is seen what would come of something. Nothing else can be written meanwhile.
+
+        Raises: Conflict, Unavailable
+        """
+        return Rehearsal(self, durable=False)
+
     def _open(self) -> Connection:
         if self._connection is None:
             self._connection = _connect(self.path)
@@ -138,6 +147,24 @@ class Transaction:
         """Commit, or with an error roll back."""
         with _Meaning():
             self._database.end(commit=error is None)
+        if error is not None:
+            _raise_meaning(error)
+
+
+class Rehearsal(Transaction):
+    """Statements that take effect until the end of the context."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Roll back."""
+        with _Meaning():
+            self._database.end(commit=False)
         if error is not None:
             _raise_meaning(error)
 

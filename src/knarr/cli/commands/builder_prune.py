@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.cli.pruning import DRY_RUN, report, report_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ COMMAND = Command(
     short="Remove build cache",
     options=(
         Option("all", "Remove all build cache, also what images have too", short="a"),
+        DRY_RUN,
         Option(
             "filter", 'Provide filter values (e.g. "until=24h")', kind="filter", metavar="filter"
         ),
@@ -26,17 +28,16 @@ UNUSED = "This will remove all dangling build cache."
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
     from knarr.engine.build.pruning import prune  # noqa: PLC0415 - as above
-    from knarr.util.text import human_size  # noqa: PLC0415 - as above
 
     every = options.flag("all")
-    if not options.flag("force") and not confirmed(context, ALL if every else UNUSED):
+    dry_run = options.flag("dry-run")
+    warning = ALL if every else UNUSED
+    if not (dry_run or options.flag("force") or confirmed(context, warning)):
         return 0
     keep = options.number("keep-storage")
-    keys, freed = prune(context.engine, options.texts("filter"), every=every, keep=keep)
-    if keys:
-        context.print("Deleted build cache objects:")
-        for key in keys:
-            context.print(key.removeprefix("sha256:"))
-        context.print()
-    context.print(f"Total reclaimed space: {human_size(freed)}")
+    filters = options.texts("filter")
+    keys, freed = prune(context.engine, filters, every=every, keep=keep, dry_run=dry_run)
+    lines = [key.removeprefix("sha256:") for key in keys]
+    report(context, "build cache objects", lines, dry_run=dry_run)
+    report_size(context, freed, dry_run=dry_run)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.cli.pruning import DRY_RUN, report, report_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Remove all stopped containers",
     options=(
+        DRY_RUN,
         Option(
             "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="filter",
             metavar="filter",
@@ -18,28 +20,17 @@ COMMAND = Command(
         Option("force", "Do not prompt for confirmation", short="f"),
     ),
 )  # fmt: skip
-WARNING = (
-    "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] "
-)
+WARNING = "This will remove all stopped containers."
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
-    from knarr.engine.container.pruning import prune  # noqa: PLC0415 - not for --help
-    from knarr.util.text import human_size  # noqa: PLC0415
+    from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
+    from knarr.engine.container.pruning import prune  # noqa: PLC0415 - as above
 
-    if not options.flag("force"):
-        import sys  # noqa: PLC0415 - for who is asked
-
-        context.print(WARNING, end="")
-        context.stdout.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            context.print()
-            return 0
-    removed, freed = prune(context.engine, options.texts("filter"))
-    if removed:
-        context.print("Deleted Containers:")
-        for container_id in removed:
-            context.print(container_id)
-        context.print()
-    context.print(f"Total reclaimed space: {human_size(freed)}")
+    dry_run = options.flag("dry-run")
+    if not (dry_run or options.flag("force") or confirmed(context, WARNING)):
+        return 0
+    removed, freed = prune(context.engine, options.texts("filter"), dry_run=dry_run)
+    report(context, "Containers", removed, dry_run=dry_run)
+    report_size(context, freed, dry_run=dry_run)
     return 0

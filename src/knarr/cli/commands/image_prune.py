@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.cli.pruning import DRY_RUN, report, report_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ COMMAND = Command(
     short="Remove unused images",
     options=(
         Option("all", "Remove all unused images, not just dangling ones", short="a"),
+        DRY_RUN,
         Option(
             "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="filter",
             metavar="filter",
@@ -25,18 +27,12 @@ DANGLING = "This will remove all dangling images."
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
-    from knarr.util.text import human_size  # noqa: PLC0415
 
     every = options.flag("all")
-    if not options.flag("force") and not confirmed(context, ALL if every else DANGLING):
+    dry_run = options.flag("dry-run")
+    if not (dry_run or options.flag("force") or confirmed(context, ALL if every else DANGLING)):
         return 0
-    pruned = context.engine.images.prune(options.texts("filter"), every=every)
-    if pruned.removed:
-        context.print("Deleted Images:")
-        for one in pruned.removed:
-            context.print(
-                f"untagged: {one.untagged}" if one.untagged else f"deleted: {one.deleted}"
-            )
-        context.print()
-    context.print(f"Total reclaimed space: {human_size(pruned.freed)}")
+    pruned = context.engine.images.prune(options.texts("filter"), every=every, dry_run=dry_run)
+    report(context, "Images", map(str, pruned.removed), dry_run=dry_run)
+    report_size(context, pruned.freed, dry_run=dry_run)
     return 0

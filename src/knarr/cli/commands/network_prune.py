@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.cli.pruning import DRY_RUN, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Remove all unused networks",
     options=(
+        DRY_RUN,
         Option(
             "filter", 'Provide filter values (e.g. "until=<timestamp>")', kind="filter",
             metavar="filter",
@@ -24,12 +26,9 @@ WARNING = "This will remove all custom networks not used by at least one contain
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
 
-    if not options.flag("force") and not confirmed(context, WARNING):
+    dry_run = options.flag("dry-run")
+    if not (dry_run or options.flag("force") or confirmed(context, WARNING)):
         return 0
-    removed = context.engine.networks.prune(options.texts("filter"))
-    if removed:
-        context.print("Deleted Networks:")
-        for network in removed:
-            context.print(network.name)
-        context.print()
+    removed = context.engine.networks.prune(options.texts("filter"), dry_run=dry_run)
+    report(context, "Networks", [network.name for network in removed], dry_run=dry_run)
     return 0

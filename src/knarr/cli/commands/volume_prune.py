@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.cli.pruning import DRY_RUN, report, report_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ COMMAND = Command(
     short="Remove unused local volumes",
     options=(
         Option("all", "Remove all unused volumes, not just anonymous ones", short="a"),
+        DRY_RUN,
         Option(
             "filter", 'Provide filter values (e.g. "label=<label>")', kind="filter",
             metavar="filter",
@@ -24,17 +26,14 @@ WARNING = "This will remove {}local volumes not used by at least one container."
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
-    from knarr.util.text import human_size  # noqa: PLC0415
 
     every = options.flag("all")
     warning = WARNING.format("all " if every else "anonymous ")
-    if not options.flag("force") and not confirmed(context, warning):
+    dry_run = options.flag("dry-run")
+    if not (dry_run or options.flag("force") or confirmed(context, warning)):
         return 0
-    removed, freed = context.engine.volumes.prune(options.texts("filter"), every=every)
-    if removed:
-        context.print("Deleted Volumes:")
-        for name in removed:
-            context.print(name)
-        context.print()
-    context.print(f"Total reclaimed space: {human_size(freed)}")
+    volumes, filters = context.engine.volumes, options.texts("filter")
+    removed, freed = volumes.prune(filters, every=every, dry_run=dry_run)
+    report(context, "Volumes", removed, dry_run=dry_run)
+    report_size(context, freed, dry_run=dry_run)
     return 0

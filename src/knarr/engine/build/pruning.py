@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 
-from knarr.engine.collect import collect
+from knarr.engine.collect import collect, forget_layers
 from knarr.engine.filters import parse_filters
 from knarr.store.builds import BuildRecords
+from knarr.store.garbage import leases
 from knarr.store.images import ImageRecords
 from knarr.store.layers import LayerRecords
 
@@ -26,29 +27,48 @@ KNOWN = frozenset(("until", "unused-for"))
 
 
 def prune(
-    engine: Engine, filters: Iterable[str] = (), *, every: bool = False, keep: int = 0
+    engine: Engine,
+    filters: Iterable[str] = (),
+    *,
+    every: bool = False,
+    keep: int = 0,
+    dry_run: bool = False,
 ) -> tuple[list[str], int]:
     """Forget cached results, the longest unused first; return their keys and the bytes freed.
 
-    Those that an image has too stay unless `every`; of the rest `keep` bytes may stay.
+    Those that an image has too stay unless `every`; of the rest `keep` bytes may stay. With
+    `dry_run` only say which they are.
 
     Raises: InvalidArgument
     """
     until_ns = _until(filters)
-    records = BuildRecords(engine.database)
     sizes = {row.chain_id: row.size for row in LayerRecords(engine.database).all()}
+    if dry_run:
+        with engine.database.rehearsal():
+            keys = _forget(engine, until_ns, sizes, every=every, keep=keep)
+            gone, _ = forget_layers(engine, leases(engine.journal.living()))
+    else:
+        with engine.journal.begin("collect", "build cache"), engine.database.transaction():
+            keys = _forget(engine, until_ns, sizes, every=every, keep=keep)
+        gone = collect(engine)
+    return keys, sum(sizes.get(chain, 0) for chain in gone)
+
+
+def _forget(
+    engine: Engine, until_ns: int | None, sizes: dict[Digest, int], *, every: bool, keep: int
+) -> list[str]:
+    """Remove records, in a transaction; return their keys."""
+    records = BuildRecords(engine.database)
     shared = ImageRecords(engine.database).used_chains()
-    with engine.journal.begin("collect", "build cache"), engine.database.transaction():
-        found = [
-            row
-            for row in records.all()
-            if (every or row.chain is None or row.chain not in shared)
-            and (until_ns is None or row.used_ns < until_ns)
-        ]
-        doomed = _over(found, sizes, keep)
-        records.remove(row.key for row in doomed)
-    freed = sum(sizes.get(chain, 0) for chain in collect(engine))
-    return [row.key for row in doomed], freed
+    found = [
+        row
+        for row in records.all()
+        if (every or row.chain is None or row.chain not in shared)
+        and (until_ns is None or row.used_ns < until_ns)
+    ]
+    doomed = _over(found, sizes, keep)
+    records.remove(row.key for row in doomed)
+    return [row.key for row in doomed]
 
 
 def _until(filters: Iterable[str]) -> int | None:

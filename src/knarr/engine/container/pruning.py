@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-import time
-
-from knarr.engine.filters import matches_labels, parse_filters
+from knarr.engine.filters import pruning_condition
 from knarr.errors import Conflict, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
 
-KNOWN = frozenset(("until", "label", "label!"))
 
-
-def prune(engine: Engine, filters: Iterable[str] = ()) -> tuple[list[str], int]:
-    """Remove the containers that do not run and pass `filters`; return IDs and bytes freed.
+def unused(engine: Engine, filters: Iterable[str] = ()) -> list[Container]:
+    """Return the containers that do not run and pass `filters`.
 
     Raises: InvalidArgument
     """
-    given = parse_filters(filters, KNOWN)
-    until_ns = 0
-    if "until" in given:
-        from knarr.util.times import parse_when  # noqa: PLC0415 - for who asks for it
+    wanted = pruning_condition(filters)
+    return [
+        container
+        for container in engine.containers.all()
+        if not container.state.active and wanted(container.row.created_ns, container.options.labels)
+    ]
 
-        until_ns = min(parse_when(text, now_ns=time.time_ns()) for text in given["until"])
+
+def size_of(engine: Engine, container: Container) -> int:
+    """Return how many bytes a container wrote."""
+    return engine.layers.usage(f"{engine.paths.container(container.id)}/upper").size
+
+
+def prune(
+    engine: Engine, filters: Iterable[str] = (), *, dry_run: bool = False
+) -> tuple[list[str], int]:
+    """Remove the containers that do not run and pass `filters`; return IDs and bytes freed.
+
+    With `dry_run` only say which they are.
+
+    Raises: InvalidArgument
+    """
     removed, freed = [], 0
-    for container in engine.containers.all():
-        labels = container.options.labels
-        if container.state.active or (until_ns and container.row.created_ns >= until_ns):
-            continue
-        if not matches_labels(given.get("label", ()), labels):
-            continue
-        if any(matches_labels([text], labels) for text in given.get("label!", ())):
-            continue
-        size = engine.layers.usage(f"{engine.paths.container(container.id)}/upper").size
+    for container in unused(engine, filters):
         try:
-            container.remove()
-        except (Conflict, NotFound):  # somebody was faster
+            size = size_of(engine, container)
+            if not dry_run:
+                container.remove()
+        except (Conflict, NotFound, FileNotFoundError):  # somebody was faster
             continue
         removed.append(container.id)
         freed += size

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
-from knarr.engine.filters import matches_labels, parse_filters
+from knarr.engine.collect import forget_layers
+from knarr.engine.filters import pruning_condition
+from knarr.engine.image.removal import Removed, rehearse
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
+from knarr.store.garbage import leases
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -14,10 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from knarr.engine.engine import Engine
-    from knarr.engine.image.removal import Removed
-    from knarr.engine.images import Image
-
-KNOWN = frozenset(("label", "label!", "until"))
 
 
 class Pruned(Value):
@@ -27,42 +26,61 @@ class Pruned(Value):
     freed: int
 
 
-def prune(engine: Engine, filters: Iterable[str], *, every: bool) -> Pruned:
+def prune(engine: Engine, filters: Iterable[str], *, every: bool, dry_run: bool = False) -> Pruned:
     """Delete the images without a tag, with `every` all that no container uses.
+
+    With `dry_run` only say which they are, and which layers would go with them.
 
     Raises: InvalidArgument
     """
-    wanted = _condition(filters)
+    if dry_run:
+        with engine.database.rehearsal():
+            return rehearse_all(engine, filters, every=every)
+    sizes = _sizes(engine)
+    return _pruned(_remove(engine, filters, engine.images.remove, every=every), sizes)
+
+
+def rehearse_all(engine: Engine, filters: Iterable[str], *, every: bool) -> Pruned:
+    """Take the records away that `prune` would, and say so; within `Database.rehearsal`.
+
+    Raises: InvalidArgument
+    """
+    sizes = _sizes(engine)
+    removed = _remove(engine, filters, partial(rehearse, engine), every=every)
+    layers, _ = forget_layers(engine, leases(engine.journal.living()))
+    return _pruned([*removed, *(Removed(deleted=str(chain_id)) for chain_id in layers)], sizes)
+
+
+def _sizes(engine: Engine) -> dict[str, int]:
+    return {str(row.chain_id): row.size for row in engine.images.layers.all()}
+
+
+def _pruned(removed: Iterable[Removed], sizes: dict[str, int]) -> Pruned:
+    gone = tuple(removed)
+    return Pruned(gone, sum(sizes.get(one.deleted, 0) for one in gone))
+
+
+def _remove(
+    engine: Engine,
+    filters: Iterable[str],
+    remove: Callable[[str], Iterable[Removed]],
+    *,
+    every: bool,
+) -> list[Removed]:
+    wanted = pruning_condition(filters)
     used = {row.image for row in ContainerRecords(engine.database).all()}
-    sizes = {str(row.chain_id): row.size for row in engine.images.layers.all()}
     removed: list[Removed] = []
     for image in engine.images.list():
-        if image.row.id in used or (image.tags and not every) or not wanted(image):
+        if (
+            image.row.id in used
+            or (image.tags and not every)
+            or not wanted(image.row.created_ns, image.row.labels)
+        ):
             continue
         names = [r.familiar() for r in (*image.tags, *image.digests)] or [str(image.row.id)]
         for name in names:
             try:
-                removed += engine.images.remove(name)
+                removed += remove(name)
             except (Conflict, NotFound):  # somebody needs it now, or was faster
                 continue
-    freed = sum(sizes.get(one.deleted, 0) for one in removed)
-    return Pruned(tuple(removed), freed)
-
-
-def _condition(filters: Iterable[str]) -> Callable[[Image], bool]:
-    given = parse_filters(filters, KNOWN)
-    until_ns = 0
-    if "until" in given:
-        from knarr.util.times import parse_when  # noqa: PLC0415 - for who asks for it
-
-        until_ns = min(parse_when(text, now_ns=time.time_ns()) for text in given["until"])
-
-    def wanted(image: Image) -> bool:
-        labels = image.row.labels
-        return (
-            (not until_ns or image.row.created_ns < until_ns)
-            and matches_labels(given.get("label", ()), labels)
-            and not any(matches_labels([text], labels) for text in given.get("label!", ()))
-        )
-
-    return wanted
+    return removed

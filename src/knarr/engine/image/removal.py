@@ -28,6 +28,10 @@ class Removed(Value):
     untagged: str = ""
     deleted: str = ""
 
+    def __str__(self) -> str:
+        """Return it in Docker's words."""
+        return f"untagged: {self.untagged}" if self.untagged else f"deleted: {self.deleted}"
+
 
 def remove(engine: Engine, text: str, *, force: bool, prune: bool) -> list[Removed]:
     """Untag what `text` names, and delete the image if nothing else holds it.
@@ -44,6 +48,17 @@ def remove(engine: Engine, text: str, *, force: bool, prune: bool) -> list[Remov
             removal.log += [Removed(deleted=str(chain)) for chain in chains]
     for image_id, action in removal.events:
         engine.images.note(action, image_id)
+    return removal.log
+
+
+def rehearse(engine: Engine, text: str) -> list[Removed]:
+    """Return what `remove` would remove, but for layers; within `Database.rehearsal`.
+
+    Raises: InvalidArgument, NotFound, Conflict
+    """
+    removal = _Removal(engine, force=False)
+    with engine.database.transaction():
+        removal.run(text, prune=True)
     return removal.log
 
 
