@@ -43,12 +43,18 @@ RECORD = (
 
 STORAGE = (
     Option("device", "Add a host device to the container", kind="list", completes="files"),
+    Option("gpus", "GPU devices to add to the container ('all' to pass all GPUs)", kind="list",
+           metavar="gpu-request"),
     Option("mount", "Attach a filesystem mount to the container", kind="list", metavar="mount"),
     Option("read-only", "Mount the container's root filesystem as read only"),
     Option("shm-size", "Size of /dev/shm", kind="bytes"),
     Option("tmpfs", "Mount a tmpfs directory", kind="list"),
+    Option("storage-opt", "Storage driver options for the container", kind="list"),
     Option("volume", "Bind mount a volume", kind="list", short="v", completes="volumes"),
-)
+    Option("volume-driver", "Optional volume driver for the container", kind="string"),
+    Option("volumes-from", "Mount volumes from the specified container(s)", kind="list",
+           completes="containers"),
+)  # fmt: skip
 
 NETWORK = (
     Option("add-host", "Add a custom host-to-IP mapping (host:ip)", kind="list"),

@@ -122,6 +122,12 @@ def _records(options: Options) -> dict[str, Any]:
         from knarr.cli.living import parse_podman  # noqa: PLC0415 - see the module
 
         found |= parse_podman(options)
+    if options.given("storage-opt"):
+        refuse_storage(options)
+    if options.given("volumes-from"):
+        found["volumes_from"] = tuple(options.texts("volumes-from"))
+    if options.given("volume-driver"):
+        found["volume_driver"] = options.text("volume-driver")
     if any(options.given(name) for name in ("volume", "mount", "tmpfs")):
         found["mounts"] = _mounts(options)
         found["binds"] = tuple(text for text in _volumes(options) if ":" in text)
@@ -173,11 +179,26 @@ def _mounts(options: Options) -> tuple[MountRequest, ...]:
         parse_volume,
     )
 
+    driver = options.text("volume-driver")
+    volumes = [parse_volume(text) for text in _volumes(options)]
     return (
-        *(parse_volume(text) for text in _volumes(options)),
+        *(one.replace(driver=driver) if one.kind == "volume" else one for one in volumes),
         *parse_each(options, "mount", parse_mount),
         *(parse_tmpfs(text) for text in options.texts("tmpfs")),
     )
+
+
+def refuse_storage(options: Options) -> None:
+    """Raise for `--storage-opt`: a limit of the root's size takes a file system of another sort.
+
+    Docker: what it says on everything but XFS with project quotas
+
+    Raises: InvalidArgument
+    """
+    message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
+    if not all("=" in text for text in options.texts("storage-opt")):
+        message = "invalid storage option"
+    raise InvalidArgument(message)
 
 
 def _volumes(options: Options) -> list[str]:

@@ -38,7 +38,7 @@ DEVICE_LIMITS = {
 }
 OTHERS = (
     "oom-kill-disable", "memory-swap", "memory-swappiness", "ulimit", "device",
-    "device-cgroup-rule", "blkio-weight-device",
+    "device-cgroup-rule", "blkio-weight-device", "gpus",
 )  # fmt: skip
 NAMES = (*NUMBERS, *TEXTS, *DEVICE_LIMITS, *OTHERS)
 
@@ -86,13 +86,26 @@ def parse_resources(options: Options) -> Resources:
         weights = options.texts("blkio-weight-device")
         fields["blkio_weights"] = tuple(limits.parse_weight(text) for text in weights)
     if options.given("device"):
-        from knarr.engine.options.storage import parse_device  # noqa: PLC0415 - for few
+        fields |= _devices(options.texts("device"))
+    if options.given("gpus"):
+        from knarr.engine.options.gpus import parse_gpus  # noqa: PLC0415 - for few
 
-        fields["devices"] = tuple(parse_device(text) for text in options.texts("device"))
+        fields["gpus"] = tuple(parse_each(options, "gpus", parse_gpus))
     if options.given("device-cgroup-rule"):
         rules = options.texts("device-cgroup-rule")
         fields["device_rules"] = tuple(limits.check_device_rule(text) for text in rules)
     return Resources(**fields)
+
+
+def _devices(texts: list[str]) -> dict[str, Any]:
+    """Return the devices of the host, and those that CDI files describe."""
+    from knarr.engine.options.storage import is_qualified_device, parse_device  # noqa: PLC0415
+
+    described = [text for text in texts if is_qualified_device(text)]
+    return {
+        "devices": tuple(parse_device(text) for text in texts if text not in described),
+        "cdi_devices": tuple(described),
+    }
 
 
 def _swap(text: str) -> int:

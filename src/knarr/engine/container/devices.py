@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import stat
 
+from knarr.engine.options.values import Device as Request
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from knarr.engine.options.values import Device as Request
     from knarr.engine.options.values import Options
     from knarr.oci.runtime import Device
 
@@ -37,6 +37,14 @@ def find_devices(options: Options) -> list[tuple[Device, str]]:
 
 def _extra(path: str) -> bool:
     return path not in DEFAULT_NODES and path not in OWN
+
+
+def find_node(path: str) -> Device:
+    """Return the device node at `path`.
+
+    Raises: InvalidArgument
+    """
+    return _requested(Request(path, path))[0]
 
 
 def _requested(request: Request) -> list[Device]:

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from knarr.engine.options.values import DeviceLimit, MountRequest, Options, PortRequest
+    from knarr.engine.options.values import (
+        DeviceLimit,
+        MountRequest,
+        Options,
+        PortRequest,
+        Resources,
+    )
 
     Document = dict[str, Any]
 
@@ -42,8 +48,8 @@ def _host_storage(options: Options) -> Document:
         "LogConfig": {"Type": options.log.driver, "Config": dict(options.log.options)},
         "RestartPolicy": _restart_policy(options),
         "AutoRemove": options.auto_remove,
-        "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumeDriver": options.volume_driver,
+        "VolumesFrom": list(options.volumes_from) or None,
         "ConsoleSize": [0, 0],
         "Annotations": dict(options.annotations) or None,
         "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
@@ -81,7 +87,7 @@ def _is_bind_text(options: Options, mount: MountRequest) -> bool:
     """Tell whether a mount came from `-v`, `--tmpfs` or the image, and is shown there."""
     plain_tmpfs = mount.kind == "tmpfs" and not mount.tmpfs_size and mount.tmpfs_mode is None
     in_binds = any(text.split(":")[1].rstrip("/") == mount.target for text in options.binds)
-    return plain_tmpfs or in_binds or mount.image_volume or mount.anonymous
+    return plain_tmpfs or in_binds or mount.image_volume or mount.anonymous or mount.inherited
 
 
 def _host_mount(mount: MountRequest) -> Document:
@@ -172,7 +178,7 @@ def _host_resources(options: Options) -> Document:
             for device in asked.devices
         ],
         "DeviceCgroupRules": list(asked.device_rules) or None,
-        "DeviceRequests": None,
+        "DeviceRequests": _device_requests(asked) or None,
         "MemoryReservation": asked.memory_reservation,
         "MemorySwap": swap,
         "MemorySwappiness": asked.memory_swappiness,
@@ -186,6 +192,31 @@ def _host_resources(options: Options) -> Document:
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
     }
+
+
+def _device_requests(asked: Resources) -> list[Document]:
+    """Return what is asked of drivers: GPUs, and the devices that a CDI file describes."""
+    found: list[Document] = [
+        {
+            "Driver": gpu.driver,
+            "Count": gpu.count,
+            "DeviceIDs": list(gpu.names) or None,
+            "Capabilities": [list(gpu.capabilities)],
+            "Options": dict(gpu.driver_options),
+        }
+        for gpu in asked.gpus
+    ]
+    if asked.cdi_devices:
+        found.append(
+            {
+                "Driver": "cdi",
+                "Count": 0,
+                "DeviceIDs": list(asked.cdi_devices),
+                "Capabilities": None,
+                "Options": None,
+            }
+        )
+    return found
 
 
 def _rates(limits: Iterable[DeviceLimit]) -> list[Document]:

@@ -187,6 +187,10 @@ class _Launch:
         stack = LayerRecords(self.engine.database).stack(self.row.chain)
         files = self._write_files(prepared)
         spec = specify(self.options, self._place(stack, files, prepared))
+        if self.options.resources.cdi_devices or self.options.resources.gpus:
+            from knarr.engine.supplies.cdi import supply  # noqa: PLC0415 - for few containers
+
+            supply(spec, self.options.resources)
         return make_order(self.engine, self.row, self.options, stack, spec).replace(
             window=self.attachment.window,
             attach=self.attachment.streams,

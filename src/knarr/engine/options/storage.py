@@ -24,6 +24,8 @@ TMPFS_WORDS = frozenset((
     "rshared", "slave", "rslave", "unbindable", "runbindable",
 ))  # fmt: skip
 TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_CDI = _LETTERS | frozenset("0123456789_-.")
 # The words of a mode by their sort. SELinux labels are taken, and without effect where there is no
 # SELinux; the consistency words are Docker Desktop's, without effect on Linux.
 _MODES = {
@@ -111,6 +113,28 @@ def _target(target: str, text: str) -> str:
         )
         raise InvalidArgument(message)
     return target
+
+
+def parse_volumes_from(text: str) -> tuple[str, bool]:
+    """Return the container that one `--volumes-from` names, and whether only to read.
+
+    Raises: InvalidArgument
+    """
+    name, colon, mode = text.partition(":")
+    message = ""
+    if not text:
+        message = "volumes-from specification cannot be an empty string"
+    elif not name:
+        message = 'invalid name or ID supplied: ""'
+    elif colon and not mode:
+        message = f"invalid mode: {mode}"
+    if message:
+        raise InvalidArgument(message)
+    fields = _mode(mode, text, bind=False)
+    if fields.get("nocopy"):
+        message = f"invalid mode: {mode}"
+        raise InvalidArgument(message)
+    return name, bool(fields.get("readonly"))
 
 
 def parse_tmpfs(text: str) -> MountRequest:
@@ -290,6 +314,16 @@ def _octal(text: str) -> int:
     except ValueError:
         message = f"invalid value for tmpfs-mode: {text}"
         raise InvalidArgument(message) from None
+
+
+def is_qualified_device(text: str) -> bool:
+    """Tell whether a `--device` is `vendor/class=name`, which a CDI file describes, and no path."""
+    kind, equals, name = text.partition("=")
+    vendor, slash, group = kind.partition("/")
+    plain = all(
+        part[:1] in _LETTERS and _CDI.issuperset(part) for part in (vendor, group) if equals
+    )
+    return bool(slash and vendor and group and name and plain and (_CDI | {":"}).issuperset(name))
 
 
 def parse_device(text: str) -> Device:

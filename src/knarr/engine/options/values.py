@@ -37,6 +37,19 @@ class Device(Value):
     permissions: str = "rwm"
 
 
+class GpuRequest(Value):
+    """One `--gpus`: devices by name, or so many of them; -1 for all.
+
+    `capabilities` and `driver_options` are what Docker hands to a driver; here they are kept.
+    """
+
+    count: int = 0
+    names: tuple[str, ...] = ()
+    driver: str = ""
+    capabilities: tuple[str, ...] = ("gpu",)
+    driver_options: Mapping[str, str] = {}
+
+
 class DeviceLimit(Value):
     """A limit for a block device of the host: bytes or operations a second, or a weight."""
 
@@ -58,7 +71,8 @@ class MountRequest(Value):
     `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name:
     who gives none gets one that is `anonymous`. `image_volume` marks those that the image declares.
     `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`. A bind
-    that is `mapped` shows the owners of files as the users that the container has.
+    that is `mapped` shows the owners of files as the users that the container has. One that is
+    `inherited` came from another container.
     """
 
     kind: str
@@ -80,6 +94,7 @@ class MountRequest(Value):
     image_volume: bool = False
     anonymous: bool = False
     mapped: bool = False
+    inherited: bool = False
     mode_text: str = ""
 
 
@@ -141,6 +156,8 @@ class Resources(Value):
     oom_score_adj: int = 0
     ulimits: tuple[Ulimit, ...] = ()
     devices: tuple[Device, ...] = ()
+    cdi_devices: tuple[str, ...] = ()
+    gpus: tuple[GpuRequest, ...] = ()
     device_rules: tuple[str, ...] = ()
 
 
@@ -274,6 +291,8 @@ class Options(Value):
     sysctls: Mapping[str, str] = {}
     mounts: tuple[MountRequest, ...] = ()
     binds: tuple[str, ...] = ()
+    volumes_from: tuple[str, ...] = ()
+    volume_driver: str = ""
     restart: RestartPolicy = RestartPolicy()
     log: LogSettings = LogSettings()
     streams: Streams = Streams()
