@@ -205,10 +205,10 @@ def test_a_network_that_has_gone(knarr: Knarr) -> None:
     knarr("create", "--name", "one", "--network", "inner", "busybox", "true")
     knarr("network", "rm", "inner")
     said = knarr.fails("start", "one")
-    assert explained(knarr)["Sentence"] == "The network inner does not exist."
-    assert "The network inner does not exist." in said
-    assert "The network inner does not exist." in knarr.fails("restart", "one")
-    assert "The network inner does not exist." in knarr.fails("start", "-a", "one")
+    assert explained(knarr)["Sentence"] == "There was no network inner when it was started."
+    assert "There was no network inner when it was started." in said
+    assert "There was no network inner when it was started." in knarr.fails("restart", "one")
+    assert "There was no network inner when it was started." in knarr.fails("start", "-a", "one")
 
 
 def test_a_file_on_a_directory(knarr: Knarr) -> None:

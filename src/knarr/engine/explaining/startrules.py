@@ -226,7 +226,7 @@ ERROR_RULES = (
     Rule(
         "mount-source-missing",
         "the directory to be mounted is not on the host",
-        "{path}, which is to be mounted, is not there on the host.",
+        "{path}, which was to be mounted, was not there on the host.",
         "Make it, or use -v instead of --mount, which makes a directory.",
         error=r"bind source path does not exist: (?P<path>.*)$",
         aloud=True,
@@ -260,7 +260,7 @@ ERROR_RULES = (
     Rule(
         "network-missing",
         "the network does not exist, or not any more",
-        "The network {network} does not exist.",
+        "There was no network {network} when it was started.",
         "Make it: knarr network create {network}",
         error=r"^network (?P<network>\S+) not found",
         aloud=True,
@@ -268,7 +268,7 @@ ERROR_RULES = (
     Rule(
         "device-missing",
         "the device is not on the host",
-        "The device {device} is not there on the host.",
+        "The device {device} was not there on the host.",
         "See whether its driver is loaded, or leave --device out.",
         error=r'custom device "(?P<device>[^"]*)": no such file',
         aloud=True,
@@ -276,7 +276,7 @@ ERROR_RULES = (
     Rule(
         "neighbour-missing",
         "the container whose namespaces are to be shared is not there",
-        "It is to share namespaces with the container {other}, which does not run.",
+        "It was to share namespaces with the container {other}, which did not run.",
         "Start that one first: knarr start {other}",
         error=r"^cannot join .* of a non running container: (?P<other>\S+)",
         aloud=True,
