@@ -212,7 +212,8 @@ def _report_known(error: KnarrError, context: Context) -> int:
     if isinstance(error, Misuse):
         return _report_misuse(error, context)
     context.complain(error)
-    status = STATUS[type(error).__name__]
+    # A room may have a class of its own below one of `errors`.
+    status = next(STATUS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS)
     if status == CARRIED:
         carried: int = getattr(error, "status")  # noqa: B009 - only CommandFailed has it
         return carried

@@ -8,6 +8,7 @@ import pytest
 from knarr import __version__, errors
 from knarr.cli import main, table
 from knarr.cli.command import Command, Context, Misuse, Option, OptionFault, Options, Unfit, each
+from knarr.registry.breaks import Cut
 
 COMMANDS = "knarr.cli.commands"
 
@@ -65,6 +66,7 @@ def test_every_error_has_an_exit_status() -> None:
         (errors.Conflict("in use", hint="Stop it."), 125, "knarr: in use\nStop it.\n"),
         (errors.CommandFailed("exec: not found", status=127), 127, "knarr: exec: not found\n"),
         (errors.NotModified("already stopped"), 0, "knarr: already stopped\n"),
+        (Cut("x.test: connection refused"), 125, "knarr: x.test: connection refused\n"),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
         (PermissionError(13, "Permission denied", "/x"), 125, "knarr: permission denied: /x\n"),
