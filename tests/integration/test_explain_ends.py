@@ -59,16 +59,27 @@ def shell(
 # memory and time
 
 
+def kernel_tells() -> bool:
+    """Tell whether the kernel's log, which knows whom it killed, can be read here."""
+    try:
+        os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_memory_limit(knarr: Knarr) -> None:
     words = ("-m", "32m", *NONE, "busybox", "sh", "-c", HOG)
-    found = end(knarr, "memory-limit", *words, status=137, aloud=True)
-    assert "memory limit of 32MiB" in found["Sentence"]
+    cause = "memory-limit" if kernel_tells() else "memory-short"
+    found = end(knarr, cause, *words, status=137, aloud=True)
+    assert "32MiB" in found["Sentence"]
     assert "-m 64m" in found["Fix"]
-    if os.access("/dev/kmsg", os.R_OK) and "a process of it" not in found["Sentence"]:
-        assert found["Sentence"].startswith("The kernel killed sh, which held ")
+    assert found["Sentence"].startswith("The kernel killed sh, which held ") == kernel_tells()
 
 
 def test_a_memory_limit_that_a_child_met(knarr: Knarr) -> None:
+    if not kernel_tells():
+        pytest.skip("the kernel's log cannot be read")
     words = ("-m", "32m", *NONE, "busybox", "sh", "-c", f"sh -c '{HOG}'; exit 4")
     found = end(knarr, "memory-limit-inside", *words, status=4)
     assert "sh ended with status 4" in found["Sentence"]
