@@ -61,6 +61,10 @@ class Engine:
         """Return the whole command for `words`."""
         raise NotImplementedError
 
+    def runtime_words(self, *words: str) -> list[str]:
+        """Return the whole command for `words` of an OCI runtime."""
+        return self.words(*words)
+
     def run(self, *words: str) -> list[str]:
         """Return the command that runs a container with the options and words given."""
         return self.words("run", *words)
@@ -95,6 +99,14 @@ class Knarr(Engine):
         return [
             str(self._path()), "--root", f"{self.work}/root", "--run", f"{self.work}/run", *words
         ]  # fmt: skip
+
+    def runtime_words(self, *words: str) -> list[str]:
+        return [
+            str(self._path().with_name("knarr-runtime")),
+            "--root",
+            f"{self.work}/state",
+            *words,
+        ]
 
     def tear_down(self) -> None:
         containers = self.call("ps", "-aq").split()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.engines import IMAGE
+from knarr.oci.descriptor import host_platform
+from knarr.oci.seccomp import seccomp_for
+from knarr.runtime.command.default_spec import default_spec
 
 if TYPE_CHECKING:
     from benchmarks.engines import Engine
@@ -90,6 +95,42 @@ class Run(Row):
         return engine.run("--rm", *self.options, IMAGE, "true")
 
 
+class Bundle(Row):
+    """One bundle, which `knarr-runtime` and the other runtimes run in turn.
+
+    Its spec is the one that `spec` of all of them writes, or that with Docker's seccomp profile, as
+    engines give it.
+    """
+
+    def __init__(self, *, filtered: bool) -> None:
+        super().__init__("one bundle, with Docker's filter" if filtered else "one bundle")
+        self.filtered = filtered
+
+    def suits(self, engine: Engine) -> bool:
+        return engine.runtime or engine.name == "knarr"
+
+    def before(self, engine: Engine, number: int) -> None:
+        if number:
+            return
+        spec: dict[str, Any] = json.loads(json.dumps(default_spec()))
+        spec["ociVersion"] = "1.0.2"  # so that older runtimes take it too
+        spec["process"].update(args=["true"], terminal=False)
+        spec["root"] = {"path": str(engine.work.parent / "rootfs")}
+        if self.filtered:
+            names = spec["process"]["capabilities"]["bounding"]
+            spec["linux"]["seccomp"] = seccomp_for(names, host_platform().architecture)
+        directory = self._directory(engine)
+        directory.mkdir(exist_ok=True)
+        (directory / "config.json").write_text(json.dumps(spec))
+
+    def _directory(self, engine: Engine) -> Path:
+        return engine.work / f"bundle-{'filtered' if self.filtered else 'short'}"
+
+    def command(self, engine: Engine) -> list[str]:
+        words = ("run", "--bundle", str(self._directory(engine)), f"bench-{os.getpid()}")
+        return engine.runtime_words(*words)
+
+
 class RunDetached(Row):
     def __init__(self) -> None:
         super().__init__("run -d")
@@ -145,6 +186,8 @@ def rows(rounds: int) -> list[Row]:
     return [
         Plain("--version"),
         Run(*QUIET),
+        Bundle(filtered=False),
+        Bundle(filtered=True),
         Run("--network", "host"),
         Run(),
         Run(*QUIET, "-v", "/tmp:/mnt"),
