@@ -11,7 +11,10 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1"
+NAMES = (
+    "subjectAltName=DNS:localhost,DNS:registry.test,DNS:auth.test,DNS:registry-1.docker.io,"
+    "DNS:index.docker.io,IP:127.0.0.1"
+)
 
 
 class Authority:

@@ -1,7 +1,7 @@
 """A proxy on loopback: CONNECT for TLS, whole URLs for plain HTTP.
 
 Names below `.test` lead to this machine, as they do for nobody else: who asks for one through the
-proxy shows that the proxy was used.
+proxy shows that the proxy was used. So do the names in `leads`, with their ports, to a port here.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
 
 class Proxy:
     """The proxy. `requests` are the first lines that came, `credentials` what came with them."""
 
-    def __init__(self, *, refusing: bool = False) -> None:
+    def __init__(self, leads: Mapping[str, int] | None = None, *, refusing: bool = False) -> None:
+        self._leads = leads or {}
         self._refusing = refusing
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -58,11 +60,11 @@ class Proxy:
                 client.sendall(b"HTTP/1.1 403 No way out\r\nContent-Length: 0\r\n\r\n")
                 return
             if method == "CONNECT":
-                server = _reach(target)
+                server = self._reach(target)
                 client.sendall(b"HTTP/1.1 200 Go on\r\n\r\n")
             else:
                 url = urlsplit(target)
-                server = _reach(url.netloc)
+                server = self._reach(url.netloc)
                 path = url.path + (f"?{url.query}" if url.query else "")
                 server.sendall(f"{method} {path} {version}\r\n".encode() + rest)
             with server:
@@ -71,11 +73,14 @@ class Proxy:
                 _copy(client, server)
                 back.join()
 
-
-def _reach(target: str) -> socket.socket:
-    name, _, port = target.partition(":")
-    name = "127.0.0.1" if name.endswith(".test") else name
-    return socket.create_connection((name, int(port or 80)), 5)
+    def _reach(self, target: str) -> socket.socket:
+        if target in self._leads:
+            return socket.create_connection(("127.0.0.1", self._leads[target]), 5)
+        name, _, port = target.partition(":")
+        if name != "127.0.0.1" and not name.endswith(".test"):
+            message = f"no test may reach {target}"
+            raise ValueError(message)
+        return socket.create_connection(("127.0.0.1", int(port or 80)), 5)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
