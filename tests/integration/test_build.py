@@ -134,7 +134,7 @@ def test_failing_step_says_where_and_what_it_printed(shop: Workshop) -> None:
         ("FROM busybox\nCOPY --chown=nobdy:x . /", ["unable to find user nobdy", ">>> COPY"]),
         ('FROM busybox\nRUN ["/nope"]', ["exit code: 127", "/nope"]),
         ("FROM busybox\nUSER nobdy\nRUN x", ["unable to find user nobdy", ">>> RUN x"]),
-        ("FROM busybox\nADD https://example.com/x /", ["cannot fetch https://example.com/x"]),
+        ("FROM busybox\nADD http://127.0.0.1:9/x /", ["127.0.0.1:9", ">>> ADD"]),
         ("FROM busybox\nRUN --device=a x", ["RUN --device cannot be carried out", ">>> RUN"]),
         ("", ["the Dockerfile cannot be empty"]),
     ],

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from knarr.build.graph import Fetch
 from knarr.build.worker import Base, Cached
 from knarr.errors import CommandFailed, NotFound
 from knarr.oci.config import RunConfig, encode_config
@@ -84,13 +85,15 @@ class FakeWorker:
             raise NotFound(message)
         return self.images[reference]
 
-    def fingerprint(self, copy: Copy, source: Stack | None) -> str:
+    def fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
+        if isinstance(taken, Fetch):
+            return f"the state of {taken.url}"
         if source is not None:
-            return f"{copy.source} of {source[-1] if source else 'nothing'}"
-        if copy.source not in self.files:
-            message = f'"{copy.source}": not found'
+            return f"{taken.source} of {source[-1] if source else 'nothing'}"
+        if taken.source not in self.files:
+            message = f'"{taken.source}": not found'
             raise NotFound(message)
-        return self.files[copy.source]
+        return self.files[taken.source]
 
     def find(self, key: str) -> Cached | None:
         return self.records.get(key)
@@ -103,7 +106,7 @@ class FakeWorker:
     def claim(
         self,
         key: str,
-        operation: Run | Files,  # noqa: ARG002 - nothing here is for one alone
+        operation: Run | Files | Fetch,  # noqa: ARG002 - nothing here is for one alone
     ) -> AbstractContextManager[None] | None:
         return None if key in self.held else self._claim(key)
 
@@ -114,7 +117,10 @@ class FakeWorker:
         self.held.remove(key)
 
     def start(
-        self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
+        self,
+        operation: Run | Files | Fetch,
+        inputs: Sequence[Stack],
+        emit: Callable[[int, bytes], None],
     ) -> FakeJob:
         arguments = getattr(operation, "arguments", ())
         what = arguments[-1] if arguments else "files"
@@ -122,7 +128,7 @@ class FakeWorker:
         emit(1, f"doing {what}\n".encode())
         error = CommandFailed("it failed", status=1) if what == self.failing else None
         made: Digest = digest_of(repr((operation, inputs, len(self.log))).encode())
-        job = FakeJob(self, (*inputs[0], made), error)
+        job = FakeJob(self, (*(inputs[0] if inputs else ()), made), error)
         self.active.append(job)
         if len(self.active) >= self._together:
             for each in self.active:

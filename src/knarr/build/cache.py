@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from knarr.build.graph import CONTEXT, Copy, Files, Run
+from knarr.build.graph import CONTEXT, Copy, Fetch, Files, Run
 from knarr.util import jsontext
 
 TYPE_CHECKING = False
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
     from knarr.build.graph import MakeDirectory, Stack
 
-    Fingerprint = Callable[[Copy, "Stack | None"], str]
+    Fingerprint = Callable[[Copy | Fetch, "Stack | None"], str]
 
 VERSION = 1
 """Raised when operations come to do something else than before with the same ingredients."""
 
 
 def ingredients(
-    operation: Run | Files, inputs: Sequence[Stack], fingerprint: Fingerprint
+    operation: Run | Files | Fetch, inputs: Sequence[Stack], fingerprint: Fingerprint
 ) -> dict[str, object]:
     """Return what decides the result, in the order in which people look at it."""
+    if isinstance(operation, Fetch):
+        return {"version": VERSION, **_fetch(operation), "state": fingerprint(operation, None)}
     parent = str(inputs[0][-1]) if inputs[0] else ""
     if isinstance(operation, Run):
         about: dict[str, object] = {"version": VERSION, "kind": "run", "parent": parent}
@@ -40,6 +42,16 @@ def key_of(about: dict[str, object]) -> str:
     """Return the key for ingredients."""
     text = jsontext.dumps(about, sort_keys=True)
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def _fetch(fetch: Fetch) -> dict[str, object]:
+    about: dict[str, object] = {"kind": "fetch", "from": fetch.kind, "name": fetch.name}
+    if fetch.kind != "local":  # where a directory lies does not matter
+        about["url"] = fetch.url
+    if fetch.kind == "git":
+        about |= {"directory": fetch.subdir, "git": fetch.keep_git_dir}
+        about["submodules"] = fetch.submodules
+    return about
 
 
 def _run(run: Run) -> dict[str, object]:

@@ -6,6 +6,7 @@ work, wherever in the Dockerfile they stand, and are one to the solver.
 
     Image ──▶ Run ──▶ Files ──▶ …            the first input is what the operation changes
     Image ──▶ Run ──────┘ copy                further inputs are only read
+    Fetch ──────────────┘
 
 A digest names what is asked for. What the answer depends on beyond that (contents of files) is
 known only when the inputs are there: see `cache`.
@@ -109,10 +110,26 @@ class Files(Value):
     actions: tuple[MakeDirectory | Copy, ...]
 
 
+class Fetch(Value):
+    """Files from elsewhere: `kind` is http (one file, `name`), git, or local (a directory).
+
+    `ref` and `subdir` say what of a repository; `checksum` is what it has to be.
+    """
+
+    kind: str
+    url: str
+    name: str = ""
+    ref: str = ""
+    subdir: str = ""
+    checksum: str = ""
+    keep_git_dir: bool = False
+    submodules: bool = True
+
+
 class Vertex(Value):
     """An operation and its inputs. Its name, place and caching do not enter the digest."""
 
-    operation: Image | Run | Files
+    operation: Image | Run | Files | Fetch
     inputs: tuple[Vertex, ...]
     digest: str
     name: str
@@ -125,7 +142,7 @@ class Vertex(Value):
 
 
 def make_vertex(
-    operation: Image | Run | Files,
+    operation: Image | Run | Files | Fetch,
     inputs: Sequence[Vertex] = (),
     *,
     name: str,

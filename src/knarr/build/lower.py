@@ -18,7 +18,7 @@ from knarr.build.dockerfile.linting import check_program, check_stage
 from knarr.build.dockerfile.program import parse_trigger
 from knarr.build.dockerfile.words import Lexer
 from knarr.build.froms import Froms
-from knarr.build.graph import Image, Vertex, make_vertex
+from knarr.build.graph import Fetch, Image, Vertex, make_vertex
 from knarr.build.stage import StageState, Written
 from knarr.build.steps import Surroundings
 from knarr.oci.document import FrozenDict
@@ -46,6 +46,7 @@ class Demand(Value):
     """What is asked of a Dockerfile, beside what it says.
 
     `ignored` tells whether .dockerignore leaves a path out, if that can be told from the path.
+    `contexts` are images and sources that take the place of stages and images of these names.
     """
 
     build: Platform
@@ -55,6 +56,7 @@ class Demand(Value):
     labels: Mapping[str, str] = {}
     around: Surroundings = Surroundings()
     ignored: Callable[[str], bool] | None = None
+    contexts: Mapping[str, str | Fetch] = {}
 
 
 class Lowered(Value):
@@ -173,7 +175,13 @@ class Lowering:
             self._lexer,
         )
         below = self._named(base, stage.index)
-        if base == "scratch":
+        given = self._context(base)
+        if isinstance(given, Fetch):
+            state.begin_files(self._fetch(given, base), base)
+        elif given is not None:
+            found = self._worker.resolve(given, state.platform)
+            state.begin_image(found, head.node)
+        elif base == "scratch":
             state.begin_scratch()
         elif below is not None:
             state.begin_stage(self._stage(below), self._own_triggers(below))
@@ -262,6 +270,10 @@ class Lowering:
                 "using ARG from global scope as a workaround"
             )
             raise Fault(message, word=word)
+        given = self._context(name)
+        if given is not None:
+            self.word = word
+            return self._fetch(given, name) if isinstance(given, Fetch) else self._image(given)
         index = int(name) if name.isascii() and name.isdigit() else None
         if index is None:
             index = self._named(name.lower(), len(self._program.stages))
@@ -281,6 +293,21 @@ class Lowering:
                 message = f"circular dependency detected on stage: {current}"
             raise Fault(message, word=word)
         return self._stage(index).vertex
+
+    def _context(self, name: str) -> str | Fetch | None:
+        """Return what the command line puts in the place of a stage or image of this name."""
+        contexts = self._demand.contexts
+        if not contexts:
+            return None
+        found = contexts.get(name.lower())
+        if found is not None:
+            return found
+        full = _full_name(name)
+        return next((to for known, to in contexts.items() if full == _full_name(known)), None)
+
+    def _fetch(self, fetch: Fetch, name: str) -> Vertex:
+        no_cache = self._demand.around.no_cache
+        return make_vertex(fetch, name=f"[context {name}] {fetch.url}", no_cache=no_cache)
 
     def _image(self, name: str) -> Vertex:
         if name == "scratch":
@@ -325,3 +352,14 @@ class Lowering:
             hint = "It is a number of seconds since 1970."
             raise self._source.fault(Fault(message, hint=hint), 0, 0, parsing=False)
         return int(text)
+
+
+def _full_name(name: str) -> str:
+    """Return the whole name of an image, or the text as it is if it cannot be one."""
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - for named contexts alone
+    from knarr.oci.reference import parse_reference  # noqa: PLC0415
+
+    try:
+        return str(parse_reference(name).with_default_tag())
+    except InvalidArgument:
+        return name

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from knarr.build.events import Report
-    from knarr.build.graph import Files, Run, Stack, Vertex
+    from knarr.build.graph import Fetch, Files, Run, Stack, Vertex
     from knarr.build.worker import Job, Worker
 
 PARALLEL = 8
@@ -138,15 +138,15 @@ class Solver:
         if not job.descriptors():
             self._advance(running)
 
-    def _key(self, vertex: Vertex, operation: Run | Files) -> tuple[str, dict[str, object]]:
+    def _key(self, vertex: Vertex, operation: Run | Files | Fetch) -> tuple[str, dict[str, object]]:
         if vertex.digest not in self._keys:
             about = ingredients(operation, self._inputs(vertex), self._fingerprint)
             self._keys[vertex.digest] = (key_of(about), about)
         return self._keys[vertex.digest]
 
-    def _fingerprint(self, copy: Copy, source: Stack | None) -> str:
-        self.failed_word = copy.source
-        found = self._worker.fingerprint(copy, source)
+    def _fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
+        self.failed_word = taken.source if isinstance(taken, Copy) else taken.url
+        found = self._worker.fingerprint(taken, source)
         self.failed_word = ""
         return found
 
@@ -157,7 +157,7 @@ class Solver:
             self._finish(vertex, found, cached=True)
         return found is not None
 
-    def _start(self, vertex: Vertex, operation: Run | Files) -> Job:
+    def _start(self, vertex: Vertex, operation: Run | Files | Fetch) -> Job:
         def emit(stream: int, data: bytes) -> None:
             self._report(Printed(vertex.digest, stream, data))
 

@@ -64,6 +64,11 @@ class StageState:
         self.config = RunConfig(env=(DEFAULT_PATH,), working_dir="/")
         self._take_env()
 
+    def begin_files(self, vertex: Vertex, name: str) -> None:
+        """Begin with the files of a named context, and what `scratch` says."""
+        self.begin_scratch()
+        self.note(f"FROM {name}", vertex)
+
     def begin_image(self, base: Base, node: Node) -> None:
         """Begin with an image."""
         config = base.config.config

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 from knarr.build.dockerfile.fault import Fault
 from knarr.build.dockerfile.heredocs import parse_heredoc
 from knarr.build.dockerfile.instructions import Add
 from knarr.build.dockerfile.instructions import Copy as CopyInstruction
 from knarr.build.dockerfile.instructions import Run as RunInstruction
 from knarr.build.graph import CONTEXT, Copy, Files, MakeDirectory, Run, Vertex, make_vertex
+from knarr.build.remote import GIT, is_git, is_remote, parse_remote, with_checksum
+from knarr.errors import InvalidArgument
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from knarr.build.dockerfile.instructions import CommandLine, Transfer, Workdir
     from knarr.build.graph import RunMount
     from knarr.build.stage import StageState
-
-_GIT = r"(?:git@|git://|ssh://|https?://\S+\.git(?:[#?]|$))"
-_LATER = "Fetch it in an earlier step, or put it into the build context."
 
 
 class Surroundings(Value):
@@ -128,19 +127,25 @@ def transfer(
         from knarr.build.modes import parse_mode  # noqa: PLC0415 - few instructions have one
 
         parse_mode(instruction.chmod)
+    inputs = [] if origin is None else [origin]
+    origins: dict[str, int] = {}
     if isinstance(instruction, Add):
-        _check_sources(instruction)
+        for source, fetched in _remote_sources(instruction, around).items():
+            inputs.append(fetched)
+            origins[source] = len(inputs)
     else:
         _refuse_remote(instruction)
     destination = state.place(instruction.destination, keep_slash=True)
     title = state.step_title(instruction, triggered=triggered)
-    copies = _copies(instruction, destination, CONTEXT if origin is None else 1)
-    inputs = () if origin is None else (origin,)
-    vertex = _vertex(state, Files(copies), inputs, title, instruction, around)
+    copies = _copies(instruction, destination, CONTEXT if origin is None else 1, origins)
+    vertex = _vertex(state, Files(copies), tuple(inputs), title, instruction, around)
     state.note(_written(instruction), vertex)
 
 
-def _copies(instruction: Transfer, destination: str, origin: int) -> tuple[Copy, ...]:
+def _copies(
+    instruction: Transfer, destination: str, origin: int, origins: Mapping[str, int]
+) -> tuple[Copy, ...]:
+    """Return what to copy: from `origin`, but for the sources in `origins`, which were fetched."""
     several = len(instruction.sources) + len(instruction.inline) > 1
     parents = isinstance(instruction, CopyInstruction) and instruction.parents
     common = Copy(
@@ -154,7 +159,12 @@ def _copies(instruction: Transfer, destination: str, origin: int) -> tuple[Copy,
         unpack=isinstance(instruction, Add) and instruction.unpack is not False,
         several=several,
     )
-    files = [common.replace(source=source) for source in instruction.sources]
+    files = [
+        _fetched(common, source, origins[source], instruction)
+        if source in origins
+        else common.replace(source=source)
+        for source in instruction.sources
+    ]
     inline = [
         common.replace(
             source=heredoc.name,
@@ -167,30 +177,49 @@ def _copies(instruction: Transfer, destination: str, origin: int) -> tuple[Copy,
     return (*files, *inline)
 
 
-def _check_sources(instruction: Add) -> None:
-    for source in instruction.sources:
-        if _is_remote(source):
-            message = f"ADD cannot fetch {source}"
-            raise Fault(message, word=source, hint=_LATER)
-    if instruction.checksum:
-        message = "checksum requires HTTP(S) or Git sources"
-        if len(instruction.sources) != 1:
-            message = "checksum can't be specified for multiple sources"
+def _fetched(common: Copy, source: str, origin: int, instruction: Transfer) -> Copy:
+    """Return how what was fetched gets to its place; an archive is unpacked on demand alone."""
+    unpack = isinstance(instruction, Add) and instruction.unpack is True
+    name = parse_remote(source).name if not is_git(source) else "."
+    return common.replace(origin=origin, source=_literal(name), unpack=unpack)
+
+
+def _literal(name: str) -> str:
+    """Return the pattern that means exactly `name`."""
+    return "".join(f"\\{letter}" if letter in "*?[\\" else letter for letter in name)
+
+
+def _remote_sources(instruction: Add, around: Surroundings) -> dict[str, Vertex]:
+    """Return what fetches each source that is remote. Raises: Fault"""
+    found: dict[str, Vertex] = {}
+    lines = (instruction.node.first, instruction.node.last)
+    if instruction.checksum and len(instruction.sources) != 1:
+        message = "checksum can't be specified for multiple sources"
         raise Fault(message, word="--checksum")
+    for source in instruction.sources:
+        if not is_remote(source):
+            if instruction.checksum:
+                message = "checksum requires HTTP(S) or Git sources"
+                raise Fault(message, word="--checksum")
+            continue
+        try:
+            fetch = parse_remote(source)
+            if instruction.checksum:
+                fetch = with_checksum(fetch, instruction.checksum)
+        except InvalidArgument as error:
+            raise Fault(error.message, word=source, hint=error.hint) from None
+        if fetch.kind == GIT and instruction.keep_git_dir is not None:
+            fetch = fetch.replace(keep_git_dir=instruction.keep_git_dir)
+        found[source] = make_vertex(fetch, name=source, lines=lines, no_cache=around.no_cache)
+    return found
 
 
 def _refuse_remote(instruction: Transfer) -> None:
     for source in instruction.sources:
-        if _is_remote(source):
-            kind = "git ref" if re.match(_GIT, source) else "URL"
+        if is_remote(source):
+            kind = "git ref" if is_git(source) else "URL"
             message = f"source can't be a {kind} for COPY"
             raise Fault(message, word=source, hint="ADD takes remote sources.")
-
-
-def _is_remote(source: str) -> bool:
-    if "://" not in source and not source.startswith("git@"):
-        return False
-    return source.startswith(("http://", "https://")) or re.match(_GIT, source) is not None
 
 
 def _written(instruction: Transfer) -> str:

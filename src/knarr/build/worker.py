@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    from knarr.build.graph import Copy, Files, Run, Stack
+    from knarr.build.graph import Copy, Fetch, Files, Run, Stack
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
 else:
@@ -58,11 +58,12 @@ class Worker(Protocol):
     def resolve(self, reference: str, platform: Platform) -> Base:
         """Return the image that a FROM names. Raises: NotFound, InvalidArgument"""
 
-    def fingerprint(self, copy: Copy, source: Stack | None) -> str:
-        """Return a digest of all that `copy` takes from `source`, or the context for None.
+    def fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
+        """Return a digest of all that is taken: copied from `source`, or the context for None.
 
         Equal digests mean equal names, kinds, modes, owners, attributes and contents, as far as
-        these arrive in the result; times do not count. Raises: NotFound
+        these arrive in the result; times do not count. Of what is fetched, it tells one state of
+        it from another. Raises: NotFound, Unavailable
         """
 
     def find(self, key: str) -> Cached | None:
@@ -71,7 +72,9 @@ class Worker(Protocol):
     def record(self, key: str, result: Stack, about: dict[str, object]) -> Cached:
         """Record a result with what its key was made of, for who wants to know why."""
 
-    def claim(self, key: str, operation: Run | Files) -> AbstractContextManager[None] | None:
+    def claim(
+        self, key: str, operation: Run | Files | Fetch
+    ) -> AbstractContextManager[None] | None:
         """Return the right to do the work of `key` to its end, None while another has it.
 
         An empty key stands for work that is done whatever others do. What else the operation must
@@ -79,6 +82,9 @@ class Worker(Protocol):
         """
 
     def start(
-        self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
+        self,
+        operation: Run | Files | Fetch,
+        inputs: Sequence[Stack],
+        emit: Callable[[int, bytes], None],
     ) -> Job:
         """Begin an operation on its inputs, of which the first is changed."""

@@ -9,6 +9,7 @@ with one thread: commands run in processes of their own.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from knarr.build.arguments import proxy_environment
@@ -26,7 +27,7 @@ from knarr.engine.build.image import store_image
 from knarr.engine.build.steps import Steps
 from knarr.engine.build.worker import BuildWorker
 from knarr.engine.images import parse_tag
-from knarr.errors import KnarrError, SyntaxFault
+from knarr.errors import KnarrError, NotFound, SyntaxFault
 from knarr.oci.descriptor import host_platform, parse_platform
 from knarr.util.value import Value
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from knarr.build.events import Report
-    from knarr.build.graph import Stack
+    from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
     from knarr.engine.build.context import BuildContext
@@ -52,7 +53,8 @@ _EXPORT = "exporting to image"
 class BuildOptions(Value):
     """What a user asks of a build.
 
-    `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`.
+    `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`,
+    `contexts` directories, images and sources by the names that they have for the Dockerfile.
     """
 
     context: str
@@ -65,6 +67,7 @@ class BuildOptions(Value):
     network: str = "default"
     hosts: tuple[str, ...] = ()
     secrets: Mapping[str, bytes] = {}
+    contexts: Mapping[str, str] = {}
     no_cache: bool = False
 
 
@@ -91,6 +94,7 @@ class Builds:
                     options.dockerfile,
                     stdin=stdin or sys.stdin.buffer,
                     scratch_dir=f"{steps.directory}/context",
+                    secrets=options.secrets,
                 )
             except KnarrError as error:
                 report(Finished(LOADING, error=str(error)))
@@ -182,6 +186,7 @@ class _Build:
                 hidden=proxy_environment(options.arguments),
                 no_cache=options.no_cache,
             ),
+            contexts=_contexts(options.contexts),
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,
         )
 
@@ -198,3 +203,23 @@ class _Build:
         text = excerpt(self._source, first, last, caret=caret)
         if text:
             self._report(Located(text))
+
+
+def _contexts(given: Mapping[str, str]) -> dict[str, str | Fetch]:
+    """Return the named contexts. Raises: InvalidArgument, NotFound"""
+    if not given:
+        return {}
+    from knarr.build.remote import LOCAL, parse_context  # noqa: PLC0415 - few builds have any
+
+    found: dict[str, str | Fetch] = {}
+    for name, value in given.items():
+        context = parse_context(name, value)
+        if not isinstance(context, str) and context.kind == LOCAL:
+            if not os.path.isdir(context.url):
+                message = (
+                    f"failed to get build context {name}: stat {context.url}: no such directory"
+                )
+                raise NotFound(message)
+            context = context.replace(url=os.path.realpath(context.url))
+        found[name.lower()] = context
+    return found

@@ -213,8 +213,13 @@ def _disk_hint(name: str) -> str:
 
 def _connect(path: str) -> Connection:
     connect = _opener()
+    # An engine belongs to one thread, but the last reference to it may go in any other.
     connection: Connection = connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=32
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        cached_statements=32,
+        check_same_thread=False,
     )
     try:
         connection.execute("PRAGMA foreign_keys = ON")

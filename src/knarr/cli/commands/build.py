@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     short="Build an image from a Dockerfile",
-    usage="[OPTIONS] PATH | -",
+    usage="[OPTIONS] PATH | URL | -",
     options=(
         Option(
             "add-host", "Add a custom host-to-IP mapping (format: host:ip)", kind="list",
         ),
         Option("build-arg", "Set build-time variables", kind="list"),
+        Option("build-context", "Additional build contexts (e.g., name=path)", kind="list"),
         Option(
             "file", 'Name of the Dockerfile (default: "PATH/Dockerfile")', kind="string",
             short="f", completes="files",
@@ -153,8 +154,19 @@ def _request(options: Options, place: str) -> BuildOptions:
         network=options.text("network"),
         hosts=tuple(parse_extra_host(text) for text in options.texts("add-host")),
         secrets=dict(_secret(text) for text in options.texts("secret")),
+        contexts=dict(_context(text) for text in options.texts("build-context")),
         no_cache=options.flag("no-cache"),
     )
+
+
+def _context(text: str) -> tuple[str, str]:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        message = f"invalid context value: {text}, expected key=value"
+        raise InvalidArgument(message)
+    return name, value
 
 
 def _secret(text: str) -> tuple[str, bytes]:

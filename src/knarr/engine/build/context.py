@@ -7,13 +7,16 @@ the context's own `.dockerignore`.
 from __future__ import annotations
 
 import os
+import stat
 from io import BytesIO
 
 from knarr.build.ignore import Matcher, read_patterns
-from knarr.errors import InvalidArgument, NotFound, Unsupported
+from knarr.errors import InvalidArgument, NotFound
+from knarr.linux import path as paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import BinaryIO
 
     from knarr.util.compression import Reader
@@ -37,21 +40,28 @@ class BuildContext:
         return Matcher(self.ignored) if self.ignored else None
 
 
-def open_context(place: str, dockerfile: str, *, stdin: BinaryIO, scratch_dir: str) -> BuildContext:
+def open_context(
+    place: str,
+    dockerfile: str,
+    *,
+    stdin: BinaryIO,
+    scratch_dir: str,
+    secrets: Mapping[str, bytes] | None = None,
+) -> BuildContext:
     """Return the context at `place`, with the Dockerfile at `dockerfile` or where it always is.
 
-    An archive from standard input is unpacked into `scratch_dir`, which is made for it.
+    An archive from standard input is unpacked into `scratch_dir`, which is made for it; so is what
+    comes from a URL or a repository, with the credentials that `secrets` have for it.
 
-    Raises: InvalidArgument, NotFound, Unsupported, Corrupt
+    Raises: InvalidArgument, NotFound, Unavailable, Corrupt
     """
-    if place.startswith(_REMOTE):
-        message = f"unable to prepare context: {place} is not fetched"
-        raise Unsupported(message, hint="Fetch it first, and give the directory.")
+    if place.startswith(_REMOTE) and not os.path.exists(place):
+        return _fetched(place, dockerfile, scratch_dir, secrets or {})
     if place == STDIN:
         if dockerfile == STDIN:
             message = "invalid argument: can't use stdin for both build context and dockerfile"
             raise InvalidArgument(message)
-        return _from_stdin(dockerfile, stdin, scratch_dir)
+        return _from_stream(dockerfile, stdin, scratch_dir)
     if not os.path.exists(place):
         message = f'unable to prepare context: path "{place}" not found'
         raise NotFound(message)
@@ -61,6 +71,25 @@ def open_context(place: str, dockerfile: str, *, stdin: BinaryIO, scratch_dir: s
     if dockerfile == STDIN:
         return BuildContext(place, stdin.read(), "Dockerfile", _ignored(place, ""))
     return _with_dockerfile(place, dockerfile)
+
+
+def _fetched(
+    place: str, dockerfile: str, scratch_dir: str, secrets: Mapping[str, bytes]
+) -> BuildContext:
+    """Return a context from a git repository, a URL of an archive, or one of a Dockerfile."""
+    from knarr.build.remote import GIT, as_context  # noqa: PLC0415 - few contexts come like this
+    from knarr.engine.build.fetches import git_auth, http_headers, take_file, take_repository  # noqa: PLC0415
+
+    fetch = as_context(place)
+    if fetch is None:
+        message = f'unable to prepare context: path "{place}" not found'
+        raise NotFound(message)
+    if fetch.kind == GIT:
+        directory = take_repository(fetch, scratch_dir, git_auth(secrets, fetch.url))
+        return _in_scratch(directory, dockerfile)
+    path = take_file(fetch, scratch_dir, http_headers(secrets, fetch.url))
+    with open(path, "rb") as file:
+        return _from_stream(dockerfile, file, f"{scratch_dir}/files")
 
 
 def _with_dockerfile(place: str, dockerfile: str) -> BuildContext:
@@ -91,7 +120,7 @@ def _ignored(place: str, dockerfile_path: str) -> list[str]:
     return []
 
 
-def _from_stdin(dockerfile: str, stdin: BinaryIO, scratch_dir: str) -> BuildContext:
+def _from_stream(dockerfile: str, stdin: BinaryIO, scratch_dir: str) -> BuildContext:
     from knarr.engine.build.files import is_tar  # noqa: PLC0415 - few contexts come like this
     from knarr.util.compression import Peeked  # noqa: PLC0415
 
@@ -100,9 +129,33 @@ def _from_stdin(dockerfile: str, stdin: BinaryIO, scratch_dir: str) -> BuildCont
         return BuildContext("", peeked.start + stdin.read(), "Dockerfile", [])
     os.makedirs(scratch_dir, 0o700)
     _unpack(peeked, scratch_dir)
-    found = _with_dockerfile(scratch_dir, f"{scratch_dir}/{dockerfile}" if dockerfile else "")
-    found.name = dockerfile or "Dockerfile"
-    return found
+    return _in_scratch(scratch_dir, dockerfile)
+
+
+def _in_scratch(directory: str, dockerfile: str) -> BuildContext:
+    """Return a context whose Dockerfile lies in it, which may be anybody's: no link leads out."""
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        names = (dockerfile,) if dockerfile else ("Dockerfile", "dockerfile")
+        found = [(name, data) for name in names if (data := _read_in_root(root, name)) is not None]
+        if not found:
+            message = f"failed to read dockerfile: open {names[0]}: no such file or directory"
+            raise NotFound(message, hint="Name it with -f if it is called otherwise.")
+        name, data = found[0]
+        lists = (f"{name}.dockerignore", ".dockerignore")
+        ignored = next((text for each in lists if (text := _read_in_root(root, each))), b"")
+    finally:
+        os.close(root)
+    return BuildContext(directory, data, dockerfile or "Dockerfile", read_patterns(ignored))
+
+
+def _read_in_root(root_fd: int, path: str) -> bytes | None:
+    try:
+        descriptor = paths.open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _unpack(stream: Reader, directory: str) -> None:

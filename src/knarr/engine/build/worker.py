@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.build.graph import Copy, Run
+from knarr.build.graph import Copy, Fetch, Run
 from knarr.build.selection import Tree, fingerprint
 from knarr.build.worker import Base, Cached
 from knarr.engine.build.claims import Claim
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Files, Stack
     from knarr.build.ignore import Matcher
     from knarr.build.worker import Job
+    from knarr.engine.build.fetches import Fetches
     from knarr.engine.build.mounts import Caches
     from knarr.engine.build.steps import Steps
     from knarr.engine.engine import Engine
@@ -60,6 +61,7 @@ class BuildWorker:
         self._taken: dict[Copy, str] = {}
         self._doubtful: set[str] = set()
         self._used: list[str] = []
+        self._known_fetches: Fetches | None = None
         self._stale: list[str] = []
         os.makedirs(f"{steps.directory}/empty", 0o700)
         place = context_dir or f"{steps.directory}/empty"
@@ -71,6 +73,17 @@ class BuildWorker:
     def hidden(self) -> Matcher | None:
         """What is left out of the context."""
         return self._context.hidden
+
+    @property
+    def _fetches(self) -> Fetches:
+        """What comes from elsewhere."""
+        if self._known_fetches is None:
+            from knarr.engine.build.fetches import Fetches  # noqa: PLC0415 - few builds fetch
+            from knarr.engine.build.run import Means  # noqa: PLC0415 - as above
+
+            means = Means(self._engine, self._steps, self._secrets, self._made)
+            self._known_fetches = Fetches(means)
+        return self._known_fetches
 
     # what the solver asks for
 
@@ -92,7 +105,10 @@ class BuildWorker:
         name = reference if reference.startswith("sha256:") else _full_name(reference)
         return Base(name, images.config(row.id), stack)
 
-    def fingerprint(self, copy: Copy, source: Stack | None) -> str:
+    def fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
+        if isinstance(taken, Fetch):
+            return self._fetches.state(taken)
+        copy = taken
         if source is None:
             self._taken[copy] = fingerprint(self._context, copy, self._cache.cache)
             return self._taken[copy]
@@ -138,7 +154,9 @@ class BuildWorker:
                 self._records.add(row)
         return Cached(result, now)
 
-    def claim(self, key: str, operation: Run | Files) -> AbstractContextManager[None] | None:
+    def claim(
+        self, key: str, operation: Run | Files | Fetch
+    ) -> AbstractContextManager[None] | None:
         claim = Claim(f"{self._engine.paths.run}/builds", key)
         if not claim.acquire():
             return None
@@ -153,8 +171,13 @@ class BuildWorker:
         return claim
 
     def start(
-        self, operation: Run | Files, inputs: Sequence[Stack], emit: Callable[[int, bytes], None]
+        self,
+        operation: Run | Files | Fetch,
+        inputs: Sequence[Stack],
+        emit: Callable[[int, bytes], None],
     ) -> Job:
+        if isinstance(operation, Fetch):
+            return self._fetches.start(operation, emit)
         if isinstance(operation, Run):
             from knarr.engine.build.run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
