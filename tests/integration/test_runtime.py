@@ -229,6 +229,43 @@ def test_exec_failures(runtime: Runtime, bundle: Bundle) -> None:
     assert runtime.call("exec", container_id, "true").returncode == 0
 
 
+@pytest.mark.parametrize("own_users", [False, True], ids=["host-users", "own-users"])
+def test_exec_where_processes_may_trace(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, *, own_users: bool
+) -> None:
+    """It is made another way round there, and comes to the same."""
+    if own_users:
+        map_users(bundle)
+    sets = ("bounding", "effective", "permitted")
+    names = ["CAP_SYS_PTRACE", "CAP_KILL"]
+    bundle.spec["process"]["capabilities"] = {name: list(names) for name in sets}
+    bundle.spec["linux"]["resources"]["pids"] = {"limit": 100}
+    container_id = runtime.start(bundle.command("sleep", "100"))
+    script = """
+        for n in cgroup ipc mnt net pid user uts; do
+            test $(readlink /proc/self/ns/$n) = $(readlink /proc/1/ns/$n) || echo other $n
+        done
+        test "$(cat /proc/self/cgroup)" = "$(cat /proc/1/cgroup)" || echo other cgroups
+        cut -d' ' -f5,6 /proc/self/stat
+        echo $$; id -u; id -G; pwd; echo $A; ls /proc/self/fd | wc -l; exit 9"""
+    pid_file = tmp_path / "pid"
+    words = ("exec", "--cwd", "/tmp", "--env", "A=b", "--pid-file", str(pid_file), container_id)
+    done = runtime.call(*words, "sh", "-c", script)
+    assert done.returncode == 9
+    group, pid, *rest = done.stdout.split("\n")
+    assert group == f"{pid} {pid}"  # a session and a group of its own
+    assert rest == ["0", "0", "/tmp", "b", "4", ""]
+    assert pid_file.read_text() != pid  # as the caller numbers it
+    shown = runtime.call(
+        "exec", "--tty", container_id, "sh", "-c", "tty; grep CapEff /proc/self/status"
+    )
+    assert shown.stdout.split() == ["/dev/pts/0", "CapEff:", "0000000000080020"]
+    done = runtime.call("exec", container_id, "nosuch")
+    assert 'exec: "nosuch": executable file not found in $PATH' in done.stderr
+    done = runtime.call("exec", "--user", "5", container_id, "kill", "-0", "1")
+    assert "Operation not permitted" in done.stderr
+
+
 def test_exec_with_a_terminal(runtime: Runtime, bundle: Bundle) -> None:
     container_id = runtime.start(bundle.command("sleep", "100"))
     done = runtime.call("exec", "--tty", container_id, "sh", "-c", "tty; ps -o pid,tty | wc -l")
