@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from knarr.cli.command import Options
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
-    from knarr.engine.options.values import MountRequest
     from knarr.oci.config import Healthcheck
 
 STREAMS = ("stdin", "stdout", "stderr")
@@ -97,6 +96,12 @@ def _streams(options: Options, *, detached: bool) -> Streams:
     )
 
 
+# The options that `knarr.cli.mounting` reads.
+_STORAGE = (
+    "volume", "mount", "tmpfs", "storage-opt", "volumes-from", "volume-driver", "secret",
+)  # fmt: skip
+
+
 def _records(options: Options) -> dict[str, Any]:
     """Return the fields that are lists of names and values."""
     found: dict[str, Any] = {}
@@ -122,15 +127,10 @@ def _records(options: Options) -> dict[str, Any]:
         from knarr.cli.living import parse_podman  # noqa: PLC0415 - see the module
 
         found |= parse_podman(options)
-    if options.given("storage-opt"):
-        refuse_storage(options)
-    if options.given("volumes-from"):
-        found["volumes_from"] = tuple(options.texts("volumes-from"))
-    if options.given("volume-driver"):
-        found["volume_driver"] = options.text("volume-driver")
-    if any(options.given(name) for name in ("volume", "mount", "tmpfs")):
-        found["mounts"] = _mounts(options)
-        found["binds"] = tuple(text for text in _volumes(options) if ":" in text)
+    if not options.names.isdisjoint(_STORAGE):
+        from knarr.cli.mounting import parse_storage  # noqa: PLC0415 - see the module
+
+        found |= parse_storage(options)
     if options.given("tz"):
         from knarr.cli.living import timezone  # noqa: PLC0415 - see the module
 
@@ -170,40 +170,6 @@ def _read(path: str) -> bytes:
     except OSError as error:
         message = f"open {path}: {(error.strerror or str(error)).lower()}"
         raise InvalidArgument(message) from None
-
-
-def _mounts(options: Options) -> tuple[MountRequest, ...]:
-    from knarr.engine.options.storage import (  # noqa: PLC0415 - see the module
-        parse_mount,
-        parse_tmpfs,
-        parse_volume,
-    )
-
-    driver = options.text("volume-driver")
-    volumes = [parse_volume(text) for text in _volumes(options)]
-    return (
-        *(one.replace(driver=driver) if one.kind == "volume" else one for one in volumes),
-        *parse_each(options, "mount", parse_mount),
-        *(parse_tmpfs(text) for text in options.texts("tmpfs")),
-    )
-
-
-def refuse_storage(options: Options) -> None:
-    """Raise for `--storage-opt`: a limit of the root's size takes a file system of another sort.
-
-    Docker: what it says on everything but XFS with project quotas
-
-    Raises: InvalidArgument
-    """
-    message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-    if not all("=" in text for text in options.texts("storage-opt")):
-        message = "invalid storage option"
-    raise InvalidArgument(message)
-
-
-def _volumes(options: Options) -> list[str]:
-    """Return the texts of `-v`; what is said twice counts once, as with Docker."""
-    return list(dict.fromkeys(options.texts("volume")))
 
 
 def _resources(options: Options) -> Resources:

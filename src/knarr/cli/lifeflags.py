@@ -33,6 +33,8 @@ PODMAN = (
     Option("env-host", "Give the container the host's environment, where neither the image nor "
                        "--env has a word"),
     Option("replace", "Remove a container of the same name first"),
+    Option("secret", "Give the container a secret, as a file or a variable", kind="list",
+           metavar="secret"),
     Option("timeout", "Kill the container after so many seconds (0 for never)", kind="int"),
     Option("tz", "Set the timezone, like Europe/Berlin, or local for the host's", kind="string"),
     Option("umask", "Set the umask of the program, in octal digits", kind="string"),

@@ -35,7 +35,7 @@ def clean_up(engine: Engine, container_id: str, *, auto_remove: bool) -> bool:
             if auto_remove:
                 removing.take_away(engine, container_id, volumes=True)
             else:
-                removing.release_network(engine, container_id)
+                removing.release(engine, container_id)
     except NotFound:  # the directory went aside, by somebody who may have been killed since
         removing.finish(engine, container_id)
         return True

@@ -68,6 +68,10 @@ def create(
         from knarr.engine.container.neighbours import keep_users  # noqa: PLC0415 - for few
 
         options = keep_users(options)
+    if options.secrets:
+        from knarr.engine.supplies.secrets import check  # noqa: PLC0415 - for few containers
+
+        check(engine, options)
     if options.volumes_from:
         from knarr.engine.supplies.inherited import inherit  # noqa: PLC0415 - for few containers
 

@@ -155,6 +155,12 @@ def config(container: Container) -> Document:
         document["Healthcheck"] = {name: value for name, value in given.items() if value}
     if options.health_on_failure:
         document["HealthcheckOnFailureAction"] = options.health_on_failure  # as Podman has it
+    if options.secrets:
+        document["Secrets"] = [  # as Podman has it, and never the data
+            {"Name": one.name, "Type": one.kind, "Target": one.target, "UID": one.uid,
+             "GID": one.gid, "Mode": one.mode}
+            for one in options.secrets
+        ]  # fmt: skip
     if options.shell:
         document["Shell"] = list(options.shell)
     return document

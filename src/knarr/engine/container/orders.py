@@ -47,6 +47,11 @@ def make_order(
         runtime=_runtime(options),
         health=_health(options),
         timeout=options.timeout,
+        volumes=tuple(
+            (mount.source, mount.target, not mount.readonly)
+            for mount in options.mounts
+            if mount.kind == "volume"
+        ),
         about=(*options.labels.items(), ("image", options.image), ("name", row.name)),
     )
 
@@ -90,7 +95,17 @@ def order_again(engine: Engine, row: ContainerRow, options: Options) -> Order:
     except (OSError, ValueError) as error:
         message = f"cannot read {path}: {error}"
         raise Corrupt(message) from error
-    return make_order(engine, row, options, LayerRecords(engine.database).stack(row.chain), spec)
+    stack = LayerRecords(engine.database).stack(row.chain)
+    return with_secrets(engine, make_order(engine, row, options, stack, spec), options)
+
+
+def with_secrets(engine: Engine, order: Order, options: Options) -> Order:
+    """Return the order with the variables that are secrets, which config.json does not have."""
+    if not any(request.kind == "env" for request in options.secrets):
+        return order
+    from knarr.engine.supplies.secrets import revealed, variables  # noqa: PLC0415 - for few
+
+    return order.replace(spec=revealed(order.spec, variables(engine, options)))
 
 
 def _log(paths: Paths, row: ContainerRow, options: Options) -> LogOptions:

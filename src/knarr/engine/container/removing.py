@@ -84,7 +84,7 @@ def _refusal(row: ContainerRow, status: str) -> Conflict:
 
 def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
     """Remove all that there is of a container that does not run. Harmless when done before."""
-    release_network(engine, container_id)
+    release(engine, container_id)
     query = "SELECT 1 FROM volume_users WHERE container = ?"
     volumes = volumes and engine.database.row(query, (container_id,)) is not None
     row = ContainerRecords(engine.database).find(container_id)
@@ -103,16 +103,29 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
 
 def finish(engine: Engine, container_id: str) -> None:
     """Finish a removal whose record is gone, also while who began it is still at it."""
+    forget_secrets(engine.paths, container_id)
     remove_directory(engine.paths, container_id)
     engine.volumes.sweep()
 
 
-def release_network(engine: Engine, container_id: str) -> None:
-    """Give back addresses and ports, if the container had any: most that end had none left."""
+def release(engine: Engine, container_id: str) -> None:
+    """Give back what only a running container needs, if it had any of it.
+
+    Addresses and ports: most that end had none left. Copies of secrets: few ever had one.
+    """
+    forget_secrets(engine.paths, container_id)
     if engine.database.row("SELECT 1 FROM endpoints WHERE container = ?", (container_id,)):
         endpoints = engine.networks.endpoints(container_id)
         engine.networks.detach(container_id)
         note_networks(engine.paths, container_id, endpoints, "disconnect")
+
+
+def forget_secrets(paths: Paths, container_id: str) -> None:
+    """Remove the copies of secrets that were made for a container."""
+    if os.path.isdir(f"{paths.run}/secrets"):
+        from knarr.engine.supplies.secrets import forget  # noqa: PLC0415 - for few containers
+
+        forget(paths, container_id)
 
 
 def remove_directory(paths: Paths, container_id: str) -> None:

@@ -21,7 +21,7 @@ from knarr.engine import noting
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
-from knarr.engine.container.orders import make_order
+from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from knarr.engine.paths import Paths
     from knarr.network.model import Join, SandboxOptions
     from knarr.oci.digest import Digest
+    from knarr.oci.runtime import Mount
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client, Starting
 
@@ -124,6 +125,7 @@ class _Launch:
         self.attachment = attachment
         self.bundle_dir = engine.paths.container(row.id)
         self.ordered = False
+        self.connected = False
         self.neighbours: Neighbours | None = None
 
     def run(self, starting: Starting) -> Client:
@@ -141,6 +143,12 @@ class _Launch:
         except BaseException as error:
             starting.abort()
             self.engine.networks.detach(self.row.id)
+            if self.options.secrets:
+                from knarr.engine.supplies.secrets import forget  # noqa: PLC0415 - for few
+
+                forget(self.engine.paths, self.row.id)
+            if self.connected:
+                self._note_networks(prepared, "disconnect")
             if isinstance(error, KnarrError) and not self.ordered:
                 self._note(error)
             raise
@@ -150,7 +158,7 @@ class _Launch:
 
     def _launch(self, starting: Starting, prepared: Prepared) -> None:
         order = self._order(prepared)
-        starting.send_order(order, prepared.sockets)
+        starting.send_order(with_secrets(self.engine, order, self.options), prepared.sockets)
         self.ordered = True
         self._write("config.json", _encode(order))
         self.engine.networks.expect(prepared)
@@ -164,7 +172,8 @@ class _Launch:
         trace("start:created")
         if prepared.endpoints:
             self.engine.networks.attach(prepared, pid)
-            noting.note_networks(self.engine.paths, self.row.id, prepared.endpoints, "connect")
+            self._note_networks(prepared, "connect")
+            self.connected = True
             if prepared.names:
                 self.engine.networks.sandboxes.serve_names(prepared, pid, starting.serve_names)
         trace("start:attached")
@@ -176,6 +185,9 @@ class _Launch:
         """Leave in the record why nothing came of it; the supervisor does so from its order on."""
         code = error.status if isinstance(error, CommandFailed) else OWN_FAILURE
         tasks.record_failure(self.engine.paths, self.row.id, str(error), code)
+
+    def _note_networks(self, prepared: Prepared, action: str) -> None:
+        noting.note_networks(self.engine.paths, self.row.id, prepared.endpoints, action)
 
     # what the supervisor is told
 
@@ -200,7 +212,6 @@ class _Launch:
     def _place(self, stack: tuple[Digest, ...], files: list[str], prepared: Prepared) -> Place:
         options, others = self.options, self.neighbours
         make_sources(options)
-        volume_path = self.engine.volumes.path if _has_volumes(options) else _no_volume
         devices = []
         if options.security.privileged or options.resources.devices:
             from knarr.engine.container.devices import find_devices  # noqa: PLC0415 - for few containers
@@ -215,7 +226,7 @@ class _Launch:
             hostname=self._hostname(),
             domainname=options.domainname,
             identity=find_identity(self.engine, stack, self.bundle_dir, options),
-            mounts=plan_mounts(options, bundle_dir=files_dir, files=files, volume_path=volume_path),
+            mounts=self._mounts(files_dir, files),
             devices=devices,
             cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
             init_path=self._init_path(),
@@ -226,6 +237,16 @@ class _Launch:
             shm=others.shm if others else "",
             block_devices=_block_devices(options),
         )
+
+    def _mounts(self, files_dir: str, files: list[str]) -> list[Mount]:
+        options = self.options
+        path = self.engine.volumes.path if _has_volumes(options) else _no_volume
+        mounts = plan_mounts(options, bundle_dir=files_dir, files=files, volume_path=path)
+        if options.secrets:
+            from knarr.engine.supplies.secrets import lay_out  # noqa: PLC0415 - for few containers
+
+            mounts += lay_out(self.engine, self.row.id, options)
+        return mounts
 
     def _init_path(self) -> str:
         if not self.options.init:

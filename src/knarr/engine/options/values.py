@@ -111,6 +111,20 @@ class PortRequest(Value):
     host_port_end: int = 0
 
 
+class SecretRequest(Value):
+    """One `--secret`: a secret as a file (`mount`), or as a variable (`env`) named `target`.
+
+    A `target` that is no absolute path is below /run/secrets; empty, it is the secret's name.
+    """
+
+    name: str
+    kind: str = "mount"
+    target: str = ""
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
 class RestartPolicy(Value):
     """When the supervisor starts the program again, and after how many seconds."""
 
@@ -293,6 +307,7 @@ class Options(Value):
     binds: tuple[str, ...] = ()
     volumes_from: tuple[str, ...] = ()
     volume_driver: str = ""
+    secrets: tuple[SecretRequest, ...] = ()
     restart: RestartPolicy = RestartPolicy()
     log: LogSettings = LogSettings()
     streams: Streams = Streams()
