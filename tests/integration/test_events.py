@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from knarr.util import eventlog
+from support.terminal import Terminal
 
 if TYPE_CHECKING:
     from support.engine import Knarr
@@ -133,6 +134,69 @@ def test_networks_and_volumes(knarr: Knarr) -> None:
     assert actions(knarr, "volume=data") == ["create", "destroy"]
     connected = events(knarr, "event=connect")[0]["Actor"]["Attributes"]
     assert connected == {"container": container_id, "name": "net", "type": "bridge"}
+
+
+def test_volumes_are_mounted_with_a_start_and_unmounted_with_an_end(knarr: Knarr) -> None:
+    knarr("run", "--rm", *NONE, "-v", "data:/data:ro", "busybox", "true")
+    assert actions(knarr, "volume=data") == ["create", "mount", "unmount"]
+    seen = [action for action in actions(knarr) if action in ("mount", "start", "die", "unmount")]
+    assert seen[:4] == ["mount", "start", "die", "unmount"]
+    mounted = events(knarr, "event=mount")[0]["Actor"]
+    about = mounted["Attributes"]
+    assert (mounted["ID"], about["destination"], about["read/write"]) == ("data", "/data", "false")
+    (created, *_) = events(knarr, "event=create", "type=container")
+    assert about["container"] == created["Actor"]["ID"]
+
+
+def test_a_start_that_is_taken_back_leaves_networks_and_volumes(knarr: Knarr) -> None:
+    knarr("create", "--name", "one", "-v", "data:/data", "busybox", "/broken")
+    path = knarr.directory / "broken"
+    path.write_bytes(b"\x7fELF nothing more")
+    path.chmod(0o755)
+    knarr("cp", str(path), "one:/broken")
+    knarr.fails("start", "one")
+    assert actions(knarr, "type=network") == ["connect", "disconnect"]
+    assert actions(knarr, "volume=data") == ["create", "mount", "unmount"]
+
+
+def test_what_is_asked_of_a_container(knarr: Knarr) -> None:
+    knarr("run", "-d", *NONE, "--name", "one", "busybox", *LOOP)
+    before = len(events(knarr))
+    knarr("top", "one")
+    knarr("update", "--memory", "64m", "one")
+    knarr("cp", "one:/bin/sh", f"{knarr.directory}/sh")
+    knarr("cp", f"{knarr.directory}/sh", "one:/sh")
+    knarr("commit", "-m", "words", "one", "made:1")
+    knarr.do("exec", "one", "nonesuch")
+    assert actions(knarr)[before:] == [
+        "top", "update", "archive-path", "extract-to-dir", "pause", "unpause", "tag", "commit",
+        "exec_create: nonesuch", "exec_start: nonesuch",
+    ]  # fmt: skip
+    about = events(knarr, "event=commit")[0]["Actor"]["Attributes"]
+    assert (about["comment"], about["imageRef"]) == ("words", "made:1")
+
+
+def test_clients_that_come_and_go_on_purpose(knarr: Knarr) -> None:
+    knarr("run", "-dit", *NONE, "--name", "one", "busybox", "sh")
+    for words in (("attach", "one"), ("exec", "-it", "one", "sh")):
+        person = Terminal(knarr, *words)
+        person.type("echo h''ere\n")
+        person.expect("here")
+        person.type("\x10\x11")
+        assert person.status() == 0
+    seen = [action for action in actions(knarr) if "tach" in action]
+    assert seen == ["attach", "detach", "exec_detach"]
+
+
+def test_prunes_say_what_they_gave_back(knarr: Knarr) -> None:
+    knarr("run", *NONE, "busybox", "sh", "-c", "head -c 3000 /dev/zero > /x")
+    knarr("container", "prune", "--dry-run")
+    knarr("container", "prune", "-f")
+    knarr("network", "prune", "-f")
+    found = [
+        (e["Type"], e["Actor"]["Attributes"]["reclaimed"]) for e in events(knarr, "event=prune")
+    ]
+    assert found == [("container", "3000"), ("network", "0")]
 
 
 def test_filters(knarr: Knarr) -> None:

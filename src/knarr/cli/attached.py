@@ -12,7 +12,7 @@ import os
 
 from knarr.cli.command import Unfit
 from knarr.cli.terminal import Terms, interact, parse_keys, window
-from knarr.engine.attach import Outcome, connect
+from knarr.engine.attach import Outcome, connect, note_client
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotModified
 from knarr.supervise import control
 
@@ -83,6 +83,7 @@ def stay(context: Context, container: Container, terms: Terms) -> int:
     if status in UNWILLING:
         raise Conflict(UNWILLING[status])
     client = connect(container)
+    note_client(container, "attach")
     client.attach(stdin=terms.stdin)
     return _follow(context, container, client, terms.replace(redraw=True))
 
@@ -101,6 +102,7 @@ def _end(
     """Do what is to be done when the container did not end, or nobody told us."""
     client.close()
     if outcome.detached:
+        note_client(container, "detach")
         if terms.tty:
             context.warn("\nread escape sequence")
         return 0

@@ -56,6 +56,13 @@ def connect(container: Container) -> Client:
     return stopping.connect(container.engine, container.row)
 
 
+def note_client(container: Container, action: str, **more: str) -> None:
+    """Note that a client attached to a container, or detached from it or an exec, on purpose."""
+    from knarr.engine.noting import note  # noqa: PLC0415 - not for `run`, which notes it itself
+
+    note(container.engine.paths, container.row, action, **more)
+
+
 class Detacher:
     """Finds the detach keys in input, holding back what may be the beginning of them.
 

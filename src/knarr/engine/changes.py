@@ -110,7 +110,11 @@ def commit(container: Container, options: CommitOptions) -> Digest:
         trace("commit:adopted")
         made = _describe(container, base, config, layer, options)
         image_id = _record(container, made, layer, reference)
-    note(engine.paths, row, "commit", imageID=image_id)
+    about = {"comment": options.comment, "imageID": str(image_id)}
+    if reference is not None:
+        engine.images.note("tag", image_id, reference.familiar())
+        about["imageRef"] = reference.familiar()
+    note(engine.paths, row, "commit", **about)
     return image_id
 
 

@@ -214,8 +214,11 @@ class Container:
         Raises: Conflict, InvalidArgument
         """
         from knarr.engine.container import processes  # noqa: PLC0415 - see the module
+        from knarr.engine.noting import note  # noqa: PLC0415
 
-        return processes.table(self, arguments)
+        table = processes.table(self, arguments)
+        note(self.engine.paths, self.row, "top")
+        return table
 
     def exec(
         self,

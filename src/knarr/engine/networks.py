@@ -239,6 +239,10 @@ class Networks:
                     self._remove(network)
                     self._note(network, "destroy")
                 removed.append(network)
+        if not dry_run:
+            from knarr.engine.noting import note_pruned  # noqa: PLC0415 - rare
+
+            note_pruned(self.engine.paths, "network", 0)
         return removed
 
     def _note(self, network: Network, action: str) -> None:

@@ -34,3 +34,8 @@ def note_networks(
     for one in endpoints:
         about = {"container": container_id, "name": one.network_name, "type": "bridge"}
         eventlog.append(paths.root, "network", action, one.network_id, about)
+
+
+def note_pruned(paths: Paths, kind: str, freed: int) -> None:
+    """Note that what is unused of a kind was removed."""
+    eventlog.append(paths.root, kind, "prune", "", {"reclaimed": str(freed)})

@@ -20,6 +20,7 @@ import os
 import time
 
 from knarr.engine.filters import boolean, matches_labels, parse_filters, pruning_condition
+from knarr.engine.noting import note_pruned
 from knarr.errors import Conflict, InvalidArgument, NotFound
 from knarr.store.volumes import VolumeRecords, VolumeRow
 from knarr.util import jsontext
@@ -211,6 +212,8 @@ class Volumes:
                 continue
             removed.append(volume.name)
             freed += size
+        if not dry_run:
+            note_pruned(self._engine.paths, "volume", freed)
         return removed, freed
 
     # for containers

@@ -154,6 +154,7 @@ class Order(Value):
     * `attach`: to which of "stdin", "stdout", "stderr" the ordering connection is attached from
       the first byte on;
     * `about`: what events say of the container: its labels, image and name;
+    * `volumes`: what events say of its volumes: name, destination, whether it is writable;
     * `timeout`: after how many seconds a run is killed, 0 for never;
     * `auto_remove`: the clean-up removes the container, so its exit need not survive a power cut;
     * `runtime`: path of another OCI runtime that is to run the container instead of our own;
@@ -185,6 +186,7 @@ class Order(Value):
     health: Health | None = None
     about: tuple[tuple[str, str], ...] = ()
     timeout: float = 0.0
+    volumes: tuple[tuple[str, str, bool], ...] = ()
 
     def limit(self, resources: dict[str, Any]) -> None:
         """Let later runs have other limits; those that are not named stay as they are."""

@@ -190,10 +190,10 @@ class Requests:
         if attached and peer in self._givers:
             text = "this connection is attached already"
             raise Conflict(text)
+        supervisor.note(f"exec_start: {session.words}", execID=session.id)
         supervisor.sessions.start(session, supervisor.pid, peer if attached else None, size)
         if attached:
             self.gives_input(peer, session)
-        supervisor.note(f"exec_start: {session.words}", execID=session.id)
         return {"ok": True, "pid": session.pid}
 
     def _exec_keep(self, peer: Peer, message: Message) -> Message:

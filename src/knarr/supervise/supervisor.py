@@ -86,6 +86,7 @@ class Supervisor:
         self._audience = Audience(loop, self.requests, self.streams)
         self._next_start: Timer | None = None
         self._cleaner = 0
+        self._uses_volumes = order.adopt is not None
         self._health = self._monitor()
         self._names: Names | None = None
 
@@ -93,6 +94,18 @@ class Supervisor:
         """Note an event of the container."""
         order = self.order
         eventlog.append(order.root, "container", action, order.id, {**self.about, **more})
+
+    def _note_volumes(self, *, mounted: bool) -> None:
+        """Note that the volumes are in use from now on, or not any more; once for each change."""
+        if self._uses_volumes == mounted:
+            return
+        self._uses_volumes = mounted
+        for name, destination, writable in self.order.volumes:
+            about = {"container": self.order.id, "driver": "local"}
+            if mounted:
+                about |= {"destination": destination, "read/write": str(writable).lower()}
+            action = "mount" if mounted else "unmount"
+            eventlog.append(self.order.root, "volume", action, name, about)
 
     def _monitor(self) -> Monitor | None:
         if self.order.health is None:
@@ -167,6 +180,7 @@ class Supervisor:
         # found alive without us, whatever moment we were killed at, runs.
         self._save_pid(task.RUNNING, started_ns=time.time_ns())
         trace("supervise:starting")
+        self._note_volumes(mounted=True)
         self._run.start()
         self.phase = RUNNING
         self._run.limit_time(self.task["started_ns"])
@@ -197,6 +211,7 @@ class Supervisor:
                 status=task.CREATED, pid=0, exit_code=status, error=error.message, boot_id=""
             )
             self.note("die", execDuration="0", exitCode=str(status))
+            self._note_volumes(mounted=False)
         self._audience.tell_ordering({"event": "failed", **describe(error)})
         # What could not be adopted is left as it was found, for recovery to see.
         self._leave(removed=False, clean=not self.order.adopt)
@@ -248,6 +263,7 @@ class Supervisor:
         if fields["oom_killed"]:
             self.note("oom")
         self.note("die", execDuration=f"{int(ran)}", exitCode=str(fields["exit_code"]))
+        self._note_volumes(mounted=False)
         delay = self.restarts.decide(
             fields["exit_code"], ran=ran, wanted=fields["manually_stopped"]
         )
@@ -274,6 +290,7 @@ class Supervisor:
             self._start_run()
         except (KnarrError, OSError) as error:
             self._run.abort()
+            self._note_volumes(mounted=False)
             status = error.status if isinstance(error, CommandFailed) else FAILED_STATUS
             self.task.fields.update(exit_code=status, error=str(error))
             self._record_exit()

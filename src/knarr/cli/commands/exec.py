@@ -66,7 +66,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         return 0
     from knarr.cli.attached import require_terminal  # noqa: PLC0415
     from knarr.cli.terminal import Terms, interact, window  # noqa: PLC0415
-    from knarr.engine.attach import connect  # noqa: PLC0415
+    from knarr.engine.attach import connect, note_client  # noqa: PLC0415
 
     terms = Terms(wanted.tty, wanted.stdin, options.text("detach-keys"))
     require_terminal(terms)
@@ -80,6 +80,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if outcome.detached:
         if wanted.attended:
             session.keep()
+        note_client(container, "exec_detach", execID=session.id)
         context.warn("\nread escape sequence")
         return 0
     context.warn("knarr: the exec was lost: the container's supervisor was killed")

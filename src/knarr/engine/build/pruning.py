@@ -10,6 +10,7 @@ import time
 
 from knarr.engine.collect import collect, forget_layers
 from knarr.engine.filters import parse_filters
+from knarr.engine.noting import note_pruned
 from knarr.store.builds import BuildRecords
 from knarr.store.garbage import leases
 from knarr.store.images import ImageRecords
@@ -51,7 +52,10 @@ def prune(
         with engine.journal.begin("collect", "build cache"), engine.database.transaction():
             keys = _forget(engine, until_ns, sizes, every=every, keep=keep)
         gone = collect(engine)
-    return keys, sum(sizes.get(chain, 0) for chain in gone)
+    freed = sum(sizes.get(chain, 0) for chain in gone)
+    if not dry_run:
+        note_pruned(engine.paths, "builder", freed)
+    return keys, freed
 
 
 def _forget(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.engine.filters import pruning_condition
+from knarr.engine.noting import note_pruned
 from knarr.errors import Conflict, NotFound
 
 TYPE_CHECKING = False
@@ -50,4 +51,6 @@ def prune(
             continue
         removed.append(container.id)
         freed += size
+    if not dry_run:
+        note_pruned(engine.paths, "container", freed)
     return removed, freed

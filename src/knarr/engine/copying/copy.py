@@ -15,6 +15,7 @@ from knarr.engine.copying.packing import CopyPacker
 from knarr.engine.copying.places import Landing, clean, land
 from knarr.engine.copying.unpacking import unpack_copy
 from knarr.engine.copying.view import View
+from knarr.engine.noting import note
 from knarr.errors import InvalidArgument
 from knarr.util.files import write_all
 from knarr.util.value import Value
@@ -83,7 +84,9 @@ def copy_in(container: Container, source: str, path: str, options: CopyOptions) 
         def pack(out: Sink) -> int:
             return CopyPacker(out).pack_all([local.under(landing.name)])
 
-        return _through(pack, lambda archive: files.put(landing.directory, archive, owner=owner))
+        size = _through(pack, lambda archive: files.put(landing.directory, archive, owner=owner))
+    note(container.engine.paths, container.row, "extract-to-dir")
+    return size
 
 
 def put_archive(
@@ -103,6 +106,7 @@ def put_archive(
             message = f'destination "{container.name}:{path}" must be a directory'
             raise InvalidArgument(message)
         files.put(destination.path, archive, owner=owner, merging=merging)
+    note(container.engine.paths, container.row, "extract-to-dir")
 
 
 def copy_out(container: Container, path: str, target: str, options: CopyOptions) -> int:
@@ -136,7 +140,9 @@ def copy_out(container: Container, path: str, target: str, options: CopyOptions)
             finally:
                 os.close(root_fd)
 
-        return _through(lambda out: files.get(wanted, out, follow=options.follow), unpack)
+        size = _through(lambda out: files.get(wanted, out, follow=options.follow), unpack)
+    note(container.engine.paths, container.row, "archive-path")
+    return size
 
 
 def stat_path(container: Container, path: str) -> PathStat:
@@ -154,6 +160,7 @@ def get_archive(container: Container, path: str, out: Sink, *, follow: bool = Fa
         files = Files(view, container.name)
         wanted = [(source, "") for source in files.matching(clean(path))]
         files.get(wanted, out, follow=follow)
+    note(container.engine.paths, container.row, "archive-path")
 
 
 def _is_directory(files: Files, path: str, *, follow: bool) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from knarr.engine.collect import forget_layers
 from knarr.engine.filters import pruning_condition
 from knarr.engine.image.removal import Removed, rehearse
+from knarr.engine.noting import note_pruned
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.store.garbage import leases
@@ -37,7 +38,9 @@ def prune(engine: Engine, filters: Iterable[str], *, every: bool, dry_run: bool 
         with engine.database.rehearsal():
             return rehearse_all(engine, filters, every=every)
     sizes = _sizes(engine)
-    return _pruned(_remove(engine, filters, engine.images.remove, every=every), sizes)
+    pruned = _pruned(_remove(engine, filters, engine.images.remove, every=every), sizes)
+    note_pruned(engine.paths, "image", pruned.freed)
+    return pruned
 
 
 def rehearse_all(engine: Engine, filters: Iterable[str], *, every: bool) -> Pruned:

@@ -12,6 +12,7 @@ import os
 
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
+from knarr.engine.noting import note
 from knarr.engine.options.encoding import decode, encode
 from knarr.engine.options.limits import check_resources
 from knarr.engine.resources import support
@@ -61,6 +62,7 @@ def update(
             _take_back(engine, before, given, error)
             message = f"Cannot update container {row.id}: {error.message}"
             raise type(error)(message, hint=error.hint) from error
+    note(engine.paths, row, "update")
     return before.replace(options=encode(options)), warnings
 
 
