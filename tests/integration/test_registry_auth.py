@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -222,14 +223,38 @@ def test_an_upload_on_another_host_gets_no_credentials(registry: TestRegistry) -
         assert not [s for s in storage.requests if "Authorization" in s.headers]
 
 
-def test_a_name_in_front_is_another_host(registry: TestRegistry) -> None:
-    """`http://127.0.0.1:PORT@elsewhere/` is elsewhere, and so is another port or scheme."""
+@pytest.mark.parametrize(
+    "form",
+    [
+        "http://{ours}@{other}{path}",
+        "http://{other}\\@{ours}{path}",
+        "http://{other}#@{ours}{path}",
+        "http://{other}?@{ours}{path}",
+        "http://{other}/@{ours}{path}",
+        "//{other}\\@{ours}{path}",
+        "http://u:p@{other}{path}",
+        "HTTP://{other}{path}",
+        "http:\\\\{other}{path}",
+    ],
+)
+@pytest.mark.parametrize("through", ["redirect", "upload"])
+def test_who_reads_addresses_differently_gets_nothing(
+    registry: TestRegistry, form: str, through: str
+) -> None:
+    """Whoever is connected to: credentials go to the registry alone."""
     with TestRegistry() as other:
         other.add_blob("a/b", DATA)
-        repository = Talk(login=ERIK)(f"{registry.host}/a/b")
+        repository = Talk(login=ERIK, attempts=2)(f"{registry.host}/a/b")
         repository.manifest("v1")
-        registry.on("GET", "/blobs/", redirect(f"http://{registry.host}@{other.host}" + "{path}"))
-        assert download(repository, layer(DATA)) == DATA
+        where = form.replace("{ours}", registry.host).replace("{other}", other.host)
+        if through == "redirect":
+            registry.on("GET", "/blobs/", redirect(where), times=9)
+            with contextlib.suppress(KnarrError):
+                download(repository, layer(DATA))
+        else:
+            registry.location_form = where.replace("{path}", "/v2/a/b/blobs/uploads/abc")
+            with contextlib.suppress(KnarrError):
+                repository.upload_blob(layer(b"x"), opener(b"x"))
         assert not [s for s in other.requests if "Authorization" in s.headers]
 
 

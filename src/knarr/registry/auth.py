@@ -25,6 +25,7 @@ from knarr.errors import Corrupt, Unauthorized
 from knarr.oci import document
 from knarr.registry.breaks import bare, host_of
 from knarr.registry.challenges import Challenge, parse_challenges
+from knarr.registry.wire import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,10 +169,7 @@ class Authenticator:
 
         Raises: Unauthorized, Unavailable, Corrupt
         """
-        realm = challenge.parameters["realm"]
-        if not realm.startswith(("https://", "http://")):
-            message = f"{self.host}: the realm of its challenge is not a URL"
-            raise Corrupt(message)
+        realm = canonical(challenge.parameters["realm"])
         if self._secure and not realm.startswith("https://"):
             message = f"{self.host}: sends to {bare(realm)} for a token, which is without TLS"
             raise Unauthorized(message, hint="No credentials are sent there.")

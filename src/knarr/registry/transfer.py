@@ -25,7 +25,7 @@ from knarr.registry.auth import MAX_TOKEN, Authenticator
 from knarr.registry.breaks import Cut, Untrusted, bare, host_of
 from knarr.registry.faults import Refusal
 from knarr.registry.hosts import ALWAYS, FALLBACK
-from knarr.registry.wire import MAX_DOCUMENT
+from knarr.registry.wire import MAX_DOCUMENT, canonical
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -227,9 +227,6 @@ class Session:
     def _next(self, url: str, location: str) -> str:
         """Return where a redirect leads, if it may."""
         target = join(url, location)
-        if not target.startswith(("https://", "http://")):
-            message = f"{host_of(url)} redirects to something that is not HTTP"
-            raise Corrupt(message)
         downgrade = url.startswith("https:") and not target.startswith("https:")
         if downgrade and self.endpoint.plain != FALLBACK:
             message = f"{host_of(url)} redirects to {bare(target)}, which is without TLS"
@@ -312,14 +309,17 @@ def origin(url: str) -> tuple[str, str]:
 
 
 def join(url: str, location: str) -> str:
-    """Return the URL that `location`, relative perhaps, means in an answer to `url`."""
+    """Return the URL that `location`, relative perhaps, means in an answer to `url`.
+
+    Raises: Corrupt (none of HTTP)
+    """
     from urllib.parse import urljoin  # noqa: PLC0415 - loaded by who talks HTTP anyway
 
     try:
-        return urljoin(url, location)
+        target = urljoin(url, location)
     except ValueError:
-        message = f"{host_of(url)} sends on to something that is not a URL"
-        raise Corrupt(message) from None
+        target = ""
+    return canonical(target)
 
 
 def quote(text: str) -> str:

@@ -16,6 +16,7 @@ import ssl
 import urllib3
 from urllib3 import exceptions as u
 from urllib3.connection import HTTPSConnection
+from urllib3.util import parse_url
 
 import knarr
 from knarr.errors import Corrupt, Unavailable, Unsupported
@@ -46,6 +47,7 @@ READ_TIMEOUT = 60.0
 MAX_DOCUMENT = 4 << 20
 _CONNECTIONS = 8
 _BLOCK = 256 << 10
+_PORTS = {"http": 80, "https": 443}
 
 
 class Security(Value):
@@ -196,6 +198,25 @@ class Wire:
         """Close all connections that nobody uses."""
         for pool in self._pools.values():
             pool.clear()
+
+
+def canonical(url: str) -> str:
+    """Return `url` so that all read the same host in it: as urllib3 does, which connects.
+
+    Who is meant by `https://one\\@other/` is answered differently by every reader; what decides to
+    whom credentials go must not be one of another opinion than what connects.
+
+    Raises: Corrupt (not a URL of HTTP)
+    """
+    try:
+        parts = parse_url(url)
+    except u.HTTPError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+        message = f"{bare(url)[:200]!r} is not a URL of HTTP"
+        raise Corrupt(message)
+    port = None if parts.port == _PORTS[parts.scheme] else parts.port
+    return parts._replace(auth=None, fragment=None, port=port, path=parts.path or "/").url
 
 
 class _AnyConnection(HTTPSConnection):

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from knarr.errors import Corrupt, Unavailable
-from knarr.registry.breaks import bare
+from knarr.registry.breaks import bare, host_of
 from knarr.registry.listing import next_link
 from knarr.registry.transfer import Patience, Retries, join, origin, seconds_of
+from knarr.registry.wire import canonical
 
 
 def test_pauses_double_up_to_a_limit() -> None:
@@ -64,6 +65,29 @@ def test_where_a_location_leads() -> None:
     assert join("https://x.test/v2/a", "//y.test/c") == "https://y.test/c"
     with pytest.raises(Corrupt):
         join("https://x.test/", "http://[::1")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://one.test\\@other.test/", "one.test"),
+        ("http://one.test#@other.test/", "one.test"),
+        ("http://one.test?@other.test/", "one.test"),
+        ("http://other.test@one.test/", "one.test"),
+        ("HTTPS://One.Test:443/x", "one.test"),
+        ("http://one.test:8080", "one.test:8080"),
+        ("http://[::1]:5000/x", "[::1]:5000"),
+    ],
+)
+def test_one_reading_of_an_address(url: str, host: str) -> None:
+    assert host_of(canonical(url)) == host
+    assert canonical(canonical(url)) == canonical(url)
+
+
+@pytest.mark.parametrize("url", ["", "x.test/a", "ftp://x.test/", "http://", "http://x:99999999/"])
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(Corrupt):
+        canonical(url)
 
 
 def test_what_may_be_shown_of_an_address() -> None:
