@@ -101,6 +101,7 @@ def test_the_data_is_nowhere_else(knarr: Knarr) -> None:
     assert knarr("exec", "one", "sh", "-c", "tr '\\0' '\\n' < /proc/1/environ | grep KEY") == (
         f"KEY={DATA}\n"
     )
+    assert knarr("exec", "one", "sh", "-c", "echo $KEY") == f"{DATA}\n"
     assert DATA not in knarr("inspect", "one")
     (document,) = json.loads(knarr("inspect", "one"))
     assert [one["Name"] for one in document["Config"]["Secrets"]] == ["db", "db"]

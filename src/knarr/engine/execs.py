@@ -150,7 +150,13 @@ def make_process(container: Container, wanted: ExecOptions) -> Process:
     group_add = () if wanted.user else options.group_add
     identity = _identify(container, wanted.user or options.user, group_add)
     place = Place(container.id, "", hostname=hostname, identity=identity)
-    return process(asked, place, capabilities(security, mask=bounding_mask(security)))
+    made = process(asked, place, capabilities(security, mask=bounding_mask(security)))
+    if any(request.kind == "env" for request in options.secrets):
+        from knarr.engine.supplies.secrets import revealed, variables  # noqa: PLC0415 - for few
+
+        spec = revealed({"process": made}, variables(container.engine, options))
+        made = spec["process"]
+    return made
 
 
 def _identify(container: Container, user: str, group_add: tuple[str, ...]) -> Identity:
