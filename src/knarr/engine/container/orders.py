@@ -52,11 +52,6 @@ def make_order(
             for mount in options.mounts
             if mount.kind == "volume"
         ),
-        volumes=tuple(
-            (mount.source, mount.target, not mount.readonly)
-            for mount in options.mounts
-            if mount.kind == "volume"
-        ),
         about=(*options.labels.items(), ("image", options.image), ("name", row.name)),
     )
 
