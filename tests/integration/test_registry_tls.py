@@ -191,6 +191,17 @@ def test_a_proxy_that_refuses(registry: TestRegistry, tmp_path: Path) -> None:
             talk(f"{registry.host}/a/b").manifest("v1")
 
 
+def test_a_proxy_that_speaks_tls_itself(
+    registry: TestRegistry, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust(tmp_path, registry.host, authority)
+    monkeypatch.setenv("SSL_CERT_FILE", authority.certificate)  # as if it were one of the system's
+    with Proxy(authority=authority) as proxy:
+        talk = Talk(settings(tmp_path), environ={"HTTPS_PROXY": f"https://{proxy.host}"})
+        assert download(talk(f"{registry.host}/a/b"), layer(DATA)) == DATA
+        assert proxy.requests == [f"CONNECT {registry.host}"]
+
+
 def test_no_proxy(registry: TestRegistry, authority: Authority, tmp_path: Path) -> None:
     trust(tmp_path, registry.host, authority)
     environ = {"HTTPS_PROXY": "http://127.0.0.1:1", "NO_PROXY": "x.example, registry.test"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,14 +17,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+    from support.certificates import Authority
+
 
 class Proxy:
     """The proxy. `requests` are the first lines that came, `credentials` what came with them."""
 
-    def __init__(self, leads: Mapping[str, int] | None = None, *, refusing: bool = False) -> None:
+    def __init__(
+        self, leads: Mapping[str, int] | None = None, *, refusing: bool = False,
+        authority: Authority | None = None,
+    ) -> None:  # fmt: skip
         self._leads = leads or {}
         self._refusing = refusing
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if authority is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(authority.server_certificate, authority.server_key)
+            self._listener = context.wrap_socket(
+                self._listener, server_side=True, do_handshake_on_connect=False
+            )
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
         self.credentials: list[str] = []

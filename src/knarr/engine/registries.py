@@ -201,7 +201,7 @@ def registry_of(server: str) -> str:
 
 
 def _plain_host(host: str, server: str) -> str:
-    if not host or host.strip("abcdefghijklmnopqrstuvwxyz0123456789-"):
+    if not host.strip("-") or host.strip("abcdefghijklmnopqrstuvwxyz0123456789-"):
         message = f"{server!r} is not the name of a registry"
         raise InvalidArgument(message, hint="It is host[:port].")
     return host
