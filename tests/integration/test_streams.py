@@ -232,7 +232,7 @@ def test_exec_in_the_background(web: Knarr) -> None:
         (("web", "nonesuch"), 127, "executable file not found in $PATH"),
         (("web", "/etc/passwd"), 126, "permission denied"),
         (("nobody", "true"), 1, "no such container: nobody"),
-        (("-u", "joe", "web", "true"), 1, "unable to find user joe"),
+        (("-u", "joe", "web", "true"), 126, "unable to find user joe"),
         (("-w", "/nowhere", "web", "true"), 127, "no such file or directory"),
         (("-it", "web", "sh"), 1, "the input device is not a TTY"),
     ],

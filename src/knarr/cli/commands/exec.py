@@ -7,6 +7,8 @@ from knarr.cli.command import Command, Option
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
+    from knarr.engine.containers import Container
+    from knarr.engine.execs import ExecOptions, Session
 
 COMMAND = Command(
     short="Execute a command in a running container",
@@ -47,7 +49,7 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.creating import parse_environment  # noqa: PLC0415 - not for --help
-    from knarr.engine.execs import ExecOptions, prepare  # noqa: PLC0415
+    from knarr.engine.execs import ExecOptions  # noqa: PLC0415
 
     detached = options.flag("detach")
     container = context.engine.containers.get(arguments[0])
@@ -62,7 +64,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         attended=_attended(options),
     )
     if detached:
-        prepare(container, wanted).start(attach=False)
+        _prepare(container, wanted).start(attach=False)
         return 0
     from knarr.cli.attached import require_terminal  # noqa: PLC0415
     from knarr.cli.terminal import Terms, interact, window  # noqa: PLC0415
@@ -70,7 +72,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
     terms = Terms(wanted.tty, wanted.stdin, options.text("detach-keys"))
     require_terminal(terms)
-    session = prepare(container, wanted)
+    session = _prepare(container, wanted)
     session.start(attach=True, window=window() if wanted.tty else None)
     outcome = interact(
         session.client, lambda: connect(container), terms.replace(exec_id=session.id)
@@ -85,6 +87,20 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         return 0
     context.warn("knarr: the exec was lost: the container's supervisor was killed")
     return 1
+
+
+def _prepare(container: Container, wanted: ExecOptions) -> Session:
+    """Prepare the process; that it cannot be made as asked has Docker's status for that, 126."""
+    from knarr.engine.execs import prepare  # noqa: PLC0415 - not for --help
+    from knarr.errors import CommandFailed, InvalidArgument  # noqa: PLC0415
+
+    if wanted.working_dir and not wanted.working_dir.startswith("/"):
+        message = "Cwd must be an absolute path"
+        raise CommandFailed(message, status=126)
+    try:
+        return prepare(container, wanted)
+    except InvalidArgument as error:
+        raise CommandFailed(error.message, status=126, hint=error.hint) from None
 
 
 def _attended(options: Options) -> bool:
