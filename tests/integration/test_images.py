@@ -187,13 +187,15 @@ def test_a_tar_that_cannot_be_made_again_is_kept(store: Knarr, second: Knarr) ->
     assert contents(store) == NOTHING
 
 
-def test_a_compressed_layer_outlives_its_blob(store: Knarr, second: Knarr) -> None:
+def test_a_compressed_blob_stays_as_long_as_its_layer(store: Knarr, second: Knarr) -> None:
     store("load", stdin=images.oci_archive([BASE], "base"))
     store("load", stdin=images.docker_archive([BASE, OTHER], "built"))
     store("rmi", "base")
-    assert len(contents(store)["images/blobs/sha256"]) == 1
+    assert len(contents(store)["images/blobs/sha256"]) == 2
     archived = saved(store, "built")
     assert second("load", stdin=archived) == "Loaded image: built:latest\n"
+    store("rmi", "built")
+    assert contents(store) == NOTHING
 
 
 def test_several_images_and_names_in_one_archive(store: Knarr, second: Knarr) -> None:

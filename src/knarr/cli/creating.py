@@ -24,13 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from knarr.cli.command import Options
+    from knarr.cli.command import Context, Options
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
     from knarr.oci.config import Healthcheck
 
 STREAMS = ("stdin", "stdout", "stderr")
-PULL_POLICIES = ("missing", "never")
+PULL_POLICIES = ("always", "missing", "never")
 
 
 def parse_create(options: Options, arguments: list[str], *, detached: bool) -> Asked:
@@ -67,7 +67,10 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         fields["stop_timeout"] = options.number("stop-timeout")
     fields |= _records(options)
     if options.text("pull") not in PULL_POLICIES:
-        message = f'invalid pull option: \'{options.text("pull")}\': must be "missing" or "never"'
+        message = (
+            f"invalid pull option: '{options.text('pull')}': must be one of "
+            '"always", "missing" or "never"'
+        )
         raise InvalidArgument(message)
     return Asked(**fields)
 
@@ -297,6 +300,24 @@ def ignored(options: Options) -> list[str]:
         message = f"invalid isolation: \"{isolation}\" - linux only supports 'default'"
         raise InvalidArgument(message)
     return warnings
+
+
+def provide_image(context: Context, options: Options, asked: Asked) -> None:
+    """See to it that the image is here, as `--pull` says.
+
+    Raises: InvalidArgument, NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
+    """
+    policy = options.text("pull")
+    if policy == "missing" and not asked.platform:
+        from knarr.oci.descriptor import host_platform  # noqa: PLC0415 - loaded by the images
+
+        row = context.engine.images.find(asked.image)
+        if row is not None and row.platform.matches(host_platform()):
+            return
+    from knarr.cli.pulling import ensure  # noqa: PLC0415 - not for images that are here
+
+    quiet = options.flag("quiet")
+    ensure(context, asked.image, policy, platform=asked.platform, quiet=quiet)
 
 
 def create(engine: Engine, asked: Asked, name: str) -> Container:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.snapshot.overlay import Layers
     from knarr.store.blobs import Blobs
     from knarr.store.database import Database
+    from knarr.store.downloads import Downloads
     from knarr.store.journal import Journal
     from knarr.store.recipes import Recipes
 
@@ -44,6 +45,7 @@ _SERVICES = {
 _MECHANISMS = {
     "blobs": ("store.blobs:Blobs", "images_dir"),
     "database": ("store.database:Database", "database_path"),
+    "downloads": ("store.downloads:Downloads", "images_dir"),
     "journal": ("store.journal:Journal", "journal_dir"),
     "layers": ("snapshot.overlay:Layers", "layers_dir"),
     "recipes": ("store.recipes:Recipes", "images_dir"),
@@ -61,6 +63,7 @@ class Engine:
     builds: Builds
     containers: Containers
     database: Database
+    downloads: Downloads
     events: Events
     images: Images
     journal: Journal

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from knarr.engine.image.filters import ImageFilters
     from knarr.engine.image.importing import ImportOptions
     from knarr.engine.image.places.storetarget import Arrival
+    from knarr.engine.image.progress import Report
     from knarr.engine.image.pruning import Pruned
+    from knarr.engine.image.pulling import Pulled
+    from knarr.engine.image.pushing import Pushed
     from knarr.engine.image.removal import Removed
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
@@ -93,6 +96,18 @@ class Images:
                 text = parse_reference(text).with_default_tag().familiar()
             raise _missing(text)
         return row
+
+    def choose(self, text: str, platform: Platform | None) -> ImageRow | None:
+        """Return the image that `text` means, that for `platform` if it is given, or None.
+
+        Raises: InvalidArgument
+        """
+        row = self.find(text)
+        if row is None or platform is None or row.platform.matches(platform):
+            return row
+        from knarr.engine.image.platforms import choose  # noqa: PLC0415 - for few
+
+        return choose(self._engine, row, platform)
 
     def _by_id(self, text: str) -> ImageRow | None:
         found = self.records.matching(text)
@@ -256,6 +271,38 @@ class Images:
         from knarr.engine.image.loading import load  # noqa: PLC0415 - as the module says
 
         return self._noted(load(self._engine, stream, platform=platform))
+
+    def pull(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        report: Report | None = None,
+    ) -> Pulled:
+        """Take in the image that a registry has as `reference`; `report` is told of its layers.
+
+        Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Unsupported, Corrupt
+        """
+        from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.pulling import pull  # noqa: PLC0415
+
+        return pull(self._engine, reference, platform=platform, report=report or silent)
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        platform: Platform | None = None,
+        report: Report | None = None,
+    ) -> Pushed:
+        """Give the image `reference`, that for `platform`, to the registry in its name.
+
+        Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
+        """
+        from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.pushing import push  # noqa: PLC0415
+
+        return push(self._engine, reference, platform=platform, report=report or silent)
 
     def _noted(self, arrivals: Arrivals) -> Arrivals:
         for arrival in arrivals:

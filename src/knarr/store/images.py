@@ -90,6 +90,10 @@ class ImageRecords:
             if cursor.rowcount:
                 self._add_blobs(image_id, blobs)
 
+    def need(self, image_id: Digest, blobs: Iterable[Digest]) -> None:
+        """Record further blobs that an image needs."""
+        self._add_blobs(image_id, blobs)
+
     def _add_blobs(self, image_id: Digest, blobs: Iterable[Digest]) -> None:
         with self._database.transaction() as cursor:
             cursor.executemany(
@@ -149,6 +153,13 @@ class ImageRecords:
         """Return the blobs that the image needs."""
         rows = self._database.rows("SELECT digest FROM image_blobs WHERE image = ?", (image_id,))
         return [Digest(digest) for (digest,) in rows]
+
+    def users(self, digest: Digest) -> list[Digest]:
+        """Return the images that need the blob `digest`."""
+        rows = self._database.rows(
+            "SELECT image FROM image_blobs WHERE digest = ? ORDER BY image", (digest,)
+        )
+        return [Digest(image) for (image,) in rows]
 
     def used_blobs(self) -> frozenset[str]:
         """Return the blobs that any image needs."""

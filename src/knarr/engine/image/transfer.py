@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from knarr.engine.image.places.place import read_manifest
+from knarr.engine.image.places.place import MAX_NESTING, is_image, read_document, read_manifest
+from knarr.errors import Corrupt
 from knarr.oci.descriptor import host_platform
+from knarr.oci.manifest import Index, Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from knarr.engine.image.places.place import Source, Target
-    from knarr.oci.descriptor import Platform
-    from knarr.oci.manifest import Manifest
+    from knarr.oci.descriptor import Descriptor, Platform
 
 
 def copy(
@@ -27,9 +30,64 @@ def copy(
 
     Raises: NotFound, Corrupt
     """
-    manifest = read_manifest(source, source.resolve(name), platform or host_platform())
+    indexes: list[Descriptor] = []
+    platform = platform or host_platform()
+    found = read_manifest(source, source.resolve(name), platform, way=indexes)
+    if getattr(target, "takes_indexes", False):
+        for index in indexes:
+            target.put(index, source)
+    _put_all(source, target, found)
+    target.tag(as_name, found.descriptor)
+    return found
+
+
+def copy_all(
+    source: Source,
+    target: Target,
+    name: str,
+    *,
+    as_name: str = "",
+    told: Callable[[Descriptor], object] | None = None,
+) -> Manifest | Index:
+    """Copy what `source` calls `name` as it is: an index with all that it lists.
+
+    `told` is called with each manifest before it is copied.
+
+    Raises: NotFound, Corrupt
+    """
+    found = _copy_below(source, target, source.resolve(name), MAX_NESTING, told)
+    target.tag(as_name, found.descriptor)
+    return found
+
+
+def _copy_below(
+    source: Source,
+    target: Target,
+    descriptor: Descriptor,
+    depth: int,
+    told: Callable[[Descriptor], object] | None,
+) -> Manifest | Index:
+    if not depth:
+        message = f"indexes are nested more than {MAX_NESTING} deep"
+        raise Corrupt(message)
+    if told is not None:
+        told(descriptor)
+    found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
+    if isinstance(found, Manifest):
+        _put_all(source, target, found)
+        return found
+    for entry in found.manifests:
+        if is_image(entry, attestations=True):
+            below = _copy_below(source, target, entry, depth - 1, told)
+            target.tag("", below.descriptor)
+        elif not target.has(entry):
+            target.put(entry, source)
+    target.put(found.descriptor, source)
+    return found
+
+
+def _put_all(source: Source, target: Target, manifest: Manifest) -> None:
+    """Put the manifest first, then what it names: as the places expect it."""
     for descriptor in (manifest.descriptor, manifest.config, *manifest.layers):
         if not target.has(descriptor):
             target.put(descriptor, source)
-    target.tag(as_name, manifest.descriptor)
-    return manifest

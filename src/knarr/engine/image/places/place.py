@@ -10,19 +10,20 @@ from __future__ import annotations
 from knarr.errors import Corrupt, NotFound
 from knarr.oci import descriptor as d
 from knarr.oci.digest import VerifyingReader
-from knarr.oci.manifest import Index, Manifest, decode_manifest
+from knarr.oci.manifest import Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
     from knarr.oci.descriptor import Descriptor, Platform
+    from knarr.oci.manifest import Index
     from knarr.util.compression import Writer
 else:
     Protocol = object
 
 MAX_DOCUMENT = 4 << 20
-_MAX_NESTING = 4
+MAX_NESTING = 4
 _CHUNK = 1 << 20
 # Attestations of BuildKit are listed as manifests for no platform.
 _ATTESTATION = "vnd.docker.reference.type"
@@ -119,18 +120,35 @@ def read_document(source: Source, descriptor: Descriptor) -> bytes:
         stream.close()
 
 
-def read_manifest(source: Source, descriptor: Descriptor, platform: Platform) -> Manifest:
+def read_manifest(
+    source: Source,
+    descriptor: Descriptor,
+    platform: Platform,
+    *,
+    way: list[Descriptor] | None = None,
+) -> Manifest:
     """Return the manifest at `descriptor`, that for `platform` if it is an index.
+
+    The indexes that led there are added to `way`.
 
     Raises: Corrupt, NotFound
     """
-    for _ in range(_MAX_NESTING):
+    for _ in range(MAX_NESTING):
         found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
         if isinstance(found, Manifest):
             return found
+        if way is not None:
+            way.append(found.descriptor)
         descriptor = choose(found, platform)
-    message = f"indexes are nested more than {_MAX_NESTING} deep"
+    message = f"indexes are nested more than {MAX_NESTING} deep"
     raise Corrupt(message)
+
+
+def is_image(entry: Descriptor, *, attestations: bool = False) -> bool:
+    """Tell whether an entry of an index is a manifest or an index, and of an image."""
+    if _ATTESTATION in entry.annotations and not attestations:
+        return False
+    return not entry.media_type or entry.media_type in d.MANIFESTS | d.INDEXES
 
 
 def choose(index: Index, platform: Platform) -> Descriptor:
@@ -138,12 +156,7 @@ def choose(index: Index, platform: Platform) -> Descriptor:
 
     Raises: NotFound
     """
-    images = [
-        entry
-        for entry in index.manifests
-        if _ATTESTATION not in entry.annotations
-        and (not entry.media_type or entry.media_type in d.MANIFESTS | d.INDEXES)
-    ]
+    images = [entry for entry in index.manifests if is_image(entry)]
     for entry in images:
         if entry.platform and entry.platform.matches(platform):
             return entry

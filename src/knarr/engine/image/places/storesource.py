@@ -21,10 +21,13 @@ from knarr.util.files import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Stream
     from knarr.oci.digest import Digest
     from knarr.store.images import ImageRow
+    from knarr.store.layers import LayerBlob
     from knarr.util.compression import Writer
 
 _CHUNK = 1 << 20
@@ -123,8 +126,17 @@ class StoreSource:
             raise Corrupt(message, hint="Load, pull or build the image again.")
 
 
-def write_tar(engine: Engine, chain_id: Digest, diff_id: Digest, out: Writer) -> Digest:
+def write_tar(
+    engine: Engine,
+    chain_id: Digest,
+    diff_id: Digest,
+    out: Writer,
+    *,
+    blobs: Iterable[LayerBlob] | None = None,
+) -> Digest:
     """Write the tar of a layer, and return the digest of what was written.
+
+    Threads give the layer's `blobs`, as only the engine's own may ask the database.
 
     Raises: NotFound, Corrupt
     """
@@ -133,7 +145,8 @@ def write_tar(engine: Engine, chain_id: Digest, diff_id: Digest, out: Writer) ->
 
         with engine.recipes.open(diff_id) as recipe:
             return replay(recipe, engine.layers.path(chain_id), out)
-    for blob in engine.images.layers.blobs(diff_id):
+    known = engine.images.layers.blobs(diff_id) if blobs is None else blobs
+    for blob in known:
         if blob.needed:
             with engine.blobs.open(blob.digest) as file:
                 reader = VerifyingReader(compression.open_any(file)[0], diff_id)

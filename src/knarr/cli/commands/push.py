@@ -1,0 +1,81 @@
+"""knarr push."""
+
+from __future__ import annotations
+
+from knarr.cli.command import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from knarr.cli.command import Context, Options
+    from knarr.oci.reference import Reference
+
+COMMAND = Command(
+    short="Upload an image to a registry",
+    usage="[OPTIONS] NAME[:TAG]",
+    options=(
+        Option("all-tags", "Push all tags of an image to the repository", short="a"),
+        Option("disable-content-trust", "Skip image signing", default=True, hidden=True),
+        Option(
+            "platform",
+            "Push the image for this platform, of those that came by the same index",
+            kind="string",
+        ),
+        Option("quiet", "Suppress verbose output", short="q"),
+    ),
+    minimum=1,
+    maximum=1,
+    completes="images",
+)
+
+
+def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+    from knarr.oci.reference import parse_reference  # noqa: PLC0415
+
+    reference, quiet = parse_reference(arguments[0]), options.flag("quiet")
+    if reference.digest is not None:
+        message = "cannot push a digest reference"
+        raise InvalidArgument(message)
+    if options.flag("all-tags") and reference.tag:
+        message = "tag can't be used with --all-tags/-a"
+        raise InvalidArgument(message)
+    if not quiet:
+        if not (reference.tag or options.flag("all-tags")):
+            context.print("Using default tag: latest")
+        context.print(f"The push refers to repository [{reference.name}]")
+    references = [reference.with_default_tag()]
+    if options.flag("all-tags"):
+        references = _tags(context, reference)
+    for each in references:
+        _push(context, each, options.text("platform"), quiet=quiet)
+    if quiet:
+        context.print(str(reference.with_default_tag()))
+    return 0
+
+
+def _push(context: Context, reference: Reference, platform: str, *, quiet: bool) -> None:
+    from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - as above
+    from knarr.ui.transfers import choose  # noqa: PLC0415
+
+    wanted = parse_platform(platform) if platform else None
+    display = choose(context.stdout, quiet=quiet)
+    try:
+        pushed = context.engine.images.push(reference, platform=wanted, report=display)
+    finally:
+        display.close()
+    if not quiet:
+        context.print(f"{reference.tag}: digest: {pushed.digest} size: {pushed.size}")
+
+
+def _tags(context: Context, reference: Reference) -> list[Reference]:
+    from knarr.errors import NotFound  # noqa: PLC0415 - as above
+
+    found = [
+        row.reference
+        for row in context.engine.images.tags.all()
+        if row.reference.name == reference.name and row.reference.tag
+    ]
+    if not found:
+        message = f"An image does not exist locally with the tag: {reference.familiar_name}"
+        raise NotFound(message)
+    return found
