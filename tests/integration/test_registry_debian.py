@@ -15,6 +15,7 @@ from knarr.registry import hostfiles
 from knarr.registry.credentials import Login
 from knarr.registry.login import authenticate
 from knarr.registry.search import search
+from support.badline import BadLine
 from support.certificates import Authority
 from support.registry import PASSWORD, USER, docker_registry
 from support.talking import Talk, download, layer, noise, opener
@@ -67,6 +68,22 @@ def test_mount_delete_and_search(tmp_path: Path) -> None:
         assert found is not None
         repository.delete_manifest(found.digest)
         assert repository.head("v1") is None
+
+
+def test_a_bad_line(tmp_path: Path) -> None:
+    """Up and down again, though the connection breaks three times each way."""
+    data = noise(20_000_000)
+    with docker_registry(tmp_path) as host, BadLine(host) as line:
+        repository = Talk()(f"{line.host}/a/b")
+        assert repository.head("v1") is None  # what is asked of a stranger is asked once
+        told: list[int] = []
+        line.cuts = [3_000_000, 7_000_000, 100_000]
+        repository.upload_blob(layer(data), opener(data), told.append)
+        assert line.cuts == []
+        assert told[-1] == len(data)
+        line.cuts = [1_000_000, 50_000, 9_000_000]
+        assert download(repository, layer(data), piece=100_000) == data
+        assert line.cuts == []
 
 
 def test_a_subject_is_listed_under_its_tag(tmp_path: Path) -> None:
