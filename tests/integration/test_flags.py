@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -169,14 +170,30 @@ def test_file_systems(knarr: Knarr, tmp_path: Path) -> None:
     assert "noexec" not in mounts["/run"]
     assert {"ro", "size=3072k", "mode=1770"} <= mounts["/scratch"]
     (tmp_path / "src").mkdir()
-    mount = f"type=bind,src={tmp_path}/src,dst=/mnt,bind-propagation=rslave"
-    script = "grep ' /mnt ' /proc/self/mountinfo; (: > /mnt/f) 2>/dev/null || echo refused"
-    found = inside(knarr, script, "--mount", f"{mount},readonly")
-    assert "master:" in found or "shared:" not in found
-    assert found.endswith("refused\n")
+    mount = f"type=bind,src={tmp_path}/src,dst=/mnt"
+    script = "(: > /mnt/f) 2>/dev/null || echo refused"
+    assert inside(knarr, script, "--mount", f"{mount},readonly") == "refused\n"
     missing = ("--mount", f"type=bind,src={tmp_path}/no,dst=/mnt")
     words = knarr.fails(*RUN, *missing, "busybox", "true", status=125)
     assert "bind source path does not exist" in words
+
+
+def test_propagation(knarr: Knarr, tmp_path: Path) -> None:
+    source = str(tmp_path)
+    subprocess.run(["mount", "--bind", source, source], check=True)
+    try:
+        script = ("busybox", "sh", "-c", "grep ' /mnt ' /proc/self/mountinfo")
+        mount = f"type=bind,src={source},dst=/mnt,bind-propagation="
+        subprocess.run(["mount", "--make-private", source], check=True)
+        for word, kind in (("rslave", "a shared or slave mount"), ("shared", "a shared mount")):
+            said = knarr.fails(*RUN, "--mount", f"{mount}{word}", *script, status=125)
+            assert f"path {source} is mounted on {source} but it is not {kind}" in said
+        subprocess.run(["mount", "--make-shared", source], check=True)
+        assert " master:" in knarr(*RUN, "--mount", f"{mount}rslave", *script)
+        assert " shared:" in knarr(*RUN, "--mount", f"{mount}rshared", *script)
+        assert "er:" not in knarr(*RUN, "-v", f"{source}:/mnt", *script).split(" - ")[0]
+    finally:
+        subprocess.run(["umount", "--lazy", source], check=True)
 
 
 def test_host_namespaces(knarr: Knarr) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from knarr.engine.options import encoding, environment, limits, names, ports, security, storage
 from knarr.engine.options.merge import merged
-from knarr.engine.options.restart import parse_restart
+from knarr.engine.options.restart import check_restart, parse_restart
 from knarr.engine.options.values import (
     Device,
     MountRequest,
@@ -85,7 +85,7 @@ def test_restart_policies(text: str, policy: RestartPolicy) -> None:
 )
 def test_bad_restart_policies(text: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
-        parse_restart(text)
+        check_restart(parse_restart(text))
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
     if form:
         from knarr.cli.output import show_object  # noqa: PLC0415 - for who gives a template
 
+        _check_template(form)
         for document in documents:
             show_object(context, _lenient(document), form)
     else:
@@ -73,6 +74,20 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
     for fault in missing:
         context.complain(fault)
     return 1 if missing else 0
+
+
+def _check_template(form: str) -> None:
+    """Raise for a template that is none; Docker's status for that is 64, with `inspect` alone.
+
+    Raises: CommandFailed
+    """
+    from knarr.errors import CommandFailed, SyntaxFault  # noqa: PLC0415 - for who gives one
+    from knarr.util.gotemplate.template import parse  # noqa: PLC0415
+
+    try:
+        parse(form)
+    except SyntaxFault as error:
+        raise CommandFailed(error.message, status=64) from None
 
 
 # Fields of a container that are left out of the document where there is nothing to say, and which

@@ -98,13 +98,45 @@ def _tmpfs_options(request: MountRequest) -> list[str]:
     return options
 
 
+def _check_propagation(request: MountRequest) -> None:
+    """Raise if mounts cannot propagate to or from where the source is.
+
+    Docker: ensureShared and ensureSharedOrSlave of moby
+
+    Raises: InvalidArgument
+    """
+    wanted = request.propagation.removeprefix("r")
+    if wanted not in ("shared", "slave"):
+        return
+    source = os.path.realpath(request.source)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        lines = [line.split(" ") for line in file]
+    # Of several mounts on one place the last is the one that is seen.
+    above = [fields for fields in lines if _holds(fields[4], source)]
+    fields = max(reversed(above), key=lambda fields: len(fields[4]))
+    words = " ".join(fields[6 : fields.index("-")])
+    if "shared:" in words or (wanted == "slave" and "master:" in words):
+        return
+    kind = "a shared mount" if wanted == "shared" else "a shared or slave mount"
+    message = f"path {request.source} is mounted on {fields[4]} but it is not {kind}"
+    raise InvalidArgument(message)
+
+
+def _holds(mount_point: str, path: str) -> bool:
+    plain = mount_point.replace("\\040", " ").rstrip("/")
+    return path == plain or path.startswith(f"{plain}/")
+
+
 def make_sources(options: Options) -> None:
-    """See to it that what is bound from the host exists; `-v` makes directories.
+    """See to it that what is bound from the host exists and is fit for it; `-v` makes directories.
 
     Raises: InvalidArgument
     """
     for request in options.mounts:
-        if request.kind != "bind" or os.path.exists(request.source):
+        if request.kind != "bind":
+            continue
+        if os.path.exists(request.source):
+            _check_propagation(request)
             continue
         if not request.creates_source:
             message = (

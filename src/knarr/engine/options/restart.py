@@ -19,7 +19,7 @@ _TIMES = {"min": "minimum_delay", "max": "maximum_delay", "reset": "reset_after"
 
 
 def parse_restart(text: str) -> RestartPolicy:
-    """Return the policy that `text` is.
+    """Return the policy that `text` is, which `check_restart` may know as none.
 
     Raises: InvalidArgument
     """
@@ -39,7 +39,6 @@ def parse_restart(text: str) -> RestartPolicy:
         policy = policy.replace(**_tuned(word))
     if policy.maximum_delay < policy.minimum_delay and "max=" not in text:
         policy = policy.replace(maximum_delay=policy.minimum_delay)
-    check_restart(policy)
     return policy
 
 

@@ -51,6 +51,10 @@ def update(
 
     Raises: InvalidArgument, Conflict, Unsupported, Failed
     """
+    if restart is not None:
+        from knarr.engine.options.restart import check_restart  # noqa: PLC0415 - for few
+
+        check_restart(restart)
     given = {name: value for name, value in changes.items() if value}
     with ContainerLock(engine.paths, row.id):
         before, options, warnings = _record(engine, row, given, restart)
