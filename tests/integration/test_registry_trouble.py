@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from knarr.registry.client import Repository
+    from support.testregistry import Handler
 
 DATA = noise(400_000)
 
@@ -412,6 +413,31 @@ def test_a_forgotten_upload_is_begun_anew(registry: TestRegistry) -> None:
     Talk()(f"{registry.host}/a/b").upload_blob(layer(DATA), opener(DATA))
     assert registry.blobs["a/b", digest_of(DATA)] == DATA
     assert len(registry.seen("POST", "/uploads/")) == 2
+
+
+def test_a_registry_that_forgets_for_ever(
+    registry: TestRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces arrive each time, but never all of them."""
+    monkeypatch.setattr("knarr.registry.upload.PIECE", 100_000)
+    registry.on("PUT", "/uploads/", hang_up)
+
+    def forget(handler: Handler) -> bool:
+        if handler.headers["content-range"].startswith("0-"):
+            return False
+        registry.uploads.clear()
+        return hang_up(handler)
+
+    registry.on("PATCH", "/uploads/", forget, times=1000)
+    with pytest.raises(Unavailable, match="closed without an answer"):
+        Talk(attempts=3)(f"{registry.host}/a/b").upload_blob(layer(DATA), opener(DATA))
+    assert len(registry.seen("PATCH", "/uploads/")) < 10
+
+
+def test_an_empty_blob_on_a_bad_line(registry: TestRegistry) -> None:
+    registry.on("PUT", "/uploads/", hang_up)
+    Talk()(f"{registry.host}/a/b").upload_blob(layer(b""), opener(b""))
+    assert registry.blobs["a/b", digest_of(b"")] == b""
 
 
 def test_too_large_for_one_request(registry: TestRegistry) -> None:
