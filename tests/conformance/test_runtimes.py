@@ -9,28 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.runtimes import Bundle, Runtime, need
+from support.runtimes import Bundle, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.root
-
-RUNTIMES = ("knarr-runtime", "runc", "crun")
-
-
-@pytest.fixture(params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
-    need(request.param)
-    lent = Runtime(request.param, tmp_path / "state")
-    yield lent
-    lent.clean_up()
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Bundle:
-    return Bundle(tmp_path / "bundle")
 
 
 def status_of(runtime: Runtime, bundle: Bundle) -> dict[str, str]:
