@@ -214,7 +214,7 @@ def test_top(knarr: Knarr) -> None:
     knarr.wait_until(lambda: "1001" in knarr("top", "one"))
     head, *rows = knarr("top", "one").splitlines()
     assert head.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
-    assert [row.split()[0] for row in rows] == ["65534"] * 2
+    assert [row.split()[0] for row in rows] == ["nobody"] * 2
     assert {row.split(None, 7)[7] for row in rows} >= {"sleep 1000", "sleep 1001"}
     head, *rows = knarr("top", "one", "-o", "pid,comm").splitlines()
     assert head.split() == ["PID", "COMMAND"]

@@ -98,7 +98,16 @@ def test_filters_by_id_and_what_a_status_implies(three: Knarr) -> None:
     ],
 )
 def test_bad_filters(knarr: Knarr, text: str, words: str) -> None:
-    assert words in knarr.fails("ps", "-a", "-f", text)
+    status = 1 if "=" in text else 125
+    assert words in knarr.fails("ps", "-a", "-f", text, status=status)
+
+
+def test_networks_are_meant_by_name_and_id_wherever_they_come_among_several(knarr: Knarr) -> None:
+    network_id = knarr("network", "create", "net").strip()
+    knarr("create", "--name", "one", "--network", "bridge", "--network", "net", "busybox")
+    for value in ("net", network_id, network_id[:12], "bridge"):
+        assert names(knarr, "-a", "-f", f"network={value}") == ["one"]
+    assert names(knarr, "-a", "-f", "network=none") == []
 
 
 def test_the_table(three: Knarr) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from knarr.engine.container.processes import Process, parse_columns
+from knarr.engine.container.processes import Process, Users, parse_columns
 from knarr.errors import InvalidArgument
 
 
@@ -39,3 +39,9 @@ def test_a_process_is_read_from_proc() -> None:
     assert process.uid == os.getuid()
     assert process.state == "R"
     assert process.command.split()[0] == sys.orig_argv[0]
+
+
+def test_users_are_called_as_in_the_container() -> None:
+    users = Users("0 100000 65536\n", "root:x:0:0::/:\nweb:x:33:33::/:\nsecond:x:0:0::/:\n")
+    assert [users.name(uid) for uid in (100000, 100033, 100034, 0)] == ["root", "web", "34", "root"]
+    assert Users().name(7) == "7"

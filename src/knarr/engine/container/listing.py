@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from knarr.engine.container.tasks import EXITED, STATUSES
 from knarr.engine.filters import boolean, matches_labels, parse_filters
-from knarr.errors import InvalidArgument
+from knarr.errors import InvalidArgument, KnarrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,8 +122,20 @@ def _label(_: Engine, values: list[str]) -> Callable[[Container], bool]:
     return lambda container: matches_labels(values, container.options.labels)
 
 
-def _network(_: Engine, values: list[str]) -> Callable[[Container], bool]:
-    return lambda container: container.options.networking.mode in values
+def _network(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    wanted = set(values)
+    for value in values:
+        try:
+            network = engine.networks.get(value)
+        except KnarrError:  # a network that is gone may still be asked for
+            continue
+        wanted |= {network.name, network.id}
+
+    def met(container: Container) -> bool:
+        asked = container.options.networking
+        return asked.mode in wanted or any(place.network in wanted for place in asked.places)
+
+    return met
 
 
 def _volume(_: Engine, values: list[str]) -> Callable[[Container], bool]:

@@ -3,6 +3,9 @@
 The default is `ps -ef`; `-o` chooses columns by ps(1)'s names, and `aux` is known as well. What the
 numbers are is in proc(5); that no other program is needed is the point.
 
+Users have the names that the container's own passwd gives them. Docker runs the host's ps(1), which
+calls them by what the host would call whoever has the same number.
+
 Man: proc_pid_stat(5), ps(1)
 """
 
@@ -50,6 +53,7 @@ class Process:
         self.started = now - self.age
         self.size, self.resident = int(fields[20]) // 1024, int(fields[21]) * PAGE // 1024
         self.uid = os.stat(f"/proc/{pid}").st_uid
+        self.user = str(self.uid)
         with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
             words = file.read().decode("utf-8", "replace").rstrip("\0").split("\0")
         self.command = " ".join(words) if words != [""] else f"[{self.name}]"
@@ -87,20 +91,47 @@ def _terminal(process: Process) -> str:
     return f"pts/{minor}" if 136 <= major <= 143 else f"tty{minor}"
 
 
-def _user(process: Process) -> str:
-    # Names of the host would be wrong as often as not: Docker shows what the host's ps makes of it.
-    from pwd import getpwuid  # noqa: PLC0415 - for who asks for names
+class Users:
+    """What the users of a container are called in it, by the numbers that they have on the host."""
+
+    def __init__(self, mappings: str = "", passwd: str = "") -> None:
+        """Read the contents of its uid_map and its passwd; without them, numbers stay numbers."""
+        self._mappings = [tuple(map(int, line.split())) for line in mappings.splitlines()]
+        self._names: dict[str, str] = {}
+        for line in passwd.splitlines():
+            name, _, rest = line.partition(":")
+            _, _, rest = rest.partition(":")
+            self._names.setdefault(rest.partition(":")[0], name)
+
+    def name(self, uid: int) -> str:
+        """Return the name of a user, or the number within the container of one without a name."""
+        for inside, outside, count in self._mappings:
+            if outside <= uid < outside + count:
+                uid += inside - outside
+                break
+        return self._names.get(str(uid), str(uid))
+
+
+def _find_users(pid: int) -> Users:
+    """Return the users of the container whose first process is `pid`."""
+    from knarr.engine.container.users import read_accounts  # noqa: PLC0415 - for few commands
 
     try:
-        return getpwuid(process.uid).pw_name
-    except KeyError:
-        return str(process.uid)
+        with open(f"/proc/{pid}/uid_map", encoding="ascii") as file:
+            mappings = file.read()
+        root_fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # it ends at this moment
+        return Users()
+    try:
+        return Users(mappings, read_accounts(root_fd)[0])
+    finally:
+        os.close(root_fd)
 
 
 # ps(1)'s name of a column: (its title, its text)
 COLUMNS: dict[str, tuple[str, Callable[[Process], str]]] = {
     "uid": ("UID", lambda p: str(p.uid)),
-    "user": ("USER", _user),
+    "user": ("USER", lambda p: p.user),
     "pid": ("PID", lambda p: str(p.pid)),
     "ppid": ("PPID", lambda p: str(p.parent)),
     "pgid": ("PGID", lambda p: str(p.group)),
@@ -129,7 +160,7 @@ SYNONYMS = {
     "euser": "user", "state": "s", "cputime": "time", "nice": "ni", "thcount": "nlwp",
     "vsize": "vsz", "rssize": "rss", "ucomm": "comm", "pgrp": "pgid", "sess": "sid",
 }  # fmt: skip
-FULL = ("uid", "pid", "ppid", "c", "stime", "tty", "time", "cmd")
+FULL = ("user", "pid", "ppid", "c", "stime", "tty", "time", "cmd")
 SHORT = ("pid", "tty", "time", "cmd")
 AUX = ("user", "pid", "pcpu", "pmem", "vsz", "rss", "tty", "stat", "start", "time", "args")
 
@@ -163,7 +194,9 @@ def parse_columns(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
         else:
             message = f"ps: option {word} is not known here"
             raise InvalidArgument(message, hint="Use -ef, aux or -o with a list of columns.")
-    return tuple(chosen) or tuple((name, COLUMNS[name][0]) for name in preset or SHORT)
+    titles = {"user": "UID"} if preset == FULL else {}  # ps(1) heads names so with -f
+    default = tuple((name, titles.get(name, COLUMNS[name][0])) for name in preset or SHORT)
+    return tuple(chosen) or default
 
 
 def _parse_list(text: str) -> list[tuple[str, str]]:
@@ -193,11 +226,13 @@ def table(container: Container, arguments: Sequence[str] = ()) -> ProcessTable:
     with open("/proc/uptime", "rb", buffering=0) as file:
         uptime = float(file.read().split()[0])
     now = time.time()
+    users = _find_users(state.pid)
     rows = []
     for pid in sorted(lifecycle.processes(state.pid)):
         try:
             process = Process(pid, uptime, now)
         except (FileNotFoundError, ProcessLookupError):
             continue
+        process.user = users.name(process.uid)
         rows.append(tuple(COLUMNS[name][1](process) for name, _ in columns))
     return ProcessTable(tuple(title for _, title in columns), tuple(rows))
