@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from knarr.linux import nftables
+from knarr.linux.nfnetlink import Nftables
 from support.engine import lent_engine
 from support.netns import HOST, Host
 
@@ -159,3 +161,14 @@ def test_a_network_of_ipv6_alone(knarr: Knarr) -> None:
     assert (found["IPAddress"], found["GlobalIPv6Address"]) == ("", "fd00:9::77")
     assert "fd00:9::77\t" in knarr("exec", "box", "cat", "/etc/hosts")
     assert "inet 10." not in knarr("exec", "box", "ip", "addr")
+
+
+def test_reload_makes_what_somebody_flushed(knarr: Knarr, host: Host) -> None:
+    knarr("run", "-d", "--name", "web", "--network", "one", "-p", "8080:80", *SERVE)
+    knarr.wait_until(lambda: answers(host))
+    table = knarr.engine.networks.rules.table
+    with Nftables() as kernel:
+        kernel.apply([nftables.delete_table(table)])
+    assert not answers(host)
+    assert knarr("network", "reload") == ""
+    assert answers(host)

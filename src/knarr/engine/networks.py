@@ -310,6 +310,21 @@ class Networks:
         """Make the host's rules what the records say, whatever was done to them."""
         self.rules.reload()
 
+    def restore(self) -> None:
+        """Make the rules, and the bridges of networks that somebody is in, as the records say.
+
+        For when somebody flushed the host's rules; a start does so by itself.
+
+        Raises: PermissionDenied, Unavailable, Failed
+        """
+        from knarr.network.sandbox import Host  # noqa: PLC0415 - not for network ls
+
+        with self.database.transaction(), Host() as host:
+            for network in self.recorded():
+                if network.interface and self.records.endpoints(network.id):
+                    self.bridges.ready(network, host)
+            self.reload()
+
     def tear_down_all(self) -> None:
         """Remove every bridge, interface and rule of this root, and what its sandboxes have.
 
