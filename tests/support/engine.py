@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60
 GONE_AFTER = 10.0
+_OWN_MOUNTS = os.readlink("/proc/self/ns/mnt")
 _tars: dict[str, bytes] = {}
 
 
@@ -170,7 +171,9 @@ class Knarr:
     def _uses(self, pid: int) -> bool:
         place = str(self.directory)
         try:
-            if any(place in line for line in _lines(f"/proc/{pid}/mountinfo")):
+            # Who is in our mount namespace sees our mounts, and has nothing to do with them.
+            apart = os.readlink(f"/proc/{pid}/ns/mnt") != _OWN_MOUNTS
+            if apart and any(place in line for line in _lines(f"/proc/{pid}/mountinfo")):
                 return True
             for name in os.listdir(f"/proc/{pid}/fd"):
                 if os.readlink(f"/proc/{pid}/fd/{name}").startswith(place):
