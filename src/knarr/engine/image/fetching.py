@@ -60,6 +60,7 @@ class Fetcher:
         self._queue: deque[_Fetching] = deque()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._busy = 0
         self._stopping = False
 
     def expect(self, descriptors: Iterable[Descriptor]) -> None:
@@ -67,14 +68,16 @@ class Fetcher:
         for descriptor in descriptors:
             if descriptor.digest in self._known:
                 continue
-            fetching = _Fetching(descriptor)
-            self._known[descriptor.digest] = fetching
-            self._queue.append(fetching)
+            self._known[descriptor.digest] = fetching = _Fetching(descriptor)
             self._report(descriptor.digest, "Waiting", 0, 0)
-        while len(self._threads) < min(self._at_once, len(self._known)):
-            thread = threading.Thread(target=self._work, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            with self._lock:
+                self._queue.append(fetching)
+        with self._lock:
+            for _ in range(min(len(self._queue), self._at_once - self._busy)):
+                self._busy += 1
+                thread = threading.Thread(target=self._work, daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def open(self, descriptor: Descriptor) -> Following:
         """Return a stream of a blob, which ends when all of it was verified."""
@@ -101,7 +104,7 @@ class Fetcher:
             self._queue.clear()
         for fetching in self._known.values():
             fetching.fail(Unavailable("the download was given up"))
-        for thread in tuple(self._threads):
+        for thread in self._threads:
             thread.join(_PATIENCE)
         for fetching in self._known.values():
             fetching.close()
@@ -110,7 +113,7 @@ class Fetcher:
         while True:
             with self._lock:
                 if not self._queue:
-                    self._threads.remove(threading.current_thread())
+                    self._busy -= 1
                     return
                 fetching = self._queue.popleft()
             try:
