@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.errors import Unsupported
 from knarr.linux import cgroup
+from knarr.runtime import cgroups, members
 from support.runtimes import CODE, KNARR, Bundle, Runtime
 
 if TYPE_CHECKING:
@@ -334,6 +336,19 @@ def test_cgroups_made_inside_are_removed_too(runtime: Runtime, bundle: Bundle) -
     done = runtime.call("run", "--bundle", str(bundle.write()), container_id)
     assert done.stdout == "done\n", done.stderr
     assert groups_of(container_id) == []
+
+
+def test_the_root_of_a_hierarchy_is_nobodys() -> None:
+    """Where another runtime left a container there, all processes of the host would be its."""
+    places = [
+        cgroups.Place(h.version, h.controllers, h.mount_point, h.mount_point)
+        for h in cgroup.hierarchies()
+    ]
+    root = cgroups.Cgroup(places)
+    assert members.processes(root) == []
+    assert not members.is_frozen(root)
+    with pytest.raises(Unsupported, match="there is no cgroup with the freezer"):
+        members.freeze(root, frozen=False)
 
 
 def test_paused_container_can_be_killed(runtime: Runtime, bundle: Bundle) -> None:

@@ -6,6 +6,9 @@ to all processes of a container is done by way of it.
 Where there is a v2 directory it is used, also in a hybrid system: `cgroup.freeze` and
 `cgroup.kill` act on processes that fork meanwhile too. v1 has a freezer, and killing is repeated
 until nobody is left.
+
+The root of a hierarchy is everybody's, also when a container's init is found there, as other
+runtimes leave it in hierarchies that they do not use: it is never taken for the container's.
 """
 
 from __future__ import annotations
@@ -34,12 +37,31 @@ def processes(group: Cgroup, *, below: bool = True) -> list[int]:
             found.update(dict.fromkeys(members(directory)))
         if found:
             break
+    found.pop(0, None)  # one of another process ID namespace, and to kill(2) the caller's own group
     return list(found)
 
 
 def _by_preference(group: Cgroup) -> list[Place]:
     """Return the directories, first the one that tells all; others may hold strays of crashes."""
-    return sorted(group.places, key=lambda place: place.version, reverse=True)
+    own = (place for place in group.places if not _is_root(place))
+    return sorted(own, key=lambda place: place.version, reverse=True)
+
+
+def _is_root(place: Place) -> bool:
+    """Tell whether a directory is the root of its hierarchy."""
+    return os.path.ismount(place.directory)
+
+
+def _unified(group: Cgroup) -> Place | None:
+    """Return the v2 directory, if it is the container's own."""
+    unified = group.unified
+    return None if unified is None or _is_root(unified) else unified
+
+
+def _freezer(group: Cgroup) -> str | None:
+    """Return the directory of the v1 freezer, if it is the container's own."""
+    own = (place for place in group.places if "freezer" in place.controllers)
+    return next((place.directory for place in own if not _is_root(place)), None)
 
 
 def freeze(group: Cgroup, *, frozen: bool) -> None:
@@ -47,8 +69,7 @@ def freeze(group: Cgroup, *, frozen: bool) -> None:
 
     Raises: Unsupported, Failed
     """
-    unified = group.unified
-    v1 = group.directory_of("freezer")
+    unified, v1 = _unified(group), _freezer(group)
     if unified is not None and os.path.exists(f"{unified.directory}/cgroup.freeze"):
         write(f"{unified.directory}/cgroup.freeze", str(int(frozen)))
         _wait(lambda: is_frozen(group) == frozen, "the processes did not stop")
@@ -63,10 +84,9 @@ def freeze(group: Cgroup, *, frozen: bool) -> None:
 
 def is_frozen(group: Cgroup) -> bool:
     """Tell whether the processes are stopped."""
-    unified = group.unified
+    unified, directory = _unified(group), _freezer(group)
     if unified is not None and os.path.exists(f"{unified.directory}/cgroup.events"):
         return "frozen 1" in read(f"{unified.directory}/cgroup.events")
-    directory = group.directory_of("freezer")
     try:
         return directory is not None and "THAWED" not in read(f"{directory}/freezer.state")
     except FileNotFoundError:
@@ -75,7 +95,7 @@ def is_frozen(group: Cgroup) -> bool:
 
 def kill(group: Cgroup) -> None:
     """Kill every process inside, also those that fork meanwhile."""
-    unified = group.unified
+    unified = _unified(group)
     if unified is not None:
         try:
             write(f"{unified.directory}/cgroup.kill", "1")
@@ -101,7 +121,7 @@ def delete(group: Cgroup) -> None:
 
     Raises: Conflict
     """
-    for place in group.places:
+    for place in _by_preference(group):
         remove_tree(place.directory)
 
 
