@@ -112,7 +112,12 @@ def read(container: Container, options: LogOptions) -> Iterator[Entry | None]:
 def read_log(
     path: str, options: LogOptions, *, going: Callable[[], bool]
 ) -> Iterator[Entry | None]:
-    """Yield the entries of the log at `path`; with `follow` until `going` is false."""
+    """Yield the entries of the log at `path`; with `follow` until `going` is false.
+
+    Without it the end is what was there at the beginning: a program may write faster than anybody
+    reads. Entries from a time that is still to come were there: the clock was set back since.
+    """
+    began = jsonfile.rfc3339(time.time_ns())
     watch = Watch(os.path.dirname(path)) if options.follow else None
     reader = Reader(path, options.tail)
     since = jsonfile.rfc3339(options.since_ns) if options.since_ns else ""
@@ -125,6 +130,8 @@ def read_log(
                 if entry is None or entry.when < since:
                     continue
                 if until is not None and entry.when >= until:
+                    return
+                if watch is None and began <= entry.when <= jsonfile.rfc3339(time.time_ns()):
                     return
                 yield entry
             if watch is None or last or _passed(options.until_ns):

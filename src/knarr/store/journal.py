@@ -177,7 +177,8 @@ class Operation:
         try:
             write_all(descriptor, jsontext.dumps(self._value).encode())
             os.rename(new, path)
-        except BaseException:
+        except BaseException:  # a full disk, most likely
+            os.unlink(new)
             os.close(descriptor)
             raise
         if self._descriptor >= 0:

@@ -6,6 +6,7 @@ step is harmless when repeated.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from knarr.engine.container import tasks
@@ -39,6 +40,33 @@ def remove(
 
     Raises: Conflict
     """
+    try:
+        _remove(engine, row, options, force=force, volumes=volumes)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or read_state(engine.paths, row.id).active:
+            raise
+        _make_room(engine.paths, row.id)
+        _remove(engine, row, options, force=force, volumes=volumes)
+
+
+def _make_room(paths: Paths, container_id: str) -> None:
+    """On a full disk, give up first what takes most room: writing down what is done needs some."""
+    from knarr.linux.tree import remove_tree  # noqa: PLC0415 - not for who only asks
+
+    with ContainerLock(paths, container_id):
+        directory = os.open(paths.container(container_id), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in os.listdir(directory):
+                if ".log" in name:
+                    os.unlink(name, dir_fd=directory)
+            remove_tree(directory, "upper")
+        finally:
+            os.close(directory)
+
+
+def _remove(
+    engine: Engine, row: ContainerRow, options: Options, *, force: bool, volumes: bool
+) -> None:
     state = read_state(engine.paths, row.id)
     if state.active:
         if not force:
