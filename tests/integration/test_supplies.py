@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.oci.config import RunConfig
 from support.engine import Knarr
 
 if TYPE_CHECKING:
@@ -60,6 +61,54 @@ def test_volumes_from_other_containers(knarr: Knarr, tmp_path: Path) -> None:
 )
 def test_volumes_from_nowhere(knarr: Knarr, text: str, words: str) -> None:
     assert words in knarr.fails(*RUN, "--volumes-from", text, "busybox", "true", status=125)
+
+
+def test_links_on_the_default_network(knarr: Knarr) -> None:
+    config = RunConfig(
+        env=("PATH=/bin", "COLOUR=red"), cmd=("sh",), exposed_ports=("6379/tcp", "53/udp")
+    )
+    knarr.add_image("db", config=config)
+    knarr("run", "-d", "--name", "the-db", "db", "sleep", "1000")
+    address = knarr("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "the-db").strip()
+    short = knarr("ps", "-q").strip()
+    script = "env | grep ^DB | sort; grep -w db /etc/hosts; grep -c the-db /etc/hosts; ping -c1 db"
+    link = ("--name", "web", "--link", "the-db:db", "-e", "DB_PORT=mine")
+    found = knarr("run", *link, "busybox", "sh", "-c", script).splitlines()
+    assert found[:12] == [
+        "DB_ENV_COLOUR=red",
+        "DB_NAME=/web/db",
+        "DB_PORT=mine",
+        f"DB_PORT_53_UDP=udp://{address}:53",
+        f"DB_PORT_53_UDP_ADDR={address}",
+        "DB_PORT_53_UDP_PORT=53",
+        "DB_PORT_53_UDP_PROTO=udp",
+        f"DB_PORT_6379_TCP=tcp://{address}:6379",
+        f"DB_PORT_6379_TCP_ADDR={address}",
+        "DB_PORT_6379_TCP_PORT=6379",
+        "DB_PORT_6379_TCP_PROTO=tcp",
+        f"{address}\tdb",
+    ]
+    assert f"PING db ({address})" in "\n".join(found)
+    assert short in knarr("run", "--rm", "--link", "the-db", "busybox", "cat", "/etc/hosts")
+    (document,) = json.loads(knarr("inspect", "web"))
+    assert document["HostConfig"]["Links"] == ["the-db:db"]
+    assert not any(entry.startswith("DB_ENV") for entry in document["Config"]["Env"])
+    knarr("kill", "the-db")
+    words = "Cannot link to a non running container: /the-db AS /web/db"
+    assert words in knarr.fails("start", "-a", "web")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--link", ""), "empty string specified for links"),
+        (("--link", "a:b:c"), "bad format for links: a:b:c"),
+        (("--link", "nosuch"), "could not get container for nosuch: no such container: nosuch"),
+        (("--link", "x", "--network", "host"), "host type networking can't be used with links"),
+    ],
+)
+def test_links_to_nowhere(knarr: Knarr, options: tuple[str, ...], words: str) -> None:
+    assert words in knarr.fails("run", "--rm", *options, "busybox", "true", status=125)
 
 
 @pytest.fixture

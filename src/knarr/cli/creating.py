@@ -184,7 +184,7 @@ def _resources(options: Options) -> Resources:
 
 
 # The options that say something of a place in a network.
-_PLACES = ("network", "network-alias", "ip", "ip6", "mac-address")
+_PLACES = ("network", "network-alias", "ip", "ip6", "mac-address", "link")
 
 
 def _networking(options: Options) -> Networking:
@@ -193,7 +193,7 @@ def _networking(options: Options) -> Networking:
         "dns_options": tuple(options.texts("dns-option")),
     }
     if any(options.given(name) for name in _PLACES):
-        from knarr.engine.options.networks import parse_networks  # noqa: PLC0415 - see the module
+        from knarr.engine.options.networks import parse_link, parse_networks  # noqa: PLC0415
         from knarr.engine.options.values import NetworkJoin  # noqa: PLC0415
 
         asked = NetworkJoin(
@@ -202,6 +202,7 @@ def _networking(options: Options) -> Networking:
             address6=options.text("ip6"),
             mac_address=options.text("mac-address"),
             aliases=tuple(options.texts("network-alias")),
+            links=tuple(parse_each(options, "link", parse_link)),
         )
         fields["mode"], fields["joins"] = parse_networks(options.texts("network"), asked)
     if options.given("publish"):

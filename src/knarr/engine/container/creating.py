@@ -72,6 +72,10 @@ def create(
         from knarr.engine.supplies.secrets import check  # noqa: PLC0415 - for few containers
 
         check(engine, options)
+    if any(place.links for place in options.networking.joins):
+        from knarr.engine.supplies import links  # noqa: PLC0415 - for few containers
+
+        links.check(engine, options)
     if options.volumes_from:
         from knarr.engine.supplies.inherited import inherit  # noqa: PLC0415 - for few containers
 

@@ -110,7 +110,7 @@ def _host_network(options: Options) -> Document:
         "DnsOptions": list(networking.dns_options),
         "DnsSearch": list(networking.dns_search),
         "ExtraHosts": list(networking.extra_hosts) or None,
-        "Links": None,
+        "Links": [link for place in networking.joins for link in place.links] or None,
     }
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from knarr.engine.network.sandboxes import Prepared
     from knarr.engine.options.values import NetworkJoin, Options
     from knarr.engine.paths import Paths
+    from knarr.engine.supplies.links import Linked
     from knarr.network.model import Join, SandboxOptions
     from knarr.oci.digest import Digest
     from knarr.oci.runtime import Mount
@@ -127,6 +128,7 @@ class _Launch:
         self.ordered = False
         self.connected = False
         self.neighbours: Neighbours | None = None
+        self.linked: list[Linked] = []
 
     def run(self, starting: Starting) -> Client:
         try:
@@ -134,6 +136,10 @@ class _Launch:
                 from knarr.engine.container.neighbours import Neighbours  # noqa: PLC0415 - for few
 
                 self.neighbours = Neighbours(self.engine, self.options, self.row.id)
+            if any(place.links for place in self.options.networking.joins):
+                from knarr.engine.supplies import links  # noqa: PLC0415 - for few containers
+
+                self.linked = links.find(self.engine, self.options, self.row.name)
             prepared = self.engine.networks.prepare(self.row.id, self._sandbox())
         except KnarrError as error:
             self._note(error)
@@ -199,6 +205,11 @@ class _Launch:
         stack = LayerRecords(self.engine.database).stack(self.row.chain)
         files = self._write_files(prepared)
         spec = specify(self.options, self._place(stack, files, prepared))
+        if self.linked:
+            from knarr.engine.supplies import links  # noqa: PLC0415 - for few containers
+
+            more = links.variables(self.linked, self.row.name)
+            spec["process"]["env"] = links.add(spec["process"]["env"], more)
         if self.options.resources.cdi_devices or self.options.resources.gpus:
             from knarr.engine.supplies.cdi import supply  # noqa: PLC0415 - for few containers
 
@@ -307,8 +318,15 @@ class _Launch:
             dns=asked.dns,
             dns_search=asked.dns_search,
             dns_options=asked.dns_options,
-            extra_hosts=asked.extra_hosts,
+            extra_hosts=(*asked.extra_hosts, *self._linked_hosts()),
         )
+
+    def _linked_hosts(self) -> tuple[str, ...]:
+        if not self.linked:
+            return ()
+        from knarr.engine.supplies import links  # noqa: PLC0415 - for few containers
+
+        return links.hosts(self.linked)
 
 
 def join_of(place: NetworkJoin) -> Join:

@@ -96,6 +96,9 @@ def parse_link(text: str) -> str:
     Raises: InvalidArgument
     """
     name, _, alias = text.partition(":")
+    if not text:
+        message = "empty string specified for links"
+        raise InvalidArgument(message)
     if not name or ":" in alias or (":" in text and not alias):
         message = f"bad format for links: {text}"
         raise InvalidArgument(message, hint="A link is written as CONTAINER or CONTAINER:ALIAS.")
