@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from knarr.oci.config import RunConfig
 from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -64,6 +65,31 @@ def test_security_options(knarr: Knarr, tmp_path: Path) -> None:
     masks = "grep -c ' /proc/' /proc/self/mountinfo || true"
     assert int(inside(knarr, masks)) > 3
     assert inside(knarr, masks, option, "systempaths=unconfined") == "0\n"
+
+
+def test_paths_that_are_hidden_or_not(knarr: Knarr) -> None:
+    option = "--security-opt"
+    assert inside(knarr, "ls /root /etc/passwd; cat /etc/passwd", option, "mask=/etc/passwd") == (
+        "/etc/passwd\n\n/root:\n"
+    )
+    options = (option, "unmask=/proc/sys*:/proc/keys", option, "mask=/etc/:/root")
+    knarr("create", "--name", "one", *options, "busybox")
+    (document,) = json.loads(knarr("inspect", "one"))
+    host = document["HostConfig"]
+    assert not {"/proc/sys", "/proc/sysrq-trigger"} & set(host["ReadonlyPaths"])
+    assert {"/proc/irq", "/proc/bus"} <= set(host["ReadonlyPaths"])
+    assert "/proc/keys" not in host["MaskedPaths"]
+    assert {"/proc/kcore", "/etc/", "/root"} <= set(host["MaskedPaths"])
+    assert inside(knarr, "grep -c ' /proc/' /proc/mounts || true", option, "unmask=all") == "0\n"
+    words = knarr.fails(*RUN, option, "mask=x", "busybox", "true", status=125)
+    assert 'invalid --security-opt: "mask=x"' in words
+
+
+def test_variables_that_are_left_out(knarr: Knarr) -> None:
+    knarr.add_image("env", config=RunConfig(env=("PATH=/bin", "A=1", "B=2"), cmd=("env",)))
+    found = knarr(*RUN, "--unsetenv", "A", "--unsetenv", "B", "-e", "B=3", "env").splitlines()
+    assert "B=3" in found
+    assert not any(line.startswith("A=") for line in found)
 
 
 def test_privileged(knarr: Knarr) -> None:

@@ -108,8 +108,8 @@ _STORAGE = (
 def _records(options: Options) -> dict[str, Any]:
     """Return the fields that are lists of names and values."""
     found: dict[str, Any] = {}
-    if options.given("env") or options.given("env-file"):
-        found["env"] = parse_environment(options)
+    if any(options.given(name) for name in ("env", "env-file", "unsetenv")):
+        found["env"] = (*options.texts("unsetenv"), *parse_environment(options))
     if options.given("label") or options.given("label-file"):
         found["labels"] = _labels(options)
     if options.given("annotation") or options.given("sysctl"):

@@ -37,5 +37,6 @@ PODMAN = (
            metavar="secret"),
     Option("timeout", "Kill the container after so many seconds (0 for never)", kind="int"),
     Option("tz", "Set the timezone, like Europe/Berlin, or local for the host's", kind="string"),
+    Option("unsetenv", "Leave a variable of the image out of the environment", kind="list"),
     Option("umask", "Set the umask of the program, in octal digits", kind="string"),
 )  # fmt: skip

@@ -5,7 +5,7 @@ Docker: `docker inspect` of version 28, API 1.50
 
 from __future__ import annotations
 
-from knarr.engine.container.specify import MASKED_PATHS, READONLY_PATHS
+from knarr.engine.container.specify import hidden_paths
 from knarr.engine.options.security import normalised
 from knarr.engine.options.values import DEFAULT_SHM_SIZE, UNACCOUNTED
 
@@ -127,7 +127,7 @@ def _bindings(ports: Iterable[PortRequest]) -> Document:
 
 def _host_security(options: Options) -> Document:
     security, spaces = options.security, options.namespaces
-    hidden = not security.privileged and not security.unmasked
+    masked, readonly = hidden_paths(options)
     return {
         "CapAdd": normalised(security.cap_add, "CapAdd") or None,
         "CapDrop": normalised(security.cap_drop, "CapDrop") or None,
@@ -141,8 +141,8 @@ def _host_security(options: Options) -> Document:
         "SecurityOpt": list(security.texts) or None,
         "UTSMode": spaces.uts,
         "UsernsMode": spaces.user,
-        "MaskedPaths": list(MASKED_PATHS) if hidden else None,
-        "ReadonlyPaths": list(READONLY_PATHS) if hidden else None,
+        "MaskedPaths": masked or None,
+        "ReadonlyPaths": readonly or None,
     }
 
 

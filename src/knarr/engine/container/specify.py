@@ -219,7 +219,6 @@ def _bind(path: str, source: str) -> Mount:
 
 
 def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
-    privileged = options.security.privileged
     linux: Linux = {
         "namespaces": _namespaces(options, place),
         "resources": resources(options, place.devices, place.block_devices),
@@ -232,9 +231,11 @@ def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
         linux["cgroupsPath"] = place.cgroups_path
     if place.devices:
         linux["devices"] = [device for device, _ in place.devices]
-    if not privileged and not options.security.unmasked:
-        linux["maskedPaths"] = list(MASKED_PATHS)
-        linux["readonlyPaths"] = list(READONLY_PATHS)
+    masked, readonly = hidden_paths(options)
+    if masked:
+        linux["maskedPaths"] = masked
+    if readonly:
+        linux["readonlyPaths"] = readonly
     seccomp = _seccomp(options, place, bounding)
     if seccomp is not None:
         linux["seccomp"] = seccomp
@@ -243,6 +244,22 @@ def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
     elif any(_propagates(mount, "slave") for mount in place.mounts):
         linux["rootfsPropagation"] = "rslave"
     return linux
+
+
+def hidden_paths(options: Options) -> tuple[list[str], list[str]]:
+    """Return what a container cannot look into, and what it cannot write to."""
+    security = options.security
+    if security.privileged or security.unmasked:
+        return list(security.masked), []
+    if not security.shown:
+        return [*MASKED_PATHS, *security.masked], list(READONLY_PATHS)
+    from fnmatch import fnmatchcase  # noqa: PLC0415 - for few containers
+
+    def hidden(path: str) -> bool:
+        return not any(fnmatchcase(path, pattern.rstrip("/")) for pattern in security.shown)
+
+    masked = [*filter(hidden, MASKED_PATHS), *security.masked]
+    return masked, list(filter(hidden, READONLY_PATHS))
 
 
 def _propagates(mount: Mount, word: str) -> bool:

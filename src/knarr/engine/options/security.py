@@ -7,7 +7,7 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 # In the order of their numbers, as the kernel's documents list them.
@@ -23,6 +23,7 @@ CAPABILITIES = (
 )  # fmt: skip
 
 SWITCHES = {"no-new-privileges": "no_new_privileges", "writable-cgroups": "writable_cgroups"}
+PATHS = {"mask": "masked", "unmask": "shown"}
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -97,10 +98,29 @@ def parse_security(texts: Iterable[str], read: Callable[[str], bytes]) -> Securi
             fields["seccomp"] = _profile(value, read)
         elif name == "systempaths" and value == "unconfined":
             fields["unmasked"] = True
+        elif name in PATHS and value:
+            fields |= _paths(name, value, fields)
         elif name not in ("apparmor", "label") or not value:
             message = f'invalid --security-opt: "{text}"'
             raise InvalidArgument(message)
     return Security(**fields)
+
+
+def _paths(name: str, value: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `mask=/a:/b` and `unmask=/a:/b`, or `unmask=ALL`.
+
+    Podman: patterns of paths may be unmasked
+
+    Raises: InvalidArgument
+    """
+    field = PATHS[name]
+    if name == "unmask" and value.upper() == "ALL":
+        return {"unmasked": True}
+    paths = tuple(value.split(":"))
+    if not all(path.startswith("/") for path in paths):
+        message = f'invalid --security-opt: "{name}={value}"'
+        raise InvalidArgument(message, hint="Write absolute paths, with colons between them.")
+    return {field: (*fields.get(field, ()), *paths)}
 
 
 def _profile(value: str, read: Callable[[str], bytes]) -> str:

@@ -176,7 +176,10 @@ class Resources(Value):
 
 
 class Security(Value):
-    """What the program may do. `seccomp` is a profile's JSON text, `unconfined`, or empty."""
+    """What the program may do. `seccomp` is a profile's JSON text, `unconfined`, or empty.
+
+    `masked` are paths to hide beside the usual ones, `shown` patterns of those not to hide.
+    """
 
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
@@ -184,6 +187,8 @@ class Security(Value):
     no_new_privileges: bool = False
     seccomp: str = ""
     unmasked: bool = False
+    masked: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     writable_cgroups: bool = False
     texts: tuple[str, ...] = ()
 
