@@ -230,7 +230,7 @@ def test_top(knarr: Knarr) -> None:
         (["busybox", "/nope"], 127, "no such file or directory"),
         (["busybox", "/etc/passwd"], 126, "permission denied"),
         (["busybox", "/tmp"], 126, ""),
-        (["nope", "true"], 125, "no such image: nope:latest"),
+        (["nope", "true"], 125, "Unable to find image 'nope:latest' locally"),
         (["-u", "ghost", "busybox", "true"], 125, "unable to find user ghost"),
         (["-u", "0:ghosts", "busybox", "true"], 125, "unable to find group ghosts"),
         (["-w", "rel", "busybox", "true"], 125, "it needs to be an absolute path"),

@@ -304,3 +304,25 @@ def test_old_manifests_and_foreign_layers(store: Knarr, registry: TestRegistry) 
     )
     registry.add_manifest("a", "foreign", raw, MANIFEST)
     assert "is a foreign layer" in store.fails("pull", f"{registry.host}/a:foreign")
+
+
+def test_a_build_pulls_what_it_stands_on(
+    store: Knarr, registry: TestRegistry, tmp_path: Path
+) -> None:
+    digest = offer(registry, "a", "1", [TOP])["digest"]
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {registry.host}/a:1\nCOPY Dockerfile /d\n")
+    done = store.do("build", "--progress", "plain", "-t", "built", str(context))
+    assert done.returncode == 0, done.stderr
+    assert f"[internal] pull {registry.host}/a:1" in done.stderr
+    assert f"{registry.host}/a@{digest}" in store("image", "inspect", f"{registry.host}/a:1")
+    registry.requests.clear()
+    assert store.do("build", "-q", str(context)).returncode == 0
+    assert registry.requests == []
+    newer = offer(registry, "a", "1", [BASE])["digest"]
+    assert store.do("build", "-q", "--pull", str(context)).returncode == 0
+    assert newer in store("image", "inspect", f"{registry.host}/a:1")
+    (context / "Dockerfile").write_text(f"FROM {registry.host}/a:2\n")
+    said = store.fails("build", str(context))
+    assert "failed to resolve source metadata: manifest for" in said

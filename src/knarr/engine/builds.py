@@ -22,6 +22,7 @@ from knarr.build.events import Finished, Located, Noted, Started, Warned
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
+from knarr.engine.build.bases import Bases
 from knarr.engine.build.context import open_context
 from knarr.engine.build.image import store_image
 from knarr.engine.build.steps import Steps
@@ -69,6 +70,7 @@ class BuildOptions(Value):
     secrets: Mapping[str, bytes] = {}
     contexts: Mapping[str, str] = {}
     no_cache: bool = False
+    pull: bool = False
 
 
 class Builds:
@@ -131,8 +133,9 @@ class _Build:
     def run(self, steps: Steps) -> tuple[Lowered, Stack, Mapping[str, Cached]]:
         """Return what was to be done, the stack that came of it, and all results."""
         matcher = self._context.matcher()
+        bases = Bases(self._engine, pull=self._options.pull, report=self._report)
         worker = BuildWorker(
-            self._engine, steps, self._context.directory, matcher, self._options.secrets
+            self._engine, steps, self._context.directory, matcher, self._options.secrets, bases
         )
         try:
             lowered, checks = self._lower(worker)

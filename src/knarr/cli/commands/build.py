@@ -46,6 +46,7 @@ COMMAND = Command(
             "Use plain to show container output",
             kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
         ),
+        Option("pull", "Always attempt to pull all referenced images"),
         Option("quiet", "Suppress the build output and print image ID on success", short="q"),
         Option(
             "secret",
@@ -156,6 +157,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         secrets=dict(_secret(text) for text in options.texts("secret")),
         contexts=dict(_context(text) for text in options.texts("build-context")),
         no_cache=options.flag("no-cache"),
+        pull=options.flag("pull"),
     )
 
 

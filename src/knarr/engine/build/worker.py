@@ -8,9 +8,9 @@ import time
 from knarr.build.graph import Copy, Fetch, Run
 from knarr.build.selection import Tree, fingerprint
 from knarr.build.worker import Base, Cached
+from knarr.engine.build.bases import Bases
 from knarr.engine.build.claims import Claim
 from knarr.engine.build.steps import builds_dir
-from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.treehash import StatCache
 from knarr.store.builds import BuildRecords, BuildRow
@@ -47,8 +47,10 @@ class BuildWorker:
         context_dir: str,
         hidden: Matcher | None,
         secrets: Mapping[str, bytes],
+        bases: Bases | None = None,
     ) -> None:
         """Work on a context, which is empty if it has no directory, with secrets by their IDs."""
+        self._bases = bases or Bases(engine)
         self._secrets = secrets
         self._caches: dict[Run, Caches] = {}
         self._engine = engine
@@ -87,18 +89,10 @@ class BuildWorker:
 
     # what the solver asks for
 
-    def resolve(self, reference: str, platform: Platform) -> Base:  # noqa: ARG002
-        # The store has one image a name, whatever its platform; the caller compares.
+    def resolve(self, reference: str, platform: Platform) -> Base:
+        # An image that was made here may be for another platform; the caller compares.
         images = self._engine.images
-        try:
-            row = images.get(reference)
-        except NotFound as error:
-            message = f"{reference}: failed to resolve source metadata: {error}"
-            hint = "It is not in the local store: load or import it first (knarr images lists it)."
-            raise NotFound(message, hint=hint) from None
-        except InvalidArgument as error:
-            message = f"failed to parse stage name {reference!r}: {error}"
-            raise InvalidArgument(message, hint=error.hint) from None
+        row = self._bases.get(reference, platform)
         stack = images.stack(row.id)
         if stack:
             self._stacks[stack[-1]] = stack
