@@ -119,3 +119,15 @@ def test_info_counts(built: Knarr) -> None:
     form = "{{.Containers}} {{.ContainersRunning}} {{.ContainersStopped}} {{.Images}}"
     assert built("info", "--format", form) == "2 1 1 2\n"
     assert f"Root Dir: {built.root}\n" in built("system", "info")
+
+
+def test_info_has_what_programs_look_for(knarr: Knarr) -> None:
+    facts = json.loads(knarr("info", "--format", "json"))
+    assert facts["NCPU"] >= 1
+    assert facts["MemTotal"] > 1 << 20
+    assert facts["LiveRestoreEnabled"] is True
+    assert {"json-file", "none"} <= set(facts["Plugins"]["Log"])
+    assert isinstance(facts["MemoryLimit"], bool)
+    assert "name=seccomp,profile=builtin" in facts["SecurityOptions"]
+    assert facts["CgroupDriver"] == "cgroupfs"
+    assert "\n  Network: bridge host null\n" in knarr.do("info").stdout

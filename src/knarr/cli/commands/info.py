@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
-from knarr import __version__
 from knarr.cli.command import Command, Option
 
 TYPE_CHECKING = False
@@ -38,10 +34,14 @@ LINES = (
     ("Images", "Images"),
     ("Server Version", "ServerVersion"),
     ("Storage Driver", "Driver"),
+    (" Backing Filesystem", "DriverStatus"),
     ("Logging Driver", "LoggingDriver"),
+    ("Cgroup Driver", "CgroupDriver"),
     ("Cgroup Version", "CgroupVersion"),
+    ("Plugins", "Plugins"),
     ("Runtimes", "Runtimes"),
     ("Default Runtime", "DefaultRuntime"),
+    ("Security Options", "SecurityOptions"),
     ("Kernel Version", "KernelVersion"),
     ("Operating System", "OperatingSystem"),
     ("OSType", "OSType"),
@@ -52,73 +52,40 @@ LINES = (
     ("Python Version", "PythonVersion"),
     ("Root Dir", "DockerRootDir"),
     ("Run Dir", "RunDir"),
+    ("HTTP Proxy", "HttpProxy"),
+    ("HTTPS Proxy", "HttpsProxy"),
+    ("No Proxy", "NoProxy"),
+    ("Live Restore Enabled", "LiveRestoreEnabled"),
 )
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
-    facts = _facts(context)
+    from knarr.engine.systeminfo import system_info  # noqa: PLC0415 - not for --help
+
+    facts = system_info(context.engine)
     form = options.text("format")
     if form:
         from knarr.cli.output import show_object  # noqa: PLC0415 - only for who asks
 
         show_object(context, facts, form)
         return 0
-    from knarr.util.text import binary_size  # noqa: PLC0415 - not for --help
-
     for label, name in LINES:
-        value = binary_size(facts[name]) if name == "MemTotal" else facts[name]
-        value = " ".join(value) if name == "Runtimes" else value
-        context.print(f"{label}: {value}")
+        if facts[name] != "":
+            context.print(f"{label}:{_words(name, facts[name])}")
+    for warning in facts["Warnings"]:
+        context.warn(warning)
     return 0
 
 
-def _facts(context: Context) -> dict[str, Any]:
-    from knarr.engine.container.tasks import PAUSED  # noqa: PLC0415
-    from knarr.engine.runtimes import OWN, find_all  # noqa: PLC0415 - not for --help
+def _words(name: str, value: Any) -> str:
+    from knarr.util.text import binary_size  # noqa: PLC0415 - not for --help
 
-    engine, host = context.engine, os.uname()
-    states = [container.state for container in engine.containers.all()]
-    active = sum(state.active for state in states)
-    paused = sum(state.status == PAUSED for state in states)
-    return {
-        "Containers": len(states),
-        "ContainersRunning": active - paused,
-        "ContainersPaused": paused,
-        "ContainersStopped": len(states) - active,
-        "Images": len(engine.images.list()),
-        "ServerVersion": __version__,
-        "Driver": "overlay",
-        "LoggingDriver": "json-file",
-        "CgroupVersion": _cgroup_version(),
-        "Runtimes": {name: {"path": path or sys.executable} for name, path in find_all().items()},
-        "DefaultRuntime": OWN,
-        "KernelVersion": host.release,
-        "OperatingSystem": _operating_system(),
-        "OSType": "linux",
-        "Architecture": host.machine,
-        "NCPU": len(os.sched_getaffinity(0)),
-        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "Name": host.nodename,
-        "PythonVersion": ".".join(str(number) for number in sys.version_info[:3]),
-        "DockerRootDir": engine.paths.root,
-        "RunDir": engine.paths.run,
-    }
-
-
-def _cgroup_version() -> str:
-    """Return 2 where the second version alone is mounted, as Docker tells them apart."""
-    return "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1"
-
-
-def _operating_system() -> str:
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        try:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            name, _, value = line.partition("=")
-            if name == "PRETTY_NAME":
-                return value.strip("\"'")
-    return "Linux"
+    if name == "MemTotal":
+        return f" {binary_size(value)}"
+    if name == "Plugins":
+        return "".join(f"\n  {kind}: {' '.join(names)}" for kind, names in value.items())
+    if name == "DriverStatus":
+        return "".join(f" {text}" for _, text in value)
+    if name == "SecurityOptions":
+        return "".join(f"\n  {text.removeprefix('name=').partition(',')[0]}" for text in value)
+    return f" {' '.join(value) if name == 'Runtimes' else value}"
