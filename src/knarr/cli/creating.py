@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
+    from knarr.engine.options.values import RestartPolicy
     from knarr.oci.config import Healthcheck
 
 STREAMS = ("stdin", "stdout", "stderr")
@@ -123,9 +124,7 @@ def _records(options: Options) -> dict[str, Any]:
         exposed = [port for text in options.texts("expose") for port in parse_expose(text)]
         found["exposed"] = tuple(exposed)
     if options.given("restart"):
-        from knarr.engine.options.restart import parse_restart  # noqa: PLC0415 - see the module
-
-        found["restart"] = parse_restart(options.text("restart"))
+        found["restart"] = _restart(options)
     if not options.names.isdisjoint(("env-host", "umask", "timeout", "replace")):
         from knarr.cli.living import parse_podman  # noqa: PLC0415 - see the module
 
@@ -139,6 +138,16 @@ def _records(options: Options) -> dict[str, Any]:
 
         found["mounts"] = (*found.get("mounts", ()), timezone(options.text("tz")))
     return found
+
+
+def _restart(options: Options) -> RestartPolicy:
+    from knarr.engine.options.restart import parse_restart  # noqa: PLC0415 - see the module
+
+    policy = parse_restart(options.text("restart"))
+    if options.flag("rm") and policy.name != "no":
+        message = "conflicting options: cannot specify both --restart and --rm"
+        raise InvalidArgument(message)
+    return policy
 
 
 def parse_environment(options: Options) -> tuple[str, ...]:

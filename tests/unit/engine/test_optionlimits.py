@@ -84,7 +84,7 @@ def test_namespace_modes() -> None:
     ("wrong", "words"),
     [
         ({"pid": "mine"}, "--pid: invalid PID mode"),
-        ({"ipc": "container:"}, "--ipc: invalid IPC mode"),
+        ({"ipc": "container:"}, "invalid IPC mode: container:"),
         ({"uts": "none"}, "--uts: invalid UTS mode"),
         ({"cgroup": "x"}, "--cgroupns: invalid CGROUP mode"),
         ({"user": "keep-it"}, "--userns: invalid USER mode"),

@@ -71,6 +71,8 @@ def check_namespaces(namespaces: Namespaces) -> None:
         other = mode.removeprefix(CONTAINER) if mode.startswith(CONTAINER) else ""
         if mode and mode not in modes and not other:
             message = f"--{option}: invalid {word} mode"
+            if name == "ipc":  # Docker's daemon says it, not its command line
+                message = f"invalid IPC mode: {mode}"
             hint = f"Known are {', '.join(modes)} and container:NAME."
             raise InvalidArgument(message, hint=hint)
 
