@@ -11,17 +11,14 @@ import subprocess
 import sys
 import time
 from array import array
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from knarr.errors import Unsupported
-from knarr.linux import cgroup
+from knarr.linux import cgroup, mount
 from knarr.runtime import cgroups, members
 from support.runtimes import CODE, KNARR, Bundle, Runtime
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.root
 
@@ -375,6 +372,25 @@ def test_users_mapped(runtime: Runtime, bundle: Bundle) -> None:
     script = f"{MAP}; cat /proc/self/oom_score_adj; echo > /dev/null; stat -c %u /bin"
     shown = runtime.output(bundle.command(script))
     assert shown.split() == ["0", "100000", "1000", "0", "10", "65534"]
+
+
+def test_users_mapped_on_a_root_in_a_shared_tree(runtime: Runtime, tmp_path: Path) -> None:
+    """What systemd sets up is shared; no mount of the container's may reach it."""
+    place = tmp_path / "shared"
+    place.mkdir()
+    mount.mount("tmpfs", str(place), "tmpfs", 0, None)
+    try:
+        mount.mount("", str(place), "", mount.MS_SHARED, None)
+        script = "mount -t tmpfs none /var/tmp && grep -c /var/ /proc/mounts"
+        bundle = Bundle(place / "bundle", script)
+        map_users(bundle)
+        for names in bundle.spec["process"]["capabilities"].values():
+            names.append("CAP_SYS_ADMIN")
+        bundle.spec["linux"].pop("seccomp", None)
+        assert runtime.output(bundle) == "1\n"
+        assert f"{place}/bundle" not in Path("/proc/self/mountinfo").read_text()
+    finally:
+        mount.umount2(str(place), mount.MNT_DETACH)
 
 
 def test_exec_and_others_join_a_user_namespace(runtime: Runtime, bundle: Bundle) -> None:

@@ -237,6 +237,9 @@ class Bind(MountStep):
             mount_fd = self.open()
             if self.users:
                 room.map_mount(self.number, mount_fd)
+        elif not room.exposed:  # opened where `/` is no slave: a peer of the host's mounts
+            flags = AT_EMPTY_PATH | AT_RECURSIVE
+            mount.mount_setattr(mount_fd, "", flags, propagation=mount.MS_SLAVE)
         directory = stat.S_ISDIR(os.fstat(mount_fd).st_mode)
         target_fd = self.place(room, directory=directory)
         refuse_cover(room, target_fd, self.target, mount_fd)

@@ -146,7 +146,13 @@ class BindRoot(Step):
         return self._mount_fd
 
     def run(self, room: Room) -> None:
-        """Bind it to itself."""
+        """Bind it to itself.
+
+        What was opened before `/` became a slave, in another namespace, still is its peer.
+        """
+        if self._mount_fd >= 0 and not room.exposed:
+            flags = AT_EMPTY_PATH | AT_RECURSIVE
+            mount.mount_setattr(self._mount_fd, "", flags, propagation=mount.MS_SLAVE)
         _enter(room, self._mount_fd if self._mount_fd >= 0 else self.prepare())
 
 
