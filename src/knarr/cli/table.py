@@ -64,6 +64,7 @@ GROUPED: dict[str, str] = {
     "builder_prune": "Remove build cache",
     "container_inspect": "Display detailed information on one or more containers",
     "container_prune": "Remove all stopped containers",
+    "image_copy": "Copy an image between registries, archives, layouts and the local store",
     "image_inspect": "Display detailed information on one or more images",
     "image_prune": "Remove unused images",
     "network_connect": "Connect a container to a network",
@@ -134,6 +135,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "Manage images",
         {
             "build": "build",
+            "copy": "image_copy",
             "history": "history",
             "import": "import_",
             "inspect": "image_inspect",

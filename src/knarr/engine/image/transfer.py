@@ -79,7 +79,8 @@ def _copy_below(
     for entry in found.manifests:
         if is_image(entry, attestations=True):
             below = _copy_below(source, target, entry, depth - 1, told)
-            target.tag("", below.descriptor)
+            if getattr(target, "wants_parts", False):
+                target.tag("", below.descriptor)
         elif not target.has(entry):
             target.put(entry, source)
     target.put(found.descriptor, source)

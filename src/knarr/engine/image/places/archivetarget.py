@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
+    from knarr.oci.manifest import Index
     from knarr.util.compression import Writer
 
 
@@ -41,7 +42,7 @@ class ArchiveTarget:
         self._tar = TarWriter(out)
         self._docker = docker
         self._written: set[Digest] = set()
-        self._manifests: dict[Digest, Manifest] = {}
+        self._manifests: dict[Digest, Manifest | Index] = {}
         self._names: dict[Digest, list[str]] = {}
         self._directory("blobs")
         self._directory("blobs/sha256")
@@ -56,10 +57,9 @@ class ArchiveTarget:
         Raises: Corrupt, NotFound
         """
         digest = descriptor.digest
-        if descriptor.media_type in d.MANIFESTS:
-            manifest = decode_manifest(read_document(source, descriptor), descriptor.media_type)
-            if isinstance(manifest, Manifest):
-                self._manifests[digest] = manifest
+        if descriptor.media_type in d.MANIFESTS | d.INDEXES:
+            raw = read_document(source, descriptor)
+            self._manifests[digest] = decode_manifest(raw, descriptor.media_type)
         if digest.algorithm != "sha256":
             self._directory(f"blobs/{digest.algorithm}")
         self._tar.begin(_entry(layout.blob_path(digest), descriptor.size))
@@ -90,6 +90,8 @@ class ArchiveTarget:
         found = []
         for digest, names in self._names.items():
             manifest = self._manifests[digest]
+            if not isinstance(manifest, Manifest):
+                continue  # Docker's own list has no place for an index
             found.append(
                 {
                     "Config": layout.blob_path(manifest.config.digest),
@@ -112,5 +114,5 @@ def _entry(name: str, size: int) -> tar.Entry:
     return tar.Entry(name.encode(), tar.REGULAR, size=size)
 
 
-def _listed(manifest: Manifest) -> Descriptor:
+def _listed(manifest: Manifest | Index) -> Descriptor:
     return manifest.descriptor

@@ -12,7 +12,7 @@ from knarr.errors import Corrupt
 from knarr.oci import descriptor as d
 from knarr.oci import layout
 from knarr.oci.descriptor import REF_NAME
-from knarr.oci.manifest import Manifest, decode_manifest, encode_index
+from knarr.oci.manifest import decode_manifest, encode_index
 from knarr.util.files import write_all, write_atomically
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
+    from knarr.oci.manifest import Index, Manifest
 
 
 class Directory:
@@ -67,7 +68,7 @@ class DirectoryTarget:
         """
         self._path = path
         self._listed: list[Descriptor] = []
-        self._manifests: dict[Digest, Manifest] = {}
+        self._manifests: dict[Digest, Manifest | Index] = {}
         os.makedirs(f"{path}/{layout.BLOBS_DIR}/sha256", exist_ok=True)
         if os.path.exists(f"{path}/{layout.INDEX_FILE}"):
             raw = Directory(path).read(layout.INDEX_FILE, layout.MAX_INDEX)
@@ -79,17 +80,18 @@ class DirectoryTarget:
 
     def has(self, descriptor: Descriptor) -> bool:
         """Tell whether the blob is there."""
-        return descriptor.media_type not in d.MANIFESTS and os.path.exists(self._blob(descriptor))
+        if descriptor.media_type in d.MANIFESTS | d.INDEXES:
+            return False
+        return os.path.exists(self._blob(descriptor))
 
     def put(self, descriptor: Descriptor, source: Source) -> None:
         """Write a blob.
 
         Raises: Corrupt, NotFound
         """
-        if descriptor.media_type in d.MANIFESTS:
-            found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
-            if isinstance(found, Manifest):
-                self._manifests[descriptor.digest] = found
+        if descriptor.media_type in d.MANIFESTS | d.INDEXES:
+            raw = read_document(source, descriptor)
+            self._manifests[descriptor.digest] = decode_manifest(raw, descriptor.media_type)
         path = self._blob(descriptor)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         aside = _Aside(f"{path}.{os.getpid()}.tmp")

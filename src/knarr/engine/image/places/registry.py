@@ -80,6 +80,8 @@ class RegistrySource:
 class RegistryTarget:
     """A repository that images are given to. What it has already is not sent again."""
 
+    wants_parts = True  # the manifests of an index before the index
+
     def __init__(
         self, repository: Repository, *, mount_from: Iterable[str] = (), report: Report = silent
     ) -> None:

@@ -135,7 +135,8 @@ class StoreTarget:
                 raise Unsupported(message, hint="Images for Windows have such layers.")
             if layer.media_type not in _PLAIN | _COMPRESSED:
                 message = f"layer {layer.digest} is of the unsupported type {layer.media_type}"
-                raise Unsupported(message)
+                hint = "knarr image copy copies artifacts between registries and layouts."
+                raise Unsupported(message, hint=hint)
         blobs = [manifest.digest, manifest.config.digest, *(x.digest for x in manifest.layers)]
         self._operation.need(blobs)
         self._manifests[manifest.digest] = manifest
