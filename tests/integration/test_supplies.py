@@ -111,6 +111,18 @@ def test_links_to_nowhere(knarr: Knarr, options: tuple[str, ...], words: str) ->
     assert words in knarr.fails("run", "--rm", *options, "busybox", "true", status=125)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--network", ""), "no name set for network"),
+        (("--network", "none", "--network-alias", "x"), "only supported for user-defined networks"),
+        (("--network", "name=host,alias=x"), "only supported for user-defined networks"),
+    ],
+)
+def test_names_in_no_network(knarr: Knarr, options: tuple[str, ...], words: str) -> None:
+    assert words in knarr.fails("run", "--rm", *options, "busybox", "true", status=125)
+
+
 @pytest.fixture
 def cdi() -> Iterator[str]:
     """Lend a vendor's name; the files that begin with it in the directory of CDI are removed."""

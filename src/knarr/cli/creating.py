@@ -67,7 +67,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
     if options.given("stop-timeout"):
         fields["stop_timeout"] = options.number("stop-timeout")
     fields |= _records(options)
-    if options.text("pull") not in PULL_POLICIES:
+    if options.text("pull") not in ("", *PULL_POLICIES):
         message = (
             f"invalid pull option: '{options.text('pull')}': must be one of "
             '"always", "missing" or "never"'
@@ -317,7 +317,7 @@ def provide_image(context: Context, options: Options, asked: Asked) -> None:
 
     Raises: InvalidArgument, NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
     """
-    policy = options.text("pull")
+    policy = options.text("pull") or "missing"
     if policy == "missing" and not asked.platform:
         from knarr.oci.descriptor import host_platform  # noqa: PLC0415 - loaded by the images
 

@@ -64,6 +64,9 @@ def parse_networks(texts: Sequence[str], flags: NetworkJoin) -> tuple[str, tuple
 
     Raises: InvalidArgument
     """
+    if "" in texts:
+        message = "no name set for network"
+        raise InvalidArgument(message)
     places = [parse_network(text) for text in texts or ("default",)]
     first, asked = places[0], NetworkJoin("")
     alone = [one for one in places if one.network in _SHARED or ":" in one.network]
@@ -72,6 +75,9 @@ def parse_networks(texts: Sequence[str], flags: NetworkJoin) -> tuple[str, tuple
             "conflicting options: cannot attach both user-defined and non-user-defined "
             "network-modes"
         )
+        raise InvalidArgument(message)
+    if alone and (flags.aliases or alone[0].aliases):
+        message = "network-scoped aliases are only supported for user-defined networks"
         raise InvalidArgument(message)
     for field, option in (
         ("address", "--ip"), ("address6", "--ip6"), ("aliases", "--network-alias"),
