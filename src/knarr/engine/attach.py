@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from knarr.engine.containers import Container
     from knarr.supervise.control import Client, Exit
 
-READ_SIZE = 64 << 10
+READ_SIZE = 256 << 10
 
 
 class Outcome(Value):

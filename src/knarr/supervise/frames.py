@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEADER_SIZE = 8
 MAXIMUM_CONTROL = 4 << 20  # an exec's environment may be this long; nothing else comes near
 STREAMS = (STDIN, STDOUT, STDERR, CONTROL)
+_BEGINNINGS = [bytes((stream, 0, 0, 0)) for stream in (STDIN, STDOUT, STDERR)]
 
 
 def header(stream: int, length: int) -> bytes:
@@ -56,12 +57,17 @@ class FrameReader:
         Raises: ValueError
         """
         buffer = self._buffer
+        if not buffer and data:
+            data, piece = self._pass(data)
+            if piece:
+                yield self._stream, piece
         buffer += data
         while True:
             if self._left:
                 if not buffer:
                     return
-                piece = bytes(buffer[: self._left])
+                with memoryview(buffer) as view:
+                    piece = bytes(view[: self._left])
                 del buffer[: len(piece)]
                 self._left -= len(piece)
                 yield self._stream, piece
@@ -80,6 +86,22 @@ class FrameReader:
                 payload = bytes(buffer[HEADER_SIZE : HEADER_SIZE + length])
                 del buffer[: HEADER_SIZE + length]
                 yield CONTROL, _message(payload)
+
+    def _pass(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what is left of `data`, and what of it is payload, without another copy of that.
+
+        Most of what passes is large payloads, of which each byte that is moved once more costs.
+        """
+        if self._left:
+            piece = data[: self._left]
+            self._left -= len(piece)
+            return data[len(piece) :], piece
+        there = len(data) - HEADER_SIZE
+        length = int.from_bytes(data[4:HEADER_SIZE], "big")
+        if data[:4] not in _BEGINNINGS or not 0 < there <= length:
+            return data, b""
+        self._stream, self._left = data[0], length - there
+        return b"", data[HEADER_SIZE:]
 
     def _header(self) -> tuple[int, int]:
         buffer = self._buffer

@@ -1,6 +1,6 @@
 """Connections of clients, seen from the supervisor.
 
-Everything is bounded. What a client sends is read in pieces of 64 KiB, and not at all while the
+Everything is bounded. What a client sends is read in pieces of 256 KiB, and not at all while the
 container does not take its input. What is sent to a client waits in a queue; `streams` sees to it
 that the queue stays near its limit. A client that speaks nonsense is disconnected, one that dies is
 noticed by its hang-up. Neither can raise anything but `OSError`, which ends at this module.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-RECEIVE_SIZE = 64 << 10
+RECEIVE_SIZE = (256 << 10) + frames.HEADER_SIZE  # what a client sends at once
 IOV_MAX = 1024
 
 

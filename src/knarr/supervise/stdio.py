@@ -64,6 +64,7 @@ def open_fifos(directory: str, *, stdin: bool) -> Ends:
         # The reading end comes first: opening the other one without it would wait, or fail.
         ends.inner.append(_open_blocking(path, os.O_RDONLY))
         ends.input = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        _enlarge(ends.input)
     else:
         ends.inner.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     for stream, name in NAMES.items():
@@ -124,11 +125,15 @@ def _make(path: str) -> str:
 
 def _open_output(path: str) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    _enlarge(descriptor)
+    return descriptor
+
+
+def _enlarge(descriptor: int) -> None:
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     except PermissionError:  # user without root, beyond fs.pipe-user-pages-soft
         pass
-    return descriptor
 
 
 def _open_blocking(path: str, flags: int) -> int:

@@ -37,7 +37,7 @@ HIGH = 1 << 20
 LOW = HIGH // 2
 SMALL = 64 << 10
 LARGE = 256 << 10  # for who fills the small one
-HOLD = 64 << 10  # bytes of input that may wait
+HOLD = 256 << 10  # bytes of input that may wait
 HOLD_BACK = 1.0  # seconds that an unfinished line is kept from the log
 
 
