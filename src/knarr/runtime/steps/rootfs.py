@@ -114,8 +114,21 @@ class OverlayRoot(Step):
             self._mount_fd = errands.mount_mapped(self.options, self.users)
             return self._mount_fd
         parameters = [(key, value or None) for key, value in self.options]
-        self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
+        try:
+            self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._mount_fd = self._prepare_otherwise(error)
         return self._mount_fd
+
+    def _prepare_otherwise(self, error: OSError) -> int:
+        """Mount it in the way of kernels that want all layers in one text."""
+        from knarr.linux import overlay  # noqa: PLC0415 - before Linux 6.8 alone
+
+        if overlay.can_append_lowers():
+            raise error
+        return overlay.open_mount(self.options)
 
     def run(self, room: Room) -> None:
         """Mount it, seen only here."""
