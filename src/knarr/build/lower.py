@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.nodes import Node
     from knarr.build.dockerfile.program import Program
     from knarr.build.graph import RunMount
-    from knarr.build.worker import Worker
+    from knarr.build.worker import Resolver
     from knarr.oci.config import History, RunConfig
     from knarr.oci.descriptor import Platform
 
@@ -77,34 +77,38 @@ class Lowering:
     """One Dockerfile being lowered.
 
     `at` is the instruction it has come to, and `word` the word that is looked at, for errors.
+    `states` are the stages that `target` was found to need, `globals` what is known to FROM lines.
     """
 
-    def __init__(self, program: Program, demand: Demand, *, worker: Worker, checks: Checks) -> None:
+    def __init__(
+        self, program: Program, demand: Demand, *, worker: Resolver, checks: Checks
+    ) -> None:
         self.at: Node | None = None
         self.word = ""
-        self._program = program
+        self.program = program
         self._source = program.document.source
         self._demand = demand
         self._worker = worker
         self._checks = checks
         self._lexer = Lexer(escape=program.document.escape)
-        self._states: dict[int, StageState] = {}
+        self.states: dict[int, StageState] = {}
+        self.target = 0
+        self.globals: dict[str, str] = {}
         self._declared: set[str] = set()
-        self._globals: dict[str, str] = {}
 
     def lower(self) -> Lowered:
         """Return the work for the target. Raises: SyntaxFault, NotFound, InvalidArgument"""
-        check_program(self._program, self._checks)
-        target = self._find_target()
+        check_program(self.program, self._checks)
+        self.target = target = self._find_target()
         platform = self._demand.platform or self._demand.build
-        name = self._demand.target or self._program.stages[-1].head.stage
+        name = self._demand.target or self.program.stages[-1].head.stage
         given = self._demand.arguments
         predefined = platform_arguments(self._demand.build, platform, name, given)
-        globals_ = (self._program.arguments, predefined)
-        self._globals = global_arguments(*globals_, given, lexer=self._lexer, source=self._source)
-        self._froms = Froms(self._program, self._lexer, self._globals, self._checks)
+        globals_ = (self.program.arguments, predefined)
+        self.globals = global_arguments(*globals_, given, lexer=self._lexer, source=self._source)
+        self._froms = Froms(self.program, self._lexer, self.globals, self._checks)
         self._froms.check_defaults(predefined)
-        self._declare(self._program.arguments)
+        self._declare(self.program.arguments)
         state = self._stage(target)
         assert state.vertex is not None
         config = state.config
@@ -126,30 +130,30 @@ class Lowering:
     def _find_target(self) -> int:
         wanted = self._demand.target.lower()
         if not wanted:
-            return len(self._program.stages) - 1
-        found = self._named(wanted, len(self._program.stages))
+            return len(self.program.stages) - 1
+        found = self._named(wanted, len(self.program.stages))
         if found is None:
-            names = [stage.head.stage for stage in self._program.stages if stage.head.stage]
+            names = [stage.head.stage for stage in self.program.stages if stage.head.stage]
             suggestion = did_you_mean(self._demand.target, names)
             message = f"target stage {quote(self._demand.target)} could not be found{suggestion}"
-            self.at = self._program.stages[-1].head.node
+            self.at = self.program.stages[-1].head.node
             raise self._source.fault(Fault(message), 0, 0, parsing=False)
         return found
 
     def _named(self, name: str, before: int) -> int | None:
         """Return the last stage called `name` among the first `before`."""
-        for stage in reversed(self._program.stages[:before]):
+        for stage in reversed(self.program.stages[:before]):
             if stage.head.stage == name:
                 return stage.index
         return None
 
     def _stage(self, index: int) -> StageState:
         """Return the lowered stage, doing it now unless it was."""
-        if index not in self._states:
-            outer, self.at = self.at, self._program.stages[index].head.node
-            self._states[index] = self._lower_stage(self._program.stages[index])
+        if index not in self.states:
+            outer, self.at = self.at, self.program.stages[index].head.node
+            self.states[index] = self._lower_stage(self.program.stages[index])
             self.at = outer
-        return self._states[index]
+        return self.states[index]
 
     def _lower_stage(self, stage: ins.Stage) -> StageState:
         check_stage(stage, self._checks)
@@ -167,7 +171,7 @@ class Lowering:
         head = stage.head
         with self._source.locating(head.node, parsing=False):
             base, platform = self._froms.resolve(head)
-        lone = len(self._program.stages) == 1
+        lone = len(self.program.stages) == 1
         state = StageState(
             "" if lone else head.stage or f"stage-{stage.index}",
             sum(isinstance(each, _STEPS) for each in stage.instructions),
@@ -193,7 +197,7 @@ class Lowering:
         return state
 
     def _own_triggers(self, index: int) -> tuple[str, ...]:
-        stage = self._program.stages[index]
+        stage = self.program.stages[index]
         return tuple(each.trigger for each in stage.instructions if isinstance(each, ins.OnBuild))
 
     def _trigger(self, text: str, head: ins.From) -> ins.Instruction:
@@ -218,7 +222,7 @@ class Lowering:
                         state,
                         instruction,
                         given=self._demand.arguments,
-                        globals_=self._globals,
+                        globals_=self.globals,
                         expand=word,
                     )
                 case ins.Run():
@@ -276,8 +280,8 @@ class Lowering:
             return self._fetch(given, name) if isinstance(given, Fetch) else self._image(given)
         index = int(name) if name.isascii() and name.isdigit() else None
         if index is None:
-            index = self._named(name.lower(), len(self._program.stages))
-        elif index >= len(self._program.stages):
+            index = self._named(name.lower(), len(self.program.stages))
+        elif index >= len(self.program.stages):
             message = f"invalid stage index {index}"
             raise Fault(message, word=word)
         if index is None:
@@ -344,7 +348,7 @@ class Lowering:
     def _epoch(self) -> int | None:
         """Return the time, in seconds, that everything is said to be made at."""
         text = self._demand.arguments.get("SOURCE_DATE_EPOCH", "")
-        text = text or self._globals.get("SOURCE_DATE_EPOCH", "")
+        text = text or self.globals.get("SOURCE_DATE_EPOCH", "")
         if not text:
             return None
         if not (text.isascii() and text.removeprefix("-").isdigit()):

@@ -52,11 +52,15 @@ class Job(Protocol):
         """Stop and take everything back. Nothing happens after the result was returned."""
 
 
-class Worker(Protocol):
-    """What carries a build out."""
+class Resolver(Protocol):
+    """What knows images: all that reading a Dockerfile needs."""
 
     def resolve(self, reference: str, platform: Platform) -> Base:
         """Return the image that a FROM names. Raises: NotFound, InvalidArgument"""
+
+
+class Worker(Resolver, Protocol):
+    """What carries a build out."""
 
     def fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
         """Return a digest of all that is taken: copied from `source`, or the context for None.

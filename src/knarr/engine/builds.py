@@ -35,13 +35,15 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
+    from knarr.build.dockerfile.program import Program
     from knarr.build.events import Report
     from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
     from knarr.engine.build.context import BuildContext
+    from knarr.engine.build.looking import Looker
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
@@ -88,21 +90,7 @@ class Builds:
         """
         tags = [parse_tag(tag) for tag in options.tags]
         with Steps(self._engine) as steps:
-            name = options.dockerfile or "Dockerfile"
-            report(Started(LOADING, f"[internal] load build definition from {name}"))
-            try:
-                context = open_context(
-                    options.context,
-                    options.dockerfile,
-                    stdin=stdin or sys.stdin.buffer,
-                    scratch_dir=f"{steps.directory}/context",
-                    secrets=options.secrets,
-                )
-            except KnarrError as error:
-                report(Finished(LOADING, error=str(error)))
-                raise
-            report(Finished(LOADING))
-            build = _Build(self._engine, options, context, report)
+            build = self._open(options, steps, report, stdin)
             lowered, stack, results = build.run(steps)
             report(Started(EXPORTING, _EXPORT))
             image_id = store_image(self._engine, lowered, stack, results)
@@ -110,6 +98,38 @@ class Builds:
             self._tag(tags, image_id, report)
             report(Finished(EXPORTING))
         return image_id
+
+    def look(
+        self, call: str, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None
+    ) -> dict[str, Any]:
+        """Return what a Dockerfile says of itself, and build nothing.
+
+        `call` is `check`, `outline` or `targets`: see `knarr.build.outline`.
+
+        Raises: SyntaxFault, InvalidArgument, NotFound and other KnarrErrors
+        """
+        with Steps(self._engine) as steps:
+            return self._open(options, steps, report, stdin).look(call)
+
+    def _open(
+        self, options: BuildOptions, steps: Steps, report: Report, stdin: BinaryIO | None
+    ) -> _Build:
+        """Get the context and the Dockerfile."""
+        name = options.dockerfile or "Dockerfile"
+        report(Started(LOADING, f"[internal] load build definition from {name}"))
+        try:
+            context = open_context(
+                options.context,
+                options.dockerfile,
+                stdin=stdin or sys.stdin.buffer,
+                scratch_dir=f"{steps.directory}/context",
+                secrets=options.secrets,
+            )
+        except KnarrError as error:
+            report(Finished(LOADING, error=str(error)))
+            raise
+        report(Finished(LOADING))
+        return _Build(self._engine, options, context, report)
 
     def _tag(self, tags: list[Reference], image_id: Digest, report: Report) -> None:
         for reference in tags:
@@ -138,7 +158,7 @@ class _Build:
             self._engine, steps, self._context.directory, matcher, self._options.secrets, bases
         )
         try:
-            lowered, checks = self._lower(worker)
+            _, lowered, checks = self._lower(worker)
             for finding in checks.findings():
                 self._report(Warned(finding, self._source.name))
             if lowered.unused:
@@ -156,15 +176,36 @@ class _Build:
         finally:
             worker.close()
 
-    def _lower(self, worker: BuildWorker) -> tuple[Lowered, Checks]:
-        lowering = None
+    def look(self, call: str) -> dict[str, Any]:
+        """Return what the Dockerfile says of itself."""
+        from knarr.build import outline  # noqa: PLC0415 - not for builds
+        from knarr.engine.build.looking import Looker  # noqa: PLC0415 - as above
+
+        name, text = self._source.name, self._context.dockerfile
+        if call == "targets":
+            return outline.describe_targets(self._parse(), text)
+        lowering, _, checks = self._lower(Looker(self._engine, self._context.matcher()))
+        if call == "outline":
+            found = lowering.program, lowering.states, lowering.target, lowering.globals
+            return outline.describe_outline(*found, text)
+        return outline.describe_findings(checks.findings(), name, text)
+
+    def _parse(self) -> Program:
         try:
-            program = parse_dockerfile(self._context.dockerfile, name=self._source.name)
+            return parse_dockerfile(self._context.dockerfile, name=self._source.name)
+        except SyntaxFault as fault:
+            self._show(fault.line, fault.line, (fault.line, fault.column))
+            raise
+
+    def _lower(self, worker: BuildWorker | Looker) -> tuple[Lowering, Lowered, Checks]:
+        lowering = None
+        program = self._parse()
+        try:
             switches = self._options.arguments.get("BUILDKIT_DOCKERFILE_CHECK", "")
             switches = switches or program.document.directive("check").split(" ")[0]
             checks = Checks(parse_switches(switches))
             lowering = Lowering(program, self._demand(worker), worker=worker, checks=checks)
-            return lowering.lower(), checks
+            return lowering, lowering.lower(), checks
         except SyntaxFault as fault:
             self._show(fault.line, fault.line, (fault.line, fault.column))
             raise
@@ -173,7 +214,7 @@ class _Build:
                 self._show_word(lowering.at.first, lowering.at.last, lowering.word)
             raise
 
-    def _demand(self, worker: BuildWorker) -> Demand:
+    def _demand(self, worker: BuildWorker | Looker) -> Demand:
         options = self._options
         matcher = worker.hidden
         return Demand(

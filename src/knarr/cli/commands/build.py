@@ -24,6 +24,12 @@ COMMAND = Command(
         Option("build-arg", "Set build-time variables", kind="list"),
         Option("build-context", "Additional build contexts (e.g., name=path)", kind="list"),
         Option(
+            "call", 'Set method for evaluating build ("check", "outline", "targets")',
+            kind="string", default="build", shown='"build"',
+            completes="build check outline targets",
+        ),
+        Option("check", 'Shorthand for "--call=check"'),
+        Option(
             "file", 'Name of the Dockerfile (default: "PATH/Dockerfile")', kind="string",
             short="f", completes="files",
         ),
@@ -71,7 +77,8 @@ _INTERRUPT = 2
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.errors import KnarrError  # noqa: PLC0415 - not for --help
+    from knarr.cli.buildcalls import parse_call, show_call  # noqa: PLC0415 - not for --help
+    from knarr.errors import KnarrError  # noqa: PLC0415
     from knarr.ui.progress import choose  # noqa: PLC0415
 
     request = _request(options, arguments[0])
@@ -80,8 +87,12 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         form = os.environ.get("BUILDKIT_PROGRESS") or form
     form = "quiet" if options.flag("quiet") else _form(form)
     display = choose(form, context.stderr)
+    call = parse_call("check" if options.flag("check") else options.text("call"))
     try:
         with _Stopping():
+            if call.method != "build":
+                found = context.engine.builds.look(call.method, request, display)
+                return show_call(context, call, found)
             image_id = context.engine.builds.build(request, display)
     except KnarrError as error:
         display.conclude()
