@@ -11,6 +11,7 @@ import sys
 import time
 
 from knarr import __version__
+from knarr.engine.container import confining
 from knarr.engine.container.tasks import PAUSED
 from knarr.engine.options.logging import DRIVERS
 from knarr.engine.resources.support import find_support
@@ -81,7 +82,11 @@ def _ways(engine: Engine) -> dict[str, Any]:
         "Runtimes": runtimes,
         "DefaultRuntime": OWN,
         "LiveRestoreEnabled": True,  # nothing that containers need could be restarted
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+        "SecurityOptions": [
+            *(["name=apparmor"] if confining.can_load() else []),
+            "name=seccomp,profile=builtin",
+            "name=cgroupns",
+        ],
         "DockerRootDir": engine.paths.root,
         "RunDir": engine.paths.run,
         "PythonVersion": ".".join(str(number) for number in sys.version_info[:3]),

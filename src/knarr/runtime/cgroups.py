@@ -24,7 +24,6 @@ import os
 
 from knarr.errors import Conflict, InvalidArgument, KnarrError, Unsupported
 from knarr.linux import cgroup
-from knarr.runtime import device_rules
 from knarr.runtime.failures import failed
 
 TYPE_CHECKING = False
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from knarr.linux.cgroup import Hierarchy
-    from knarr.runtime.device_rules import Rule
     from knarr.runtime.resources import Write
 
 WANTED = ("cpuset", "cpu", "io", "memory", "pids")  # enabled on v2 where they can be: for stats
@@ -56,11 +54,12 @@ class Place:
 class Cgroup:
     """All the directories of one container."""
 
-    __slots__ = ("places",)
+    __slots__ = ("places", "unit")
 
     def __init__(self, places: Sequence[Place]) -> None:
-        """Put together the directories of all hierarchies."""
+        """Put together the directories; `unit` is the scope that has them, if systemd does."""
         self.places = list(places)
+        self.unit = ""
 
     @property
     def unified(self) -> Place | None:
@@ -93,11 +92,11 @@ class Cgroup:
 def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None = None) -> Cgroup:
     """Return the cgroup that the spec's cgroupsPath `path` means; nothing is made yet.
 
-    Raises: InvalidArgument, Unsupported
+    Raises: InvalidArgument
     """
-    if ":" in path:
-        message = f'cgroupsPath "{path}" is of the form for systemd, which does not run here'
-        raise Unsupported(message)
+    if path.count(":") == 2 and "/" not in path:
+        message = f'cgroupsPath "{path}" is of the form for systemd'
+        raise InvalidArgument(message, hint="--systemd-cgroup lets systemd make the cgroup.")
     if ".." in path.split("/"):
         message = f'cgroupsPath "{path}" leads upwards'
         raise InvalidArgument(message)
@@ -173,7 +172,7 @@ def _make(place: Place, needed: set[str]) -> bool:
     except OSError as error:
         raise failed(f"making the cgroup {place.directory}", error) from error
     if place.version == 2:
-        _enable(place, needed)
+        enable(place, needed)
     elif "cpuset" in place.controllers:
         _fill_cpuset(place.directory, place.root)
     return True
@@ -221,8 +220,11 @@ def _fill_cpuset(directory: str, root: str) -> None:
             write(f"{directory}/{file}", value)
 
 
-def _enable(place: Place, needed: set[str]) -> None:
-    """Let the controllers of v2 reach the container's directory."""
+def enable(place: Place, needed: set[str]) -> None:
+    """Let the controllers of v2 reach the container's directory.
+
+    Raises: PermissionDenied, Unsupported, Failed
+    """
     wanted = [c for c in place.controllers if c in WANTED or c in needed]
     present = cgroup.offered(place.directory)
     missing = [controller for controller in wanted if controller not in present]
@@ -280,38 +282,6 @@ def _not_set(wanted: Write, error: OSError) -> KnarrError:
     if error.errno == errno.ENOENT:
         return Unsupported(f"cannot set {wanted.file}: this kernel has no such limit")
     return failed(f'setting {wanted.file} to "{wanted.value}"', error)
-
-
-def in_possible_order(group: Cgroup, writes: Sequence[Write]) -> list[Write]:
-    """Return the writes in an order that a running container can follow.
-
-    v1 allows no moment in which memory + swap is below memory: when both are raised, the sum must
-    be raised first.
-    """
-    order = list(writes)
-    files = [wanted.file for wanted in order]
-    first, second = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
-    if first in files and second in files:
-        low, high = files.index(first), files.index(second)
-        present = int(read(f"{group.directory_of('memory')}/{second}"))
-        limit = int(order[low].value)
-        if low < high and (limit < 0 or limit > present):
-            order[low], order[high] = order[high], order[low]
-    return order
-
-
-def restrict_devices(group: Cgroup, rules: list[Rule]) -> None:
-    """Let v2 enforce device rules; with v1's controller, files do."""
-    place = group.unified
-    if place is None or not rules or group.versions().get("devices") == 1:
-        return
-    from knarr.linux import bpf  # noqa: PLC0415 - not with v1
-
-    descriptor = os.open(place.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        bpf.attach_device_program(descriptor, device_rules.compile_program(rules))
-    finally:
-        os.close(descriptor)
 
 
 def enter(group: Cgroup) -> None:

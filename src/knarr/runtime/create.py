@@ -18,7 +18,7 @@ import os
 
 from knarr.errors import Failed
 from knarr.linux import cgroup, namespaces
-from knarr.runtime import birth, cgroups, plan_process
+from knarr.runtime import birth, cgroups, device_rules, plan_process
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel, Note
     from knarr.runtime.plan import Plan
+    from knarr.runtime.systemd.scopes import Holder
 else:
     import _signal
 
@@ -174,8 +175,13 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
     made: list[str] = []
     with Undo() as undo:
         undo.push("removing the cgroups", _remove, made)
+        holder = None
+        if group.unit:
+            holder = _start_unit(request, plan, group, made)
+            undo.push("ending what holds the unit", holder.end)
+        elif group.unified is not None:
+            cgroups.make([group.unified], _needed(plan), made)
         if group.unified is not None:
-            cgroups.make([group.unified], {write.controller for write in plan.writes}, made)
             born_inside = born_inside and group.unified.directory in made
         child = _fork(request, plan, group, born_inside=born_inside)
         undo.push("ending the container's init", _kill, child.pidfd)
@@ -184,10 +190,33 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
         trace("runtime.create:forked")
         if group.unified is not None and not born_inside:
             cgroups.put([group.unified], child.pid)
+        if holder is not None:
+            holder.end()
         _place(plan, group, child, made)
         init.master_fd = _accompany(request, plan, child)
         undo.keep()
     return init
+
+
+def _start_unit(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Holder:
+    """Let systemd make the cgroup; a process of ours keeps it until init is inside."""
+    from knarr.runtime.systemd import scopes  # noqa: PLC0415 - only where systemd is asked for
+
+    annotations = dict(Node(request.spec).items("annotations"))
+    holder = scopes.start(group, request.id, plan.writes, annotations)
+    assert group.unified is not None
+    made.append(group.unified.directory)
+    try:
+        cgroups.enable(group.unified, _needed(plan))
+    except BaseException:
+        holder.end()
+        raise
+    return holder
+
+
+def _needed(plan: Plan) -> set[str]:
+    """Return the controllers without which the container cannot be."""
+    return {write.controller for write in plan.writes}
 
 
 def _announce(request: Request, plan: Plan) -> None:
@@ -291,10 +320,10 @@ def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
     except OSError as error:
         doing = "mapping the users of the container"
         raise failed(doing, error) from error
-    needed = {write.controller for write in plan.writes}
-    cgroups.make((place for place in group.places if place.version == 1), needed, made)
+    ours = (place for place in group.places if place.version == 1)
+    cgroups.make(ours, _needed(plan), made)
     cgroups.apply(group, plan.writes)
-    cgroups.restrict_devices(group, plan.device_rules)
+    device_rules.restrict(group, plan.device_rules)
     if _joins_users(plan):
         cgroups.put([place for place in group.places if place.version == 1], child.pid)
     child.channel.send(talk.PLACED)

@@ -20,6 +20,7 @@ Man: bpf(2), cgroups(7)
 
 from __future__ import annotations
 
+import os
 from struct import pack
 
 from knarr.util.value import Value
@@ -28,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.document import Node
 
 ANY = -1
@@ -165,3 +167,17 @@ def _compile_rule(rule: Rule) -> list[bytes]:
         _instruction(_JUMP_UNEQUAL, register, offset=behind - at - 1, value=value)
         for at, (register, value) in enumerate(tests)
     ] + decision
+
+
+def restrict(group: Cgroup, rules: list[Rule]) -> None:
+    """Let v2 enforce device rules; with v1's controller, files do."""
+    place = group.unified
+    if place is None or not rules or group.versions().get("devices") == 1:
+        return
+    from knarr.linux import bpf  # noqa: PLC0415 - not with v1
+
+    descriptor = os.open(place.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        bpf.attach_device_program(descriptor, compile_program(rules))
+    finally:
+        os.close(descriptor)

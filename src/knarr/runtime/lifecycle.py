@@ -18,10 +18,11 @@ from knarr.runtime.resources import plan_resources
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from knarr.runtime.cgroups import Cgroup
+    from knarr.runtime.resources import Write
 
     Container = Cgroup | int
 else:
@@ -36,8 +37,12 @@ def group_of(container: Container) -> Cgroup:
     return cgroups.of_process(container) if isinstance(container, int) else container
 
 
-def locate(spec: Mapping[str, Any], container_id: str) -> Cgroup:
+def locate(spec: Mapping[str, Any], container_id: str, *, by_systemd: bool = False) -> Cgroup:
     """Return the cgroup of the container `container_id` with `spec`, whether it runs or not."""
+    if by_systemd:
+        from knarr.runtime.systemd import scopes  # noqa: PLC0415 - only where systemd is asked for
+
+        return scopes.locate(Node(spec).node("linux").text("cgroupsPath"), container_id)
     return cgroups.locate(Node(spec).node("linux").text("cgroupsPath"), container_id)
 
 
@@ -103,8 +108,30 @@ def update(container: Container, resources: Mapping[str, Any]) -> None:
     group = group_of(container)
     node = Node(resources, "resources")
     writes = plan_resources(node, group.versions())
-    cgroups.apply(group, cgroups.in_possible_order(group, writes))
-    cgroups.restrict_devices(group, device_rules.plan_rules(node.nodes("devices")))
+    if group.unit:
+        from knarr.runtime.systemd import scopes  # noqa: PLC0415 - only where systemd is asked for
+
+        scopes.update(group, writes)
+    cgroups.apply(group, _in_possible_order(group, writes))
+    device_rules.restrict(group, device_rules.plan_rules(node.nodes("devices")))
+
+
+def _in_possible_order(group: Cgroup, writes: Sequence[Write]) -> list[Write]:
+    """Return the writes in an order that a running container can follow.
+
+    v1 allows no moment in which memory + swap is below memory: when both are raised, the sum must
+    be raised first.
+    """
+    order = list(writes)
+    files = [wanted.file for wanted in order]
+    first, second = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
+    if first in files and second in files:
+        low, high = files.index(first), files.index(second)
+        present = int(cgroups.read(f"{group.directory_of('memory')}/{second}"))
+        limit = int(order[low].value)
+        if low < high and (limit < 0 or limit > present):
+            order[low], order[high] = order[high], order[low]
+    return order
 
 
 def oom_kills(container: Container) -> int:
@@ -122,5 +149,9 @@ def take_down(group: Cgroup) -> int:
     """
     killed = members.oom_kills(group)
     members.kill(group)
+    if group.unit:
+        from knarr.runtime.systemd import scopes  # noqa: PLC0415 - only where systemd is asked for
+
+        scopes.stop(group)
     members.delete(group)
     return killed

@@ -151,8 +151,7 @@ def run(given: Options, rest: list[str], log: Log) -> int:
         message = "option --root should not be set to /"
         raise InvalidArgument(message)
     if given.flag("systemd-cgroup"):
-        message = "--systemd-cgroup: systemd is not supported as a manager of cgroups"
-        raise Unsupported(message)
+        options.add("systemd-cgroup", "true")
     return _carry_out(name, root, found, options)
 
 

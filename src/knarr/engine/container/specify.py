@@ -10,6 +10,8 @@ Spec: runtime-spec config.md, config-linux.md
 
 from __future__ import annotations
 
+import os
+
 from knarr.engine.container.users import Identity
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import capabilities
@@ -42,6 +44,7 @@ MASKED_PATHS = (
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
     "/sys/devices/virtual/powercap",
 )  # fmt: skip
+APPARMOR = "/sys/module/apparmor"
 INIT = "/sbin/docker-init"  # where images and their users know it from Docker
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
@@ -120,6 +123,11 @@ def process(options: Options, place: Place, bounding: Sequence[str]) -> Process:
         "capabilities": _capabilities(bounding, identity.uid),
         "noNewPrivileges": options.security.no_new_privileges,
     }
+    if options.security.texts or os.path.exists(APPARMOR):
+        from knarr.engine.container import confining  # noqa: PLC0415 - not without AppArmor
+
+        if profile := confining.profile(options.security):
+            found["apparmorProfile"] = profile
     if options.umask:
         found["user"]["umask"] = int(options.umask, 8)
     if options.resources.oom_score_adj:

@@ -49,7 +49,9 @@ class Order:
         request.note, request.debug = options.note, options.debug
         request.preserve_fds = preserved(options, spec.get("process") or {})
         request.cache_dir = f"{root}/{FILTERS}"
-        request.group = lifecycle.locate(spec, container_id)
+        request.group = lifecycle.locate(
+            spec, container_id, by_systemd=options.flag("systemd-cgroup")
+        )
         self.directory = state.reserve(root, container_id)
         self._write_state(0)  # so that what a killed creation leaves can be found and deleted
 

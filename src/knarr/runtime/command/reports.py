@@ -187,7 +187,7 @@ def show_features() -> None:
                 "cgroup": {
                     "v1": True,
                     "v2": True,
-                    "systemd": False,
+                    "systemd": True,
                     "systemdUser": False,
                     "rdma": True,
                 },

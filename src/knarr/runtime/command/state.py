@@ -62,7 +62,9 @@ class State:
     @property
     def group(self) -> Cgroup:
         """The container's cgroup."""
-        return cgroups.from_paths(self.fields["cgroup_paths"])
+        group = cgroups.from_paths(self.fields["cgroup_paths"])
+        group.unit = self.fields.get("cgroup_unit", "")
+        return group
 
     @property
     def alive(self) -> bool:
@@ -160,6 +162,7 @@ def describe(
         "created": _now(),
         "owner": "" if os.geteuid() == 0 else str(os.geteuid()),
         "cgroup_paths": group.paths(),
+        "cgroup_unit": group.unit,
         "spec": spec,
     }
 
