@@ -1,6 +1,7 @@
 # make setup   a virtual environment and the programs that tests use
 # make check   what to run before every commit: style, types, architecture, unit tests; a minute
 # make test    everything, as on a fresh machine: setup, check's linters, all tests (as root)
+# make test-v2  what a machine with cgroup v2 alone and systemd may show otherwise, in a virtual one
 # make demo    the story of an image and its containers, from Dockerfile to commit (as root)
 # make bench   knarr beside the other engines installed here (as root)
 # make clean   remove what the others made in this tree
@@ -9,7 +10,7 @@ PATH := /usr/local/sbin:/usr/sbin:/sbin:$(PATH)
 BIN = .venv/bin
 TESTS = tests
 
-.PHONY: setup venv programs lint check test demo bench clean
+.PHONY: setup venv programs lint check test test-v2 demo bench clean
 
 setup: venv programs
 
@@ -29,6 +30,9 @@ check: lint
 
 test: setup lint
 	$(BIN)/pytest -n 2 --dist worksteal $(TESTS)
+
+test-v2: venv
+	@tests/vm/run
 
 demo: setup
 	@$(BIN)/python examples/demo
