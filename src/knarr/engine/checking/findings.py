@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
 
 # The modules of checks, in the order in which they look and mend: what ran before what it left.
-CHECKED = ("life", "traces", "records")
+CHECKED = ("life", "traces", "records", "images")
 
 AGAIN_AFTER = 0.3  # seconds: longer than a step of an operation takes that holds no lock yet
 
