@@ -65,6 +65,7 @@ GROUPED: dict[str, str] = {
     "container_inspect": "Display detailed information on one or more containers",
     "container_prune": "Remove all stopped containers",
     "image_copy": "Copy an image between registries, archives, layouts and the local store",
+    "image_diff": "Show in which files an image differs from another",
     "image_inspect": "Display detailed information on one or more images",
     "image_prune": "Remove unused images",
     "network_connect": "Connect a container to a network",
@@ -136,6 +137,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "build": "build",
             "copy": "image_copy",
+            "diff": "image_diff",
             "history": "history",
             "import": "import_",
             "inspect": "image_inspect",
