@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from knarr.build.worker import Cached
     from knarr.engine.build.context import BuildContext
     from knarr.engine.build.looking import Looker
+    from knarr.engine.build.steps import Limits
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
@@ -73,6 +74,7 @@ class BuildOptions(Value):
     contexts: Mapping[str, str] = {}
     no_cache: bool = False
     pull: bool = False
+    limits: Limits | None = None
 
 
 class Builds:
@@ -89,7 +91,11 @@ class Builds:
         Raises: SyntaxFault, InvalidArgument, NotFound, CommandFailed and other KnarrErrors
         """
         tags = [parse_tag(tag) for tag in options.tags]
-        with Steps(self._engine) as steps:
+        if options.limits is not None:
+            from knarr.engine.options.limits import check_resources  # noqa: PLC0415 - few builds
+
+            check_resources(options.limits.resources, processors=os.cpu_count() or 1)
+        with Steps(self._engine, options.limits) as steps:
             build = self._open(options, steps, report, stdin)
             lowered, stack, results = build.run(steps)
             report(Started(EXPORTING, _EXPORT))

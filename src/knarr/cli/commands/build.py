@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
-from knarr.cli.command import Command, Option
+from knarr.cli.command import Command, Option, parse_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.cli.command import Context, Options
+    from knarr.engine.build.steps import Limits
     from knarr.engine.builds import BuildOptions
     from knarr.ui.progress import Display
 
@@ -28,7 +29,13 @@ COMMAND = Command(
             kind="string", default="build", shown='"build"',
             completes="build check outline targets",
         ),
+        Option("cgroup-parent", "Set the parent cgroup for the RUN instructions", kind="string"),
         Option("check", 'Shorthand for "--call=check"'),
+        Option("cpu-period", "Limit the CPU CFS (Completely Fair Scheduler) period", kind="int"),
+        Option("cpu-quota", "Limit the CPU CFS (Completely Fair Scheduler) quota", kind="int"),
+        Option("cpu-shares", "CPU shares (relative weight)", kind="int", short="c"),
+        Option("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)", kind="string"),
+        Option("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)", kind="string"),
         Option(
             "file", 'Name of the Dockerfile (default: "PATH/Dockerfile")', kind="string",
             short="f", completes="files",
@@ -39,6 +46,12 @@ COMMAND = Command(
         ),
         Option("label", "Set metadata for an image", kind="list"),
         Option("load", "Put the image into the local store, where it always goes", hidden=True),
+        Option("memory", "Memory limit", kind="bytes", short="m"),
+        Option(
+            "memory-swap",
+            "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
+            kind="string", metavar="bytes",
+        ),
         Option(
             "network", "Set the networking mode for the RUN instructions during build",
             kind="string", default="default", shown='"default"',
@@ -60,17 +73,23 @@ COMMAND = Command(
             kind="list",
         ),
         Option("rm", "Remove intermediate containers after a successful build", hidden=True),
+        Option("shm-size", "Shared memory size for build containers", kind="bytes"),
         Option(
             "tag", 'Name and optionally a tag (format: "name:tag")', kind="list", short="t",
             completes="images",
         ),
         Option("target", "Set the target build stage to build", kind="string"),
+        Option("ulimit", "Ulimit options", kind="list", metavar="ulimit"),
     ),
     minimum=1,
     maximum=1,
     completes="directories",
 )  # fmt: skip
 
+_LIMITS = (
+    *("cgroup-parent", "cpu-period", "cpu-quota", "cpu-shares", "cpuset-cpus", "cpuset-mems"),
+    *("memory", "memory-swap", "shm-size", "ulimit"),
+)
 _FORMS = ("auto", "plain", "tty", "quiet", "none")
 _EPOCH = "SOURCE_DATE_EPOCH"
 _INTERRUPT = 2
@@ -169,7 +188,22 @@ def _request(options: Options, place: str) -> BuildOptions:
         contexts=dict(_context(text) for text in options.texts("build-context")),
         no_cache=options.flag("no-cache"),
         pull=options.flag("pull"),
+        limits=_limits(options),
     )
+
+
+def _limits(options: Options) -> Limits | None:
+    """Return what each step may use, if that is limited. Raises: InvalidArgument"""
+    if not options.names.intersection(_LIMITS):
+        return None
+    from knarr.cli.limiting import given_limits  # noqa: PLC0415 - few builds are limited
+    from knarr.engine.build.steps import Limits  # noqa: PLC0415
+    from knarr.engine.options.limits import parse_ulimit  # noqa: PLC0415
+    from knarr.engine.options.values import Resources  # noqa: PLC0415
+
+    ulimits = {limit.name: limit for limit in parse_each(options, "ulimit", parse_ulimit)}
+    resources = Resources(**given_limits(options), ulimits=tuple(ulimits.values()))
+    return Limits(resources, options.number("shm-size"))
 
 
 def _context(text: str) -> tuple[str, str]:

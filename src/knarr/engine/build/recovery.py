@@ -22,13 +22,14 @@ def finish(engine: Engine, entry: Entry) -> str:
 
     What its earlier steps resulted in stays: it is in the cache.
     """
-    steps: dict[str, list[int]] = jsontext.loads(entry.detail) if entry.detail else {}
+    detail = jsontext.loads(entry.detail) if entry.detail else {}
+    steps: dict[str, list[int]] = detail.get("steps", {})
     for step_id, process in steps.items():
         if process:
             _end(*process)
         engine.networks.detach(step_id)
         remove_secrets(f"{engine.paths.run}/builds/secrets-{step_id[:12]}")
-    group = cgroups.locate(control_group(engine.paths, entry.key), entry.key)
+    group = cgroups.locate(detail.get("group") or control_group(engine.paths, entry.key), entry.key)
     if group.exists():
         members.kill(group)
         members.delete(group)

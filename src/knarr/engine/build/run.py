@@ -151,6 +151,9 @@ class RunJob:
             working_dir=run.working_dir,
             networking=Networking(mode=prepared.mode),
         )
+        limits = self._steps.limits
+        if limits is not None:
+            options = options.replace(resources=limits.resources, shm_size=limits.shm_size)
         mounts = plan_mounts(options, bundle_dir=directory, files=FILES, volume_path=str)
         mounts += [*given, *self._script()]
         place = Place(

@@ -19,6 +19,7 @@ from knarr.linux.tree import remove_path
 from knarr.runtime import cgroups, members
 from knarr.store.journal import EVERYTHING
 from knarr.util import jsontext
+from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knarr.engine.engine import Engine
+    from knarr.engine.options.values import Resources
     from knarr.engine.paths import Paths
 
 KIND = "build"
@@ -36,15 +38,26 @@ def builds_dir(paths: Paths) -> str:
     return f"{paths.root}/builds"
 
 
-def control_group(paths: Paths, build_id: str) -> str:
-    """Return the control group below which those of a build's steps are."""
-    return f"/{paths.realm}/{build_id}"
+def control_group(paths: Paths, build_id: str, parent: str = "") -> str:
+    """Return the control group below which those of a build's steps are.
+
+    `parent` is one that the user chose.
+    """
+    return f"/{parent.strip('/') or paths.realm}/{build_id}"
+
+
+class Limits(Value):
+    """What a step may use; `shm_size` is 0 for what every container has."""
+
+    resources: Resources
+    shm_size: int = 0
 
 
 class Steps:
-    """A build under way, for a `with` statement."""
+    """A build under way, for a `with` statement; `limits` are those of each of its steps."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
+        self.limits = limits
         self.id = os.urandom(16).hex()
         self.directory = f"{builds_dir(engine.paths)}/{self.id}"
         self._paths = engine.paths
@@ -82,10 +95,15 @@ class Steps:
     def cgroup(self, step_id: str) -> str:
         """Return the control group of a step, which is about to be made."""
         self._ran = True
-        return f"{control_group(self._paths, self.id)}/{step_id[:12]}"
+        return f"{self._group}/{step_id[:12]}"
+
+    @property
+    def _group(self) -> str:
+        parent = self.limits.resources.cgroup_parent if self.limits else ""
+        return control_group(self._paths, self.id, parent)
 
     def _note(self) -> None:
-        self._operation.note(jsontext.dumps(self._running))
+        self._operation.note(jsontext.dumps({"group": self._group, "steps": self._running}))
 
     def __exit__(
         self,
@@ -95,6 +113,6 @@ class Steps:
     ) -> None:
         """End the build: its directory and its journal entry go."""
         if self._ran:
-            members.delete(cgroups.locate(control_group(self._paths, self.id), self.id))
+            members.delete(cgroups.locate(self._group, self.id))
         remove_path(self.directory)
         self._operation.__exit__(kind, error, trace)
