@@ -3,6 +3,7 @@
 # make test    everything, as on a fresh machine: setup, check's linters, all tests (as root)
 # make test-v2  what a machine with cgroup v2 alone and systemd may show otherwise, in a virtual one
 # make demo    the story of an image and its containers, from Dockerfile to commit (as root)
+# make fuzz    wrong input for all readers, five minutes each (as root); SECONDS=60 for less
 # make bench   knarr beside the other engines installed here (as root)
 # make clean   remove what the others made in this tree
 
@@ -36,6 +37,9 @@ test-v2: venv
 
 demo: setup
 	@$(BIN)/python examples/demo
+
+fuzz: setup
+	KNARR_FUZZ_SECONDS=$(or $(SECONDS),300) $(BIN)/pytest -q -n 2 tests/fuzz
 
 bench: setup
 	@$(BIN)/python -m benchmarks

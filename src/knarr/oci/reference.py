@@ -52,7 +52,10 @@ class Reference(Value):
         if self.registry != DEFAULT_REGISTRY:
             return self.name
         short = self.repository.removeprefix(_OFFICIAL)
-        return self.repository if "/" in short else short
+        if "/" not in short:
+            return short
+        # Without its registry, `docker.io/host.name/a` would be another one's.
+        return self.repository if _split(self.repository)[1] == self.repository else self.name
 
     def familiar(self) -> str:
         """Return the reference as people write it: `debian:bookworm`."""
