@@ -228,6 +228,9 @@ def test_an_index_is_kept_with_its_platforms(store: Knarr, registry: TestRegistr
     assert json.loads(store("inspect", made))[0]["Image"] == ids["arm64"]
     store("pull", "-q", name)
     assert json.loads(store("image", "inspect", name))[0]["Id"] == ids["amd64"]
+    (other,) = json.loads(store("image", "inspect", "--platform", "arm64", name))
+    assert other["Id"] == ids["arm64"]
+    assert "actual: linux/amd64" in store.fails("image", "inspect", "--platform", "386", name)
     # Both are here: nothing is asked for.
     registry.requests.clear()
     store("create", "--platform", "linux/arm64", name, "x")

@@ -109,6 +109,24 @@ class Images:
 
         return choose(self._engine, row, platform)
 
+    def for_platform(self, text: str, platform: str) -> Digest:
+        """Return the ID of the image that `text` means for `platform`.
+
+        Raises: InvalidArgument, NotFound
+        """
+        from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - for few
+
+        row = self.choose(text, parse_platform(platform))
+        if row is None:
+            there = self.get(text).platform
+            message = (
+                f"image with reference {text} was found but does not match the specified "
+                f"platform: wanted {platform}, actual: {there}"
+            )
+            hint = f"knarr pull --platform {platform} {text} gets it."
+            raise NotFound(message, hint=hint)
+        return row.id
+
     def _by_id(self, text: str) -> ImageRow | None:
         found = self.records.matching(text)
         if len(found) > 1:

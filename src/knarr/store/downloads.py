@@ -21,7 +21,7 @@ from knarr.util.files import sync_directory, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -70,19 +70,34 @@ class Downloads:
                 return Download(path, descriptor)
             os.close(descriptor)  # published, or swept, between the two calls
 
-    def publish(self, digest: Digest, target: str) -> None:
-        """Move a complete download, which was verified and synced, to `target`.
+    def publish(self, targets: Mapping[Digest, str]) -> None:
+        """Move complete downloads, which were verified, to where `targets` says.
 
         Raises: Corrupt
         """
-        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+        if not targets:
+            return
+        self._sync()
+        for digest, target in targets.items():
+            os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+            try:
+                os.rename(self.path(digest), target)
+            except FileNotFoundError as error:
+                if not os.path.exists(target):  # another process may have published it for us
+                    message = f"the download of {digest} was removed before it was recorded"
+                    raise Corrupt(message, hint="Pull the image again.") from error
+        for directory in {os.path.dirname(target) for target in targets.values()}:
+            sync_directory(directory)
+
+    def _sync(self) -> None:
+        """Make all downloads survive a power cut, in one stroke, before they get their names."""
+        from knarr.linux.files import syncfs  # noqa: PLC0415 - for who has downloaded something
+
+        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.rename(self.path(digest), target)
-        except FileNotFoundError as error:
-            if not os.path.exists(target):  # another process may have published it for us
-                message = f"the download of {digest} was removed before it was recorded"
-                raise Corrupt(message, hint="Pull the image again.") from error
-        sync_directory(os.path.dirname(target))
+            syncfs(descriptor)
+        finally:
+            os.close(descriptor)
 
     def sweep(self, *, older_than: float = 0.0) -> int:
         """Delete what nobody writes and was not touched for so many seconds; return the bytes."""
@@ -115,10 +130,6 @@ class Download:
     def reopened(self) -> int:
         """Return another descriptor of the file, for reading; it is the caller's to close."""
         return os.open(f"/proc/self/fd/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-
-    def sync(self) -> None:
-        """Make what was written survive a power cut."""
-        os.fsync(self._descriptor)
 
     def discard(self) -> None:
         """Delete the file: what is in it is of no use."""

@@ -89,13 +89,11 @@ class Fetcher:
 
         Raises: Corrupt
         """
-        published = []
-        for digest, fetching in self._known.items():
+        for fetching in self._known.values():
             fetching.wait_for_end()
-            if not self._blobs.has(digest):
-                self._downloads.publish(digest, self._blobs.path(digest))
-                published.append(digest)
-        return published
+        missing = [digest for digest in self._known if not self._blobs.has(digest)]
+        self._downloads.publish({digest: self._blobs.path(digest) for digest in missing})
+        return missing
 
     def stop(self) -> None:
         """Give up what is under way; what has come stays for the next time."""
@@ -168,7 +166,6 @@ class Fetcher:
             download.discard()
             hint = "What an earlier pull had left was part of it: pull again." if resumed else ""
             raise Corrupt(problem, hint=hint)
-        download.sync()
 
     def _receive(
         self, fetching: _Fetching, download: Download, update: Callable[[bytes], None]

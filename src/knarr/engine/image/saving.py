@@ -31,7 +31,7 @@ def save(engine: Engine, names: Iterable[str], out: Writer, *, form: str) -> Non
         raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
     chosen = _chosen(engine, names)
     target = ArchiveTarget(out, docker=form == "docker-archive")
-    _give(engine, chosen, target)
+    give(engine, chosen, target)
     target.close()
 
 
@@ -41,10 +41,11 @@ def save_directory(engine: Engine, names: Iterable[str], path: str) -> None:
     Raises: InvalidArgument, NotFound, Corrupt
     """
     chosen = _chosen(engine, names)
-    _give(engine, chosen, DirectoryTarget(path))
+    give(engine, chosen, DirectoryTarget(path))
 
 
-def _give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> None:
+def give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> None:
+    """Give images by their IDs, under these references, to a place outside of the store."""
     source = StoreSource(engine)
     needs = [digest for image_id in chosen for digest in source.needs(image_id)]
     with engine.journal.begin("save", ", ".join(chosen), needs=needs):

@@ -295,6 +295,7 @@ class StoreTarget:
         Raises: Conflict, Corrupt
         """
         engine = self._engine
+        engine.layers.sync()
         if self._landing is not None:
             self.written += self._landing.publish()
         for index in self._indexes.values():
@@ -303,7 +304,6 @@ class StoreTarget:
             engine.blobs.put(image.config.raw)
             if image.manifest.digest not in self._made_up | self._spared:
                 self.written.append(engine.blobs.put(image.manifest.raw))
-        engine.layers.sync()
         trace("store:before-record")
         with engine.database.transaction():
             arrivals = [self._record(image) for image in self._images.values()]
