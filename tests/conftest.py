@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+# Commands that tests run, and engines in tests, take their settings from here and nowhere else.
+os.environ["KNARR_REGISTRIES"] = str(Path(__file__).parent / "support" / "registries.toml")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,7 +6,14 @@ Docker: `--pull` asks the registry each time
 from __future__ import annotations
 
 from knarr.build.events import Finished, Started
-from knarr.errors import InvalidArgument, KnarrError, NotFound, Unauthorized, Unavailable
+from knarr.errors import (
+    InvalidArgument,
+    KnarrError,
+    NotFound,
+    PermissionDenied,
+    Unauthorized,
+    Unavailable,
+)
 from knarr.oci.reference import looks_like_id
 
 TYPE_CHECKING = False
@@ -62,7 +69,7 @@ class Bases:
             for candidate in registries.candidates(reference):
                 try:
                     pulled = images.pull(candidate, platform=platform)
-                except (NotFound, Unauthorized, Unavailable) as error:
+                except (NotFound, PermissionDenied, Unauthorized, Unavailable) as error:
                     failure = error
                 else:
                     self._tell(Finished(name))
