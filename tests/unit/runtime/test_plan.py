@@ -15,6 +15,7 @@ from knarr.oci.runtime import VERSION
 from knarr.runtime.command.default_spec import default_spec
 from knarr.runtime.document import SPEC_VERSION
 from knarr.runtime.plan import Surroundings, make_plan
+from knarr.runtime.steps.rootfs import joins_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,3 +163,11 @@ def test_limit_without_its_controller_is_refused() -> None:
     spec = changed("linux.resources", {"memory": {"limit": 1 << 20}})
     with pytest.raises(KnarrError, match="no cgroup with the memory controller"):
         make_plan(spec, Surroundings("/bundle"))
+
+
+@pytest.mark.parametrize(
+    ("release", "joined"),
+    [("6.1.0-50-cloud-amd64", True), ("6.7", True), ("6.8-rc1", False), ("6.18.5", False)],
+)
+def test_older_kernels_get_all_layers_in_one_option(release: str, joined: bool) -> None:
+    assert joins_layers(release) is joined

@@ -79,10 +79,20 @@ def _make_private(directory: str) -> None:
             return
 
 
+def joins_layers(release: str) -> bool:
+    """Tell whether a kernel wants all layers in one option, for which init has no means.
+
+    Linux 6.8 was the first to take them one by one.
+    """
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor) if minor.isdigit() else 0) < (6, 8)
+
+
 class OverlayRoot(Step):
     """The root as an overlay of layers."""
 
-    __slots__ = ("_mount_fd", "options", "place", "users")
+    __slots__ = ("_mount_fd", "early", "options", "place", "users")
 
     def __init__(
         self, options: Sequence[tuple[str, str]], place: str, users: Users | None = None
@@ -94,6 +104,7 @@ class OverlayRoot(Step):
         self.options = options
         self.place = place
         self.users = users
+        self.early = joins_layers(os.uname().release)
         self._mount_fd = -1
 
     def __str__(self) -> str:
@@ -113,22 +124,14 @@ class OverlayRoot(Step):
 
             self._mount_fd = errands.mount_mapped(self.options, self.users)
             return self._mount_fd
+        if self.early:
+            from knarr.linux import overlay  # noqa: PLC0415 - in the parent, on older kernels
+
+            self._mount_fd = overlay.open_mount(self.options)
+            return self._mount_fd
         parameters = [(key, value or None) for key, value in self.options]
-        try:
-            self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            self._mount_fd = self._prepare_otherwise(error)
+        self._mount_fd = make_file_system("overlay", "overlay", parameters, 0)
         return self._mount_fd
-
-    def _prepare_otherwise(self, error: OSError) -> int:
-        """Mount it in the way of kernels that want all layers in one text."""
-        from knarr.linux import overlay  # noqa: PLC0415 - before Linux 6.8 alone
-
-        if overlay.can_append_lowers():
-            raise error
-        return overlay.open_mount(self.options)
 
     def run(self, room: Room) -> None:
         """Mount it, seen only here."""
