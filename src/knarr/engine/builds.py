@@ -18,13 +18,13 @@ from knarr.build.dockerfile.document import Source
 from knarr.build.dockerfile.excerpt import excerpt
 from knarr.build.dockerfile.lines import decode
 from knarr.build.dockerfile.program import parse_dockerfile
-from knarr.build.events import Finished, Located, Noted, Started, Warned
+from knarr.build.events import Finished, Located, Started, Warned
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.context import open_context
-from knarr.engine.build.image import store_image
+from knarr.engine.build.outputs import Exporting, Output, Result
 from knarr.engine.build.steps import Steps
 from knarr.engine.build.worker import BuildWorker
 from knarr.engine.images import parse_tag
@@ -39,19 +39,15 @@ if TYPE_CHECKING:
 
     from knarr.build.dockerfile.program import Program
     from knarr.build.events import Report
-    from knarr.build.graph import Fetch, Stack
+    from knarr.build.graph import Fetch
     from knarr.build.lower import Lowered
-    from knarr.build.worker import Cached
     from knarr.engine.build.context import BuildContext
     from knarr.engine.build.looking import Looker
+    from knarr.engine.build.outputs import Built
     from knarr.engine.build.steps import Limits
     from knarr.engine.engine import Engine
-    from knarr.oci.digest import Digest
-    from knarr.oci.reference import Reference
 
 LOADING = "internal load"
-EXPORTING = "internal export"
-_EXPORT = "exporting to image"
 
 
 class BuildOptions(Value):
@@ -59,6 +55,8 @@ class BuildOptions(Value):
 
     `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`,
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
+    Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
+    told.
     """
 
     context: str
@@ -75,6 +73,8 @@ class BuildOptions(Value):
     no_cache: bool = False
     pull: bool = False
     limits: Limits | None = None
+    outputs: tuple[Output, ...] = ()
+    described: bool = False
 
 
 class Builds:
@@ -85,25 +85,22 @@ class Builds:
 
     def build(
         self, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None
-    ) -> Digest:
-        """Build an image, tag it, and return its ID. `stdin` is what `-` means, by default ours.
+    ) -> Built:
+        """Build, and give what came of it to the outputs. `stdin` is what `-` means.
 
         Raises: SyntaxFault, InvalidArgument, NotFound, CommandFailed and other KnarrErrors
         """
-        tags = [parse_tag(tag) for tag in options.tags]
+        names = tuple(parse_tag(tag) for tag in options.tags)
         if options.limits is not None:
             from knarr.engine.options.limits import check_resources  # noqa: PLC0415 - few builds
 
             check_resources(options.limits.resources, processors=os.cpu_count() or 1)
         with Steps(self._engine, options.limits) as steps:
             build = self._open(options, steps, report, stdin)
-            lowered, stack, results = build.run(steps)
-            report(Started(EXPORTING, _EXPORT))
-            image_id = store_image(self._engine, lowered, stack, results)
-            report(Noted(EXPORTING, f"writing image {image_id} done"))
-            self._tag(tags, image_id, report)
-            report(Finished(EXPORTING))
-        return image_id
+            result = build.run(steps)
+            named = [each.replace(names=each.names or names) for each in options.outputs]
+            exporting = Exporting(self._engine, result, report, described=options.described)
+            return exporting.export(named or [Output(names=names)])
 
     def look(
         self, call: str, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None
@@ -137,11 +134,6 @@ class Builds:
         report(Finished(LOADING))
         return _Build(self._engine, options, context, report)
 
-    def _tag(self, tags: list[Reference], image_id: Digest, report: Report) -> None:
-        for reference in tags:
-            self._engine.images.set_tag(reference, image_id)
-            report(Noted(EXPORTING, f"naming to {reference} done"))
-
 
 class _Build:
     """One build, from its context to its result."""
@@ -156,8 +148,8 @@ class _Build:
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(context.name, lines)
 
-    def run(self, steps: Steps) -> tuple[Lowered, Stack, Mapping[str, Cached]]:
-        """Return what was to be done, the stack that came of it, and all results."""
+    def run(self, steps: Steps) -> Result:
+        """Build."""
         matcher = self._context.matcher()
         bases = Bases(self._engine, pull=self._options.pull, report=self._report)
         worker = BuildWorker(
@@ -178,7 +170,7 @@ class _Build:
             except KnarrError:
                 self._locate(solver)
                 raise
-            return lowered, result.stack, solver.results
+            return Result(lowered, result.stack, solver.results)
         finally:
             worker.close()
 

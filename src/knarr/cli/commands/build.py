@@ -53,11 +53,19 @@ COMMAND = Command(
             kind="string", metavar="bytes",
         ),
         Option(
+            "metadata-file", "Write build result metadata to a file", kind="string",
+            completes="files",
+        ),
+        Option(
             "network", "Set the networking mode for the RUN instructions during build",
             kind="string", default="default", shown='"default"',
             completes="networks",
         ),
         Option("no-cache", "Do not use cache when building the image"),
+        Option(
+            "output", 'Output destination (format: "type=local,dest=path")', kind="list",
+            short="o",
+        ),
         Option("platform", "Set target platform for build", kind="string"),
         Option(
             "progress",
@@ -97,6 +105,7 @@ _INTERRUPT = 2
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.buildcalls import parse_call, show_call  # noqa: PLC0415 - not for --help
+    from knarr.cli.buildoutputs import parse_outputs, write_metadata  # noqa: PLC0415
     from knarr.errors import KnarrError  # noqa: PLC0415
     from knarr.ui.progress import choose  # noqa: PLC0415
 
@@ -112,7 +121,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
             if call.method != "build":
                 found = context.engine.builds.look(call.method, request, display)
                 return show_call(context, call, found)
-            image_id = context.engine.builds.build(request, display)
+            outputs = parse_outputs(context, options.texts("output"), load=options.flag("load"))
+            request = request.replace(outputs=outputs)
+            built = context.engine.builds.build(request, display)
     except KnarrError as error:
         display.conclude()
         _complain(context, error, display)
@@ -121,11 +132,13 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         display.conclude()
         return 128 + (stop.args[0] if stop.args else _INTERRUPT)
     display.conclude()
-    if options.text("iidfile"):
+    if options.text("iidfile") and built.image_id:
         with open(options.text("iidfile"), "w", encoding="ascii") as file:
-            file.write(image_id)
-    if form == "quiet":
-        context.print(image_id)
+            file.write(built.image_id)
+    if options.text("metadata-file"):
+        write_metadata(options.text("metadata-file"), built)
+    if form == "quiet" and built.image_id:
+        context.print(built.image_id)
     return 0
 
 
@@ -189,6 +202,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         no_cache=options.flag("no-cache"),
         pull=options.flag("pull"),
         limits=_limits(options),
+        described=options.given("metadata-file"),
     )
 
 
