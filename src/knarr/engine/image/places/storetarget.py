@@ -217,6 +217,8 @@ class StoreTarget:
         engine, parent = self._engine, stack[-1] if stack else None
         row = engine.images.layers.find(chain_id(parent, diff_id))
         if row is not None and engine.layers.has(row.chain_id):
+            if layer.media_type in _PLAIN:
+                _check_size(layer, row.tar_size)
             self._spare(layer)
             return row
         if layer.media_type in _PLAIN:
@@ -248,6 +250,7 @@ class StoreTarget:
                 pass  # nothing was read if there is such a tree already
         finally:
             stream.close()
+        _check_size(layer, recorder.size)
         engine.recipes.put(diff_id, recorder.finish())
         self._prove(layer, applied)
         return applied, recorder.size
@@ -365,6 +368,16 @@ class StoreTarget:
                 self._engine.images.layers.add_blob(
                     LayerBlob(layer.diff_id, form.digest, form.media_type, form.size, needed)
                 )
+
+
+def _check_size(layer: Descriptor, size: int) -> None:
+    """Raise if the tar of an uncompressed layer, of a `size` if that is known, is not as promised.
+
+    Its digest is right: but others would get the manifest that is wrong.
+    """
+    if size not in (-1, layer.size):
+        message = f"layer {layer.digest} has {size} bytes, and its manifest says {layer.size}"
+        raise Corrupt(message)
 
 
 def image_row(config: ImageConfig, layers: Sequence[LayerRow], now_ns: int) -> ImageRow:

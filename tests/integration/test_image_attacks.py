@@ -1,0 +1,217 @@
+"""Archives made to do harm: refused whole, or unpacked without the harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import unicodedata
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import zstandard
+
+from support import images
+from support.archives import archive
+from support.engine import Knarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Knarr]:
+    """Lend a command with an empty store, and something beside it that must stay as it is."""
+    directory = tmp_path / "store"
+    directory.mkdir()
+    (tmp_path / "victim").write_text("as it was")
+    knarr = Knarr(directory)
+    yield knarr
+    knarr.engine.close()
+    knarr.assert_clean()
+    assert (tmp_path / "victim").read_text() == "as it was"
+
+
+def refuse(store: Knarr, data: bytes, why: str) -> None:
+    """Assert that an archive is refused, in a line and a hint, and leaves nothing."""
+    done = store.do("load", stdin=data)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert why in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert store.engine.layers.list() == []
+    assert store.engine.blobs.list() == []
+    assert os.listdir(store.engine.blobs.incoming_dir) == []
+
+
+def load(store: Knarr, *layers: bytes) -> None:
+    store("load", stdin=images.docker_archive(layers, "x:1"))
+
+
+def tree(store: Knarr, position: int = -1) -> Path:
+    (row,) = store.engine.images.records.all()
+    return Path(store.engine.layers.path(store.engine.images.stack(row.id)[position]))
+
+
+def text(lines: str) -> bytes:
+    return archive(lines).read()
+
+
+@pytest.mark.parametrize("target", ["/", "../../../..", "/etc", "."])
+def test_a_link_of_one_layer_is_no_way_for_the_next(
+    store: Knarr, tmp_path: Path, target: str
+) -> None:
+    first = text(f"symlink way to={target}")
+    victim = str(tmp_path / "victim").lstrip("/")
+    through = text(f"file way/{victim} data=taken")
+    done = store.do("load", stdin=images.docker_archive([first, through], "x:1"))
+    if done.returncode:
+        assert "way" in done.stderr
+    else:  # the directory takes the link's place
+        assert (tree(store) / "way" / victim).read_text() == "taken"
+
+
+def test_a_hard_link_to_a_file_of_the_host(store: Knarr, tmp_path: Path) -> None:
+    layers = [text("symlink way to=/"), text(f"link mine to=way{tmp_path}/victim")]
+    refuse(store, images.docker_archive(layers, "x:1"), "mine")
+
+
+def test_names_that_differ_in_case_or_form_alone_are_two(store: Knarr) -> None:
+    composed = unicodedata.normalize("NFC", "é")
+    parted = unicodedata.normalize("NFD", "é")
+    load(store, images.layer_tar({"a": b"1", "A": b"2", composed: b"3", parted: b"4"}))
+    found = {path.name: path.read_bytes() for path in tree(store).iterdir()}
+    assert found == {"a": b"1", "A": b"2", composed: b"3", parted: b"4"}
+
+
+def test_overlays_own_words_mean_nothing_in_an_archive(store: Knarr) -> None:
+    below = text("dir d\nfile d/below data=x")
+    above = text(
+        "dir d xattr=trusted.overlay.opaque=y\n"
+        "file r xattr=trusted.overlay.redirect=/etc xattr=trusted.overlay.metacopy=x"
+    )
+    done = store.do("load", stdin=images.docker_archive([below, above], "x:1"))
+    if done.returncode:
+        assert "trusted.overlay" in done.stderr
+        return
+    assert not [name for name in os.listxattr(tree(store) / "d") if "overlay" in name]
+    assert not [name for name in os.listxattr(tree(store) / "r") if "overlay" in name]
+    root_fd = store.engine.layers.mount(
+        store.engine.images.stack(store.engine.images.get("x:1").id)
+    )
+    try:
+        assert os.path.exists(f"/proc/self/fd/{root_fd}/d/below")
+    finally:
+        os.close(root_fd)
+
+
+def test_a_user_whose_name_has_kilobytes(store: Knarr) -> None:
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("file")
+        member.uname = member.gname = "long" * 1000
+        member.uid, member.gid = 12, 34
+        tar.addfile(member)
+    load(store, out.getvalue())
+    status = (tree(store) / "file").stat()
+    assert (status.st_uid, status.st_gid) == (12, 34)
+    assert store("system", "check") == "Everything is as it should be.\n"
+
+
+def test_a_manifest_of_ten_megabytes(store: Knarr) -> None:
+    padded = b"[" + b" " * 10_000_000 + b"]"
+    refuse(store, images.archive({"manifest.json": padded}), "manifest.json")
+    layout = {"oci-layout": LAYOUT, "index.json": b"{" + b" " * 10_000_000 + b"}"}
+    refuse(store, images.archive(layout), "index.json")
+
+
+def test_a_document_that_grows_when_it_is_unpacked(store: Knarr) -> None:
+    """A few kilobytes become 300 MB of document, of which no more is read than may be."""
+    bomb = images.archive({"manifest.json": b" " * 300_000_000})
+    packed = zstandard.compress(bomb, 1)
+    assert len(packed) < 100_000
+    refuse(store, packed, "manifest.json")
+
+
+def test_records_of_an_entry_without_end(store: Knarr) -> None:
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("file")
+        member.pax_headers = {"comment": "x" * (2 << 20)}
+        tar.addfile(member)
+    refuse(store, images.docker_archive([out.getvalue()], "x:1"), "file")
+
+
+def test_a_file_that_promises_more_than_there_is(store: Knarr) -> None:
+    member = tarfile.TarInfo("file")
+    member.size = 1 << 35
+    lying = member.tobuf() + b"x" * 5120
+    refuse(store, images.docker_archive([lying], "x:1"), "ends too early")
+
+
+@pytest.mark.parametrize("size", [1, 10**9])
+def test_a_layer_whose_size_is_a_lie(store: Knarr, size: int) -> None:
+    layer = images.layer_tar({"f": b"x"})
+    files = images.oci_files([layer], "x:1", compression="")
+    (entry,) = json.loads(files["index.json"])["manifests"]
+    raw = files.pop(f"blobs/sha256/{entry['digest'][7:]}")
+    manifest = json.loads(raw)
+    manifest["layers"][0]["size"] = size
+    changed = json.dumps(manifest).encode()
+    listed = {**images.descriptor(entry["mediaType"], changed)}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [listed]}).encode()
+    files[f"blobs/sha256/{images.sha(changed)[7:]}"] = changed
+    refuse(store, images.archive(files), images.sha(layer))
+
+
+def test_an_index_that_contains_itself(store: Knarr) -> None:
+    """No document can hold its own digest: one that claims to is not what it claims to be."""
+    digest = images.sha(b"anything")
+    inner = json.dumps(
+        {"schemaVersion": 2, "manifests": [{"mediaType": INDEX, "digest": digest, "size": 9}]}
+    ).encode()
+    files = {"oci-layout": LAYOUT, "index.json": inner, f"blobs/sha256/{digest[7:]}": inner}
+    refuse(store, images.archive(files), digest)
+
+
+def test_indexes_in_indexes_without_end(store: Knarr) -> None:
+    files = {"oci-layout": LAYOUT}
+    inner = b'{"schemaVersion": 2, "manifests": []}'
+    for _ in range(2000):
+        files[f"blobs/sha256/{images.sha(inner)[7:]}"] = inner
+        listed = images.descriptor(INDEX, inner)
+        inner = json.dumps({"schemaVersion": 2, "manifests": [listed]}).encode()
+    refuse(store, images.archive({**files, "index.json": inner}), "index")
+
+
+def test_a_device_in_an_image_is_for_nobody_on_the_host(store: Knarr) -> None:
+    load(store, text("block disk number=1:0 mode=666"))
+    assert (tree(store) / "disk").is_block_device()
+    assert (os.stat(store.engine.paths.layers_dir).st_mode & 0o077) == 0
+
+
+def test_a_device_in_an_image_opens_nothing_in_a_container(knarr: Knarr, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN mknod /mine b 1 0 && chmod 666 /mine\n")
+    assert knarr.do("build", "-t", "made", str(tmp_path)).returncode == 0
+    said = knarr.fails("run", "--rm", "--network", "none", "made", "head", "-c1", "/mine")
+    assert "Operation not permitted" in said
+
+
+@pytest.mark.parametrize("count", [500])
+def test_an_image_of_many_layers(store: Knarr, count: int) -> None:
+    layers = [images.layer_tar({f"f{n}": str(n).encode()}) for n in range(count)]
+    load(store, *layers)
+    root_fd = store.engine.layers.mount(
+        store.engine.images.stack(store.engine.images.get("x:1").id)
+    )
+    try:
+        names = os.listdir(f"/proc/self/fd/{root_fd}/")
+        assert sorted(names) == sorted(f"f{n}" for n in range(count))
+    finally:
+        os.close(root_fd)
