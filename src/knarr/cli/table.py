@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # One line about each command that is reached by its group alone.
 GROUPED: dict[str, str] = {
+    "builder_du": "Show what the build cache holds",
     "builder_prune": "Remove build cache",
     "container_inspect": "Display detailed information on one or more containers",
     "container_prune": "Remove all stopped containers",
@@ -97,7 +98,7 @@ GROUPED: dict[str, str] = {
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "builder": (
         "Manage builds",
-        {"build": "build", "prune": "builder_prune"},
+        {"build": "build", "du": "builder_du", "prune": "builder_prune"},
     ),
     "container": (
         "Manage containers",

@@ -19,6 +19,7 @@ COMMAND = Command(
         ),
         Option("force", "Do not prompt for confirmation", short="f"),
         Option("keep-storage", "Amount of disk space to keep for cache", kind="bytes"),
+        Option("max-used-space", "Maximum amount of disk space for cache to take", kind="bytes"),
     ),
 )
 ALL = "This will remove all build cache."
@@ -34,7 +35,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
     warning = ALL if every else UNUSED
     if not (dry_run or options.flag("force") or confirmed(context, warning)):
         return 0
-    keep = options.number("keep-storage")
+    # Two names of one thing: buildx has given up the first.
+    keep = max(options.number("keep-storage"), options.number("max-used-space"))
     filters = options.texts("filter")
     keys, freed = prune(context.engine, filters, every=every, keep=keep, dry_run=dry_run)
     lines = [key.removeprefix("sha256:") for key in keys]

@@ -6,10 +6,8 @@ A cached result keeps its layer. What an image has too costs nothing to keep, so
 
 from __future__ import annotations
 
-import time
-
+from knarr.engine.build.usage import choose
 from knarr.engine.collect import collect, forget_layers
-from knarr.engine.filters import parse_filters
 from knarr.engine.noting import note_pruned
 from knarr.store.builds import BuildRecords
 from knarr.store.garbage import leases
@@ -18,13 +16,11 @@ from knarr.store.layers import LayerRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.store.builds import BuildRow
-
-KNOWN = frozenset(("until", "unused-for"))
 
 
 def prune(
@@ -42,15 +38,15 @@ def prune(
 
     Raises: InvalidArgument
     """
-    until_ns = _until(filters)
+    wanted = choose(filters)
     sizes = {row.chain_id: row.size for row in LayerRecords(engine.database).all()}
     if dry_run:
         with engine.database.rehearsal():
-            keys = _forget(engine, until_ns, sizes, every=every, keep=keep)
+            keys = _forget(engine, wanted, sizes, every=every, keep=keep)
             gone, _ = forget_layers(engine, leases(engine.journal.living()))
     else:
         with engine.journal.begin("collect", "build cache"), engine.database.transaction():
-            keys = _forget(engine, until_ns, sizes, every=every, keep=keep)
+            keys = _forget(engine, wanted, sizes, every=every, keep=keep)
         gone = collect(engine)
     freed = sum(sizes.get(chain, 0) for chain in gone)
     if not dry_run:
@@ -59,7 +55,12 @@ def prune(
 
 
 def _forget(
-    engine: Engine, until_ns: int | None, sizes: dict[Digest, int], *, every: bool, keep: int
+    engine: Engine,
+    wanted: Callable[[BuildRow], bool],
+    sizes: dict[Digest, int],
+    *,
+    every: bool,
+    keep: int,
 ) -> list[str]:
     """Remove records, in a transaction; return their keys."""
     records = BuildRecords(engine.database)
@@ -67,22 +68,11 @@ def _forget(
     found = [
         row
         for row in records.all()
-        if (every or row.chain is None or row.chain not in shared)
-        and (until_ns is None or row.used_ns < until_ns)
+        if (every or row.chain is None or row.chain not in shared) and wanted(row)
     ]
     doomed = _over(found, sizes, keep)
     records.remove(row.key for row in doomed)
     return [row.key for row in doomed]
-
-
-def _until(filters: Iterable[str]) -> int | None:
-    given = parse_filters(filters, KNOWN)
-    texts = [text for name in KNOWN for text in given.get(name, ())]
-    if not texts:
-        return None
-    from knarr.util.times import parse_when  # noqa: PLC0415 - for who asks for it
-
-    return min(parse_when(text, now_ns=time.time_ns()) for text in texts)
 
 
 def _over(rows: list[BuildRow], sizes: dict[Digest, int], keep: int) -> list[BuildRow]:

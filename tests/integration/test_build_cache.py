@@ -1,0 +1,74 @@
+"""`builder du` and `builder prune`: what the cache holds, and what of it goes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.workshop import Workshop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.engine import Knarr
+
+pytestmark = pytest.mark.root
+
+MADE = """\
+FROM busybox
+RUN head -c 300000 /dev/zero > /first
+RUN head -c 200000 /dev/zero > /second
+"""
+
+
+@pytest.fixture
+def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
+    return Workshop(knarr, tmp_path / "context")
+
+
+def records(shop: Workshop, *words: str) -> dict[str, dict[str, Any]]:
+    """Return what the cache holds, by the last word of its description."""
+    lines = shop.knarr("builder", "du", "--format", "json", *words).splitlines()
+    return {row["Description"].split(" ")[-1]: row for row in map(json.loads, lines)}
+
+
+def test_du_tells_what_could_be_had_back(shop: Workshop) -> None:
+    shop.build(MADE)
+    found = records(shop)
+    assert found.keys() == {"/first", "/second"}
+    assert (found["/first"]["Shared"], found["/first"]["Reclaimable"]) == ("true", "false")
+    shop.knarr("rmi", "made")
+    found = records(shop)
+    assert (found["/first"]["Shared"], found["/first"]["Reclaimable"]) == ("false", "true")
+    said = shop.knarr("builder", "du").splitlines()
+    assert said[0].split("  ")[0] == "ID"
+    assert [word.strip() for word in said[0].split("   ") if word] == [
+        "ID", "RECLAIMABLE", "SIZE", "LAST ACCESSED",
+    ]  # fmt: skip
+    assert [line.split() for line in said[-2:]] == [["Reclaimable:", "500kB"], ["Total:", "500kB"]]
+    assert "Description:    RUN /bin/sh -c head" in shop.knarr("builder", "du", "--verbose")
+
+
+def test_filters_choose_among_records(shop: Workshop) -> None:
+    shop.build(MADE)
+    key = records(shop)["/second"]["ID"]
+    assert records(shop, "--filter", f"id={key[:8]}").keys() == {"/second"}
+    assert records(shop, "--filter", "type=regular").keys() == {"/first", "/second"}
+    assert records(shop, "--filter", "type=source.git") == {}
+    assert records(shop, "--filter", "shared=false") == {}
+    assert records(shop, "--filter", "until=1h") == {}
+    assert "invalid filter 'colour'" in shop.knarr.fails("builder", "du", "--filter", "colour=red")
+
+
+def test_prune_takes_what_was_chosen_and_leaves_what_fits(shop: Workshop) -> None:
+    shop.build(MADE)
+    shop.knarr("rmi", "made")
+    key = records(shop)["/second"]["ID"]
+    assert key in shop.knarr("builder", "prune", "-f", "--filter", f"id={key}")
+    assert records(shop).keys() == {"/first"}
+    shop.knarr("builder", "prune", "-f", "--max-used-space", "400kB")
+    assert records(shop).keys() == {"/first"}
+    shop.knarr("builder", "prune", "-f", "--max-used-space", "100kB")
+    assert records(shop) == {}
