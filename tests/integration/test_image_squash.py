@@ -1,0 +1,109 @@
+"""`image squash`: one layer that shows what all layers showed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import images
+from support.archives import archive
+from support.engine import Knarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.root
+
+BASE = archive(
+    "dir d mode=700 uid=5 mtime=1000\nfile d/gone data=secret\nfile d/kept data=1 uid=7 mode=4755\n"
+    "link d/again to=d/kept\nsymlink s to=d\nfile f data=old xattr=user.a=b mtime=2000\n"
+    "char null number=1:3\ndir o\nfile o/hidden data=x"
+).read()
+TOP = archive("dir d mode=700 uid=5 mtime=1000\nfile d/.wh.gone\nfile f data=new mtime=3000\n"
+              "dir o\nfile o/.wh..wh..opq\nfile o/shown data=y").read()  # fmt: skip
+CONFIG = images.config_of([BASE, TOP])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Knarr]:
+    """Lend a command with an image of two layers."""
+    directory = tmp_path / "store"
+    directory.mkdir()
+    knarr = Knarr(directory)
+    knarr("load", stdin=images.docker_archive([BASE, TOP], "x:1", config=CONFIG))
+    yield knarr
+    knarr.engine.close()
+    knarr.assert_clean()
+
+
+def tree(knarr: Knarr, name: str) -> Path:
+    """Return the only layer of an image."""
+    engine = knarr.engine
+    (chain_id,) = engine.images.stack(engine.images.get(name).id)
+    return Path(engine.layers.path(chain_id))
+
+
+def test_the_files_are_those_that_were_shown(store: Knarr) -> None:
+    store("image", "squash", "-t", "flat:1", "x:1")
+    assert store("image", "diff", "x:1", "flat:1") == ""
+    top = tree(store, "flat:1")
+    assert sorted(str(path.relative_to(top)) for path in top.rglob("*")) == [
+        "d", "d/again", "d/kept", "f", "null", "o", "o/shown", "s",
+    ]  # fmt: skip
+    kept, again = os.stat(top / "d/kept"), os.stat(top / "d/again")
+    assert (kept.st_uid, kept.st_mode & 0o7777, kept.st_ino) == (7, 0o4755, again.st_ino)
+    assert os.stat(top / "f").st_mtime == 3000
+    assert os.stat(top / "d").st_mtime == 1000
+    assert (top / "null").is_char_device()
+    assert os.readlink(top / "s") == "d"
+    assert not any("overlay" in name for name in os.listxattr(top / "o"))
+
+
+def test_config_and_history_stay(store: Knarr) -> None:
+    flat = store("image", "squash", "x:1").strip()
+    old, new = (json.loads(store("inspect", name))[0] for name in ("x:1", flat))
+    assert new["Config"] == old["Config"]
+    assert (new["Created"], new["Parent"]) == (old["Created"], "")
+    assert len(new["RootFS"]["Layers"]) == 1
+    lines = store("history", "--no-trunc", "--format", "{{.CreatedBy}}|{{.Comment}}", flat)
+    assert lines.splitlines() == [
+        f"|merge {old['Id']} to one layer", 'CMD ["sh"]|', "COPY 1 /|", "COPY 0 /|",
+    ]  # fmt: skip
+
+
+def test_squashed_again_it_is_the_same(store: Knarr) -> None:
+    assert store("image", "squash", "x:1") == store("image", "squash", "-t", "flat:1", "x:1")
+    assert store("images", "-q", "flat").split()
+    assert store("system", "check") == "Everything is as it should be.\n"
+
+
+def test_the_first_image_can_go_and_the_flat_one_travels(store: Knarr, tmp_path: Path) -> None:
+    store("image", "squash", "-t", "flat:1", "x:1")
+    store("rmi", "x:1")
+    assert len(store.engine.layers.list()) == 1
+    path = str(tmp_path / "flat.tar")
+    store("save", "-o", path, "flat:1")
+    before = store("images", "-q", "--no-trunc")
+    store("rmi", "flat:1")
+    assert store.engine.layers.list() == []
+    store("load", "-i", path)
+    assert store("images", "-q", "--no-trunc") == before
+
+
+@pytest.mark.parametrize("point", ["squash:adopted", "squash:recorded"])
+def test_a_killed_squash_leaves_nothing(store: Knarr, point: str) -> None:
+    layers = sorted(store.engine.layers.list())
+    assert store.do("image", "squash", "-t", "flat:1", "x:1", trace=f"{point}=kill").returncode < 0
+    store.do("images")  # cleans up
+    assert sorted(store.engine.layers.list()) == layers
+    assert store("images", "-q", "flat") == ""
+    assert store("system", "check") == "Everything is as it should be.\n"
+
+
+def test_what_is_refused(store: Knarr) -> None:
+    assert "no such image" in store.fails("image", "squash", "nope")
+    assert "not a valid repository/tag" in store.fails("image", "squash", "-t", "A:b", "x:1")
