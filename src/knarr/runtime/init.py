@@ -216,6 +216,7 @@ def open_terminal(program: Program, room: Room, *, console: bool) -> None:
 def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoReturn:
     """Put on the identity, find the program, wait, and become it."""
     identity, wanted = person.identity, person.program
+    _run_steps(person.habits, room, doing)
     doing[0] = "setting up stdio"
     take_stdio(person, room)
     gate.move(3 + person.preserve)
@@ -223,7 +224,6 @@ def run_program(person: Person, gate: Gate, room: Room, doing: list[str]) -> NoR
     if identity.no_new_privileges:
         process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
     entered = try_to_enter(wanted.cwd)
-    _run_steps(person.habits, room, doing)
     outside.do_all(person.limits, 0)
     doing[0] = "changing to the user and its capabilities"
     identity.assume()

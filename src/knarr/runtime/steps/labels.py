@@ -10,6 +10,7 @@ Man: apparmor(7)
 from __future__ import annotations
 
 from knarr.errors import Unsupported
+from knarr.linux import mount
 from knarr.runtime.steps.identity import write_proc
 from knarr.runtime.steps.room import Step
 
@@ -17,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.runtime.document import Node
     from knarr.runtime.steps.room import Room
+
+# <linux/magic.h>
+PROC_SUPER_MAGIC = 0x9FA0
 
 _ENABLED = "/sys/module/apparmor/parameters/enabled"
 
@@ -39,7 +43,14 @@ class Profile(Step):
         return f"choosing the {self}"
 
     def run(self, room: Room) -> None:
-        """Choose it; before Linux 5.8 AppArmor has no directory of its own."""
+        """Choose it; before Linux 5.8 AppArmor has no directory of its own.
+
+        An exec finds what the container shows as /proc: were that a directory like any other, the
+        program would run unconfined, and nobody would know (CVE-2019-16884).
+        """
+        if mount.filesystem_type(room.proc_fd) != PROC_SUPER_MAGIC:
+            message = "/proc of the container is no proc: no AppArmor profile can be chosen"
+            raise Unsupported(message)
         try:
             write_proc(room, "self/attr/apparmor/exec", f"exec {self.name}")
         except FileNotFoundError:

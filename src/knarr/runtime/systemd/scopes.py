@@ -174,8 +174,12 @@ def update(group: Cgroup, writes: Iterable[Write]) -> None:
 def stop(group: Cgroup) -> None:
     """Stop the scope, unless it went with its last process.
 
+    systemd has then removed the cgroup as well, and need not be asked.
+
     Raises: Unsupported, Failed
     """
+    if not group.exists():
+        return
     systemd = Manager()
     try:
         doing = f"stopping the unit {group.unit}"
