@@ -117,6 +117,12 @@ def test_an_image_that_was_there_before_stays(shop: Workshop, tmp_path: Path) ->
     assert untagged(shop) == before
 
 
+def test_an_archive_that_cannot_be_written_leaves_nothing(shop: Workshop, tmp_path: Path) -> None:
+    said = shop.fail(MADE, "-o", f"type=oci,dest={tmp_path}/gone/oci.tar")
+    assert "does not exist" in said
+    assert untagged(shop) == []
+
+
 def test_metadata_says_what_was_built(shop: Workshop, tmp_path: Path) -> None:
     path = tmp_path / "metadata.json"
     archive = f"{tmp_path}/oci.tar"

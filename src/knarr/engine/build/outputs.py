@@ -121,17 +121,19 @@ class Exporting:
         result = self._result
         image_id = store_image(engine, result.lowered, result.stack, result.steps)
         report(Noted(activity, f"writing image {image_id} done"))
-        for output in archives:
-            self._archive(output, image_id)
+        try:
+            for output in archives:
+                self._archive(output, image_id)
+            manifest = self._manifest(image_id) if self._described else {}
+        finally:
+            if not kept:
+                self._forget(image_id, began_ns)
         names = dict.fromkeys(name for each in outputs for name in each.names)
         for reference in dict.fromkeys(
             name for each in outputs if each.is_store for name in each.names
         ):
             engine.images.set_tag(reference, image_id)
             report(Noted(activity, f"naming to {reference} done"))
-        manifest = self._manifest(image_id) if self._described else {}
-        if not kept:
-            self._forget(image_id, began_ns)
         report(Finished(activity))
         return Built(image_id, manifest, tuple(map(str, names)))
 
