@@ -127,7 +127,7 @@ def test_failing_step_says_where_and_what_it_printed(shop: Workshop) -> None:
 @pytest.mark.parametrize(
     ("dockerfile", "words"),
     [
-        ("FROM nowhere", ["nowhere: failed to resolve source metadata: ", ">>> FROM nowhere", "     ^"]),
+        ("FROM nowhere", ["nowhere: failed to resolve source metadata", ">>> FROM nowhere"]),
         ("FROM busybox\nCOPY gone /", ['"/gone": not found', ">>> COPY gone /"]),
         ("FROM busybox\nFORM x", ["unknown instruction: FORM (did you mean FROM?)"]),
         ("FROM busybox\nRUN a\0b", ["NUL byte"]),

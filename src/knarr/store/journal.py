@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _NEW = ".new-"
 EVERYTHING = "*"
+UNKNOWN = "operation of which nothing is known"
 
 
 class Entry(Value):
@@ -102,14 +103,20 @@ class Journal:
         return found
 
     def unfinished(self) -> list[Entry]:
-        """Return the operations whose process is gone, each locked for us until `clear`ed."""
+        """Return the operations whose process is gone, each locked for us until `clear`ed.
+
+        Entries are not synced: what a power cut left of one may say nothing. It is UNKNOWN then.
+        """
         self._sweep_new()
         found = []
         for path in self._paths():
             descriptor = _lock(path)
             if descriptor < 0:
                 continue
-            entry = _read(path)
+            try:
+                entry = _read(path)
+            except Corrupt:
+                entry = Entry(UNKNOWN, os.path.basename(path), "", (), path)
             if entry is None:
                 os.close(descriptor)
             else:

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from knarr.errors import Corrupt
 from knarr.oci.digest import digest_of
 from knarr.store.garbage import leases, unneeded_blobs, unneeded_layers
-from knarr.store.journal import EVERYTHING, Journal
+from knarr.store.journal import EVERYTHING, UNKNOWN, Journal
 from knarr.store.layers import LayerRow
 from support.children import end, run_python, start_python, wait_stopped
 
 WORK = """
 import sys
-from knarr.store.journal import Journal
+from knarr.store.journal import UNKNOWN, Journal
 with Journal(sys.argv[1]).begin("load", "key", "detail", needs=["sha256:1"]) as operation:
     operation.note("more")
 """
@@ -82,10 +81,13 @@ def test_half_made_entries_are_swept(journal: Journal) -> None:
     assert os.listdir(journal.directory) == []
 
 
-def test_a_file_that_is_no_entry_is_named(journal: Journal) -> None:
-    Path(journal.directory, "x").write_text("{}")
-    with pytest.raises(Corrupt, match="journal/x is no journal entry"):
-        journal.unfinished()
+@pytest.mark.parametrize("text", ["", "\0" * 40, "{}"])
+def test_what_a_power_cut_left_of_an_entry_is_an_operation_too(journal: Journal, text: str) -> None:
+    Path(journal.directory, "x").write_text(text)
+    (entry,) = journal.unfinished()
+    assert (entry.kind, entry.key) == (UNKNOWN, "x")
+    journal.clear(entry)
+    assert os.listdir(journal.directory) == []
 
 
 def test_a_lease_waits_for_who_collects(journal: Journal) -> None:
