@@ -3,8 +3,8 @@
     python -m benchmarks.transfer [--rounds 3] [--image FILE.tar …]
 
 Without `--image` two are made: 30 layers with 1000 small files each, and one layer with the C
-library's size in few files. What is timed are whole commands; the least of all rounds is shown, and
-what the store takes on disk after everything was pulled.
+library's size in few files. What is timed are whole commands; the least of all rounds is shown (of a
+push the first: later ones find the layers in the registry), and what the store takes on disk after everything was pulled.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def measure(engine: Engine, archive: Path, rounds: int) -> dict[str, float]:
         begun = time.monotonic()
         engine.call(*words)
         taken = time.monotonic() - begun
-        found[what] = min(taken, found.get(what, taken))
+        first = found.get(what, taken)
+        # Later pushes of the same layers are taken over within the registry.
+        found[what] = first if what == "push" else min(taken, first)
 
     for number in range(rounds):
         own = f"{REGISTRY}/{engine.name}{number}/{archive.stem}:1"
