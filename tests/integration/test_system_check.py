@@ -89,8 +89,10 @@ def test_a_supervisor_that_does_not_answer_is_replaced(knarr: Knarr) -> None:
 def test_an_end_that_nobody_saw(knarr: Knarr) -> None:
     knarr("run", "-d", "--name", "one", "busybox", "sleep", "1000")
     before = fields(knarr, "one")
-    os.kill(before["supervisor_pid"], signal.SIGKILL)
-    os.kill(before["pid"], signal.SIGKILL)
+    both = (before["supervisor_pid"], before["pid"])
+    for pid in both:
+        os.kill(pid, signal.SIGKILL)
+    knarr.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in both))
     assert ("container", "one") in objects(check(knarr))
     mend(knarr)
     assert knarr("ps", "-a", "--format", "{{.Status}}").startswith("Exited (255)")
