@@ -2,9 +2,9 @@
 
     python -m benchmarks.transfer [--rounds 3] [--image FILE.tar …]
 
-Without `--image` two are made: 30 layers with 1000 small files each, and one layer with the C
-library's size in few files. What is timed are whole commands; the least of all rounds is shown (of a
-push the first: later ones find the layers in the registry), and what the store takes on disk after everything was pulled.
+Without `--image` two are made: 30 layers with 1000 small files each, and one layer with big files.
+What is timed are whole commands; the least of all rounds is shown (of a push the first: later ones
+find the layers in the registry), and what the store takes on disk after everything was pulled.
 """
 
 from __future__ import annotations
