@@ -40,8 +40,12 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
     Raises: InvalidArgument
     """
     image, *command = arguments
+    rootfs = ""
+    if options.flag("rootfs"):
+        image, rootfs = "", os.path.realpath(image.removesuffix(":O"))
     fields: dict[str, Any] = {
         "image": image,
+        "rootfs": rootfs,
         "command": tuple(command) or None,
         "streams": _streams(options, detached=detached),
         "hostname": options.text("hostname"),
@@ -317,6 +321,8 @@ def provide_image(context: Context, options: Options, asked: Asked) -> None:
 
     Raises: InvalidArgument, NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
     """
+    if asked.rootfs:
+        return
     policy = options.text("pull") or "missing"
     if policy == "missing" and not asked.platform:
         from knarr.oci.descriptor import host_platform  # noqa: PLC0415 - loaded by the images

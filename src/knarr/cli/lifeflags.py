@@ -33,6 +33,8 @@ PODMAN = (
     Option("env-host", "Give the container the host's environment, where neither the image nor "
                        "--env has a word"),
     Option("replace", "Remove a container of the same name first"),
+    Option("rootfs", "The first argument is a directory with a root file system, not an image; "
+                     "it is not changed"),
     Option("secret", "Give the container a secret, as a file or a variable", kind="list",
            metavar="secret"),
     Option("timeout", "Kill the container after so many seconds (0 for never)", kind="int"),

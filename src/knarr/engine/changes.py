@@ -20,7 +20,7 @@ from knarr.engine.container import stopping, tasks
 from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
 from knarr.engine.noting import note
-from knarr.errors import Conflict
+from knarr.errors import Conflict, InvalidArgument
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.document import FrozenDict
 from knarr.store.containers import ContainerRecords
@@ -90,6 +90,11 @@ def commit(container: Container, options: CommitOptions) -> Digest:
     Raises: InvalidArgument, SyntaxFault, NotFound, Conflict
     """
     engine, row = container.engine, container.row
+    if container.options.rootfs:
+        message = (
+            f"container {container.name} has no image: it stands on {container.options.rootfs}"
+        )
+        raise InvalidArgument(message, hint="knarr export and knarr import make an image of it.")
     reference = parse_tag(options.reference) if options.reference else None
     base = _base(container)
     config = run_config(container.options)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from knarr.util.tarwriter import Sink
 
 _POINTS = "points"
+_BASE = "base"  # a link to a directory of the host, in the place of layers
 _PLAIN = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")]
 
 
@@ -51,9 +52,14 @@ class Layers:
         return [self.path(chain_id) for chain_id in reversed(stack)] or [self._trees.empty()]
 
     def _lowers(self, stack: Stack, active: str | None) -> list[str]:
-        """Return the lower directories of a mount, with the mount points of `active` if it has."""
+        """Return the lower directories of a mount, with the mount points of `active` if it has.
+
+        An `active` with a base of its own stands on that instead of `stack`.
+        """
         points = f"{active}/{_POINTS}"
-        return [*([points] if active and os.path.isdir(points) else ()), *self.lowers(stack)]
+        base = _base(active) if active and not stack else ""
+        lowers = [base] if base else self.lowers(stack)
+        return [*([points] if active and os.path.isdir(points) else ()), *lowers]
 
     def view(self, stack: Stack, *, active: str | None = None) -> Directory:
         """Return the root of `stack`, to be looked at without mounting.
@@ -146,9 +152,16 @@ class Layers:
             return sink.digest()
 
     def prepare(
-        self, directory: str, stack: Stack = (), *, points: Iterable[tuple[str, str]] = ()
+        self,
+        directory: str,
+        stack: Stack = (),
+        *,
+        points: Iterable[tuple[str, str]] = (),
+        base: str = "",
     ) -> None:
         """Make `upper` and `work` in `directory`, for changes to `stack`.
+
+        `base` is a directory of the host to stand on, with an empty stack; nothing changes it.
 
         The root directory of a mount is the upper one: it begins as that of the stack. `points` are
         what will be mounted on: those that the stack lacks are made, and are no changes to it.
@@ -160,11 +173,13 @@ class Layers:
                 os.mkdir(upper, 0o755)
             except FileExistsError:
                 return
-            copy_attributes(self.lowers(stack)[0], upper)
+            if base:
+                os.symlink(base, f"{directory}/{_BASE}")
+            copy_attributes(self._lowers(stack, directory)[0], upper)
             if points:
                 from knarr.snapshot.points import make_points  # noqa: PLC0415 - once a container
 
-                make_points(f"{directory}/{_POINTS}", self.view(stack), points)
+                make_points(f"{directory}/{_POINTS}", self.view(stack, active=directory), points)
 
     def overlay_options(
         self, stack: Stack, active: str | None = None, *, volatile: bool = False
@@ -202,7 +217,8 @@ class Layers:
             options = self.overlay_options(stack, active, volatile=volatile)
         else:
             lowers = [f"{active}/upper"] if active else []
-            lowers += self._lowers(stack, active) if stack or not active else []
+            if stack or not active or _base(active):
+                lowers += self._lowers(stack, active)
             if len(lowers) == 1:
                 return self._clone(stack, lowers[0])
             options = [*(("lowerdir+", path) for path in lowers), *_PLAIN]
@@ -281,6 +297,14 @@ class Layers:
         if error.errno == errno.ENOENT:
             for chain_id in stack:
                 self._existing(chain_id)
+
+
+def _base(active: str) -> str:
+    """Return the directory of the host that `active` stands on, empty if it stands on layers."""
+    try:
+        return os.readlink(f"{active}/{_BASE}")
+    except FileNotFoundError:
+        return ""
 
 
 def copy_attributes(source: str, target: str) -> None:

@@ -61,8 +61,8 @@ def create(
         from knarr.engine.options.names import check_name  # noqa: PLC0415 - names of our own fit
 
         check_name(name)
-    image = engine.images.get(options.image)
-    if options.platform:
+    image = None if options.rootfs else engine.images.get(options.image)
+    if image is not None and options.platform:
         image = _for_platform(engine, image, options)
     if options.namespaces.user.startswith("keep-id"):
         from knarr.engine.container.neighbours import keep_users  # noqa: PLC0415 - for few
@@ -83,7 +83,8 @@ def create(
     options = _settled(merged(options, _config(engine, image, options)))
     capabilities(options.security)
     options, warnings = _fitted(engine, options)
-    row = ContainerRow(container_id or new_id(), name, image.id, None, time.time_ns(), "")
+    image_id = image.id if image else None
+    row = ContainerRow(container_id or new_id(), name, image_id, None, time.time_ns(), "")
     with engine.journal.begin(CREATING, row.id), ContainerLock(engine.paths, row.id, make=True):
         try:
             row, options, stack = _record(engine, row, options)
@@ -121,7 +122,15 @@ def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
     return options, warnings
 
 
-def _config(engine: Engine, image: ImageRow, options: Options) -> RunConfig:
+def _config(engine: Engine, image: ImageRow | None, options: Options) -> RunConfig:
+    """Return what the image says of its containers; a directory of the host says nothing."""
+    if image is None:
+        from knarr.oci.config import RunConfig  # noqa: PLC0415 - for few containers
+
+        if not os.path.isdir(options.rootfs):
+            message = f"no such directory: {options.rootfs}"
+            raise NotFound(message, hint="With --rootfs the first argument is a directory.")
+        return RunConfig()
     try:
         return engine.images.config(image.id).config
     except NotFound as error:
@@ -157,7 +166,8 @@ def _prepare(
 ) -> None:
     """Make the file system, and fill new volumes from the image's."""
     points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
-    engine.layers.prepare(engine.paths.container(row.id), stack, points=points)
+    directory = engine.paths.container(row.id)
+    engine.layers.prepare(directory, stack, points=points, base=options.rootfs)
     if options.working_dir.strip("/"):
         _check_directory(engine, row, options.working_dir, stack)
     volumes = [mount for mount in options.mounts if mount.kind == "volume"]
@@ -219,9 +229,12 @@ def _record(
     volumes = [mount for mount in options.mounts if mount.kind == "volume"]
     # A power cut ends a container that removes itself: its record need not survive that.
     with engine.database.transaction(durable=bool(volumes) or not options.auto_remove):
-        if row.image is None or engine.images.records.find(row.image) is None:
+        if row.image is None:
+            stack: tuple[Digest, ...] = ()
+        elif engine.images.records.find(row.image) is None:
             raise _gone(options)
-        stack = engine.images.stack(row.image)
+        else:
+            stack = engine.images.stack(row.image)
         if options.namespaces.user.startswith("auto"):
             from knarr.engine.container.neighbours import claim_users  # noqa: PLC0415 - for few
 

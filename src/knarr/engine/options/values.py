@@ -274,12 +274,14 @@ class Streams(Value):
 class Options(Value):
     """Everything asked for at create. `command` is what follows the image's name.
 
+    `rootfs` is a directory of the host in the place of an image.
     `env` entries are KEY=value; without `=` the key is taken out of the image's environment.
     `entrypoint` of one empty word takes the image's entrypoint away. `host_env` counts where
     neither `env` nor the image has a word. `timeout` is in seconds, `umask` in octal digits.
     """
 
     image: str = ""
+    rootfs: str = ""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     hostname: str = ""
