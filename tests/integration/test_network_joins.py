@@ -73,6 +73,18 @@ def test_a_container_starts_in_several_networks(knarr: Knarr) -> None:
     assert "10.9.2.77\t" in hosts
 
 
+def test_link_local_addresses_come_beside_the_others(knarr: Knarr) -> None:
+    words = ("--network", "one", "--link-local-ip", "169.254.7.7")
+    knarr("run", "-d", "--name", "box", *words, *IDLE)
+    knarr("network", "connect", "--link-local-ip", "169.254.9.9", "two", "box")
+    shown = knarr("exec", "box", "ip", "addr")
+    assert "inet 169.254.7.7/16" in shown
+    assert "inet 169.254.9.9/16" in shown
+    assert networks(knarr, "box")["one"]["IPAMConfig"] == {"LinkLocalIPs": ["169.254.7.7"]}
+    said = knarr.fails("run", "--link-local-ip", "10.1.2.3", *words[:2], "busybox", status=125)
+    assert "invalid link-local address: 10.1.2.3" in said
+
+
 def test_without_priorities_the_first_name_is_the_way_out(knarr: Knarr) -> None:
     knarr("run", "-d", "--name", "box", "--network", "two", "--network", "one", *IDLE)
     assert default_route(knarr, "box") == "default via 10.9.1.1 dev eth1"

@@ -67,6 +67,7 @@ NETWORK = (
     Option("ip", "IPv4 address (e.g., 172.30.100.104)", kind="string"),
     Option("ip6", "IPv6 address (e.g., 2001:db8::33)", kind="string"),
     Option("link", "Add link to another container", kind="list", completes="containers"),
+    Option("link-local-ip", "Container IPv4/IPv6 link-local addresses", kind="list"),
     Option("mac-address", "Container MAC address (e.g., 92:d0:c6:0a:29:33)", kind="string"),
     Option("network", "Connect a container to a network", kind="list", metavar="network",
            aliases=("net",), completes="networks"),

@@ -197,7 +197,7 @@ def _resources(options: Options) -> Resources:
 
 
 # The options that say something of a place in a network.
-_PLACES = ("network", "network-alias", "ip", "ip6", "mac-address", "link")
+_PLACES = ("network", "network-alias", "ip", "ip6", "link-local-ip", "mac-address", "link")
 
 
 def _networking(options: Options) -> Networking:
@@ -215,6 +215,7 @@ def _networking(options: Options) -> Networking:
             address6=options.text("ip6"),
             mac_address=options.text("mac-address"),
             aliases=tuple(options.texts("network-alias")),
+            link_local=tuple(options.texts("link-local-ip")),
             links=tuple(parse_each(options, "link", parse_link)),
         )
         fields["mode"], fields["joins"] = parse_networks(options.texts("network"), asked)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = 1
 
+# RFC 3927, 2.1; RFC 4291, 2.5.6
+_LINK_LOCAL_PREFIX = {4: 16, 6: 64}
+
 
 class Sysctl(Value):
     """A kernel setting, named by its path below /proc/sys."""
@@ -121,6 +124,9 @@ def inner(endpoint: Endpoint, index: int) -> list[Request]:
         requests.append(rtnetlink.add_address(index, endpoint.address, endpoint.prefix))
     if endpoint.address6:
         requests.append(rtnetlink.add_address(index, endpoint.address6, endpoint.prefix6))
+    for address in endpoint.link_local:
+        prefix = _LINK_LOCAL_PREFIX[version_of(address)]
+        requests.append(rtnetlink.add_address(index, address, prefix))
     return requests
 
 

@@ -110,7 +110,8 @@ class Endpoint(Value):
 
     A network without IPv6 leaves `address6` and `gateway6` empty; one without a way out has no
     gateways. Of a sandbox's endpoints, the one with the highest `priority` has the default route.
-    `aliases` are names under which others in the network find it, beside the sandbox's own.
+    `aliases` are names under which others in the network find it, beside the sandbox's own;
+    `link_local` are further addresses, which nobody but the user knows of.
     """
 
     id: str
@@ -128,6 +129,7 @@ class Endpoint(Value):
     prefix6: int = 0
     gateway6: str = ""
     priority: int = 0
+    link_local: tuple[str, ...] = ()
 
     @property
     def routed(self) -> bool:
@@ -175,6 +177,7 @@ class Join(Value):
     mac: str = ""
     aliases: tuple[str, ...] = ()
     priority: int = 0
+    link_local: tuple[str, ...] = ()
 
 
 class SandboxOptions(Value):

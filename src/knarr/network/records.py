@@ -59,6 +59,7 @@ def encode_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "prefix6": endpoint.prefix6,
         "gateway6": endpoint.gateway6,
         "priority": endpoint.priority,
+        "link_local": list(endpoint.link_local),
     }
 
 
@@ -75,7 +76,11 @@ def decode_endpoint(
             network_id=network_id,
             sandbox_id=sandbox_id,
             address=address,
-            **{**known, "aliases": tuple(value["aliases"])},
+            **{
+                **known,
+                "aliases": tuple(value["aliases"]),
+                "link_local": tuple(value.get("link_local", ())),
+            },
         )
     except (KeyError, TypeError, ValueError) as error:
         message = f"the record of an endpoint of {sandbox_id} is damaged: {error}"

@@ -19,6 +19,7 @@ COMMAND = Command(
         Option("ip", 'IPv4 address (e.g., "172.30.100.104")', kind="string"),
         Option("ip6", 'IPv6 address (e.g., "2001:db8::33")', kind="string"),
         Option("link", "Add link to another container", kind="list"),
+        Option("link-local-ip", "Add a link-local address for the container", kind="list"),
         Option("mac-address", "MAC address of the container in the network", kind="string"),
     ),
     minimum=2,
@@ -39,6 +40,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         mac_address=options.text("mac-address"),
         aliases=tuple(options.texts("alias")),
         priority=options.number("gw-priority"),
+        link_local=tuple(options.texts("link-local-ip")),
         links=tuple(parse_link(text) for text in options.texts("link")),
         driver_options=tuple(options.texts("driver-opt")),
     )

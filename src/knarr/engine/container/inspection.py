@@ -267,7 +267,8 @@ def _asked(container: Container, endpoint: Endpoint) -> NetworkJoin:
 
 
 def _network(container: Container, asked: NetworkJoin, endpoint: Endpoint | None) -> Document:
-    addresses = {"IPv4Address": asked.address, "IPv6Address": asked.address6}
+    addresses: Document = {"IPv4Address": asked.address, "IPv6Address": asked.address6}
+    addresses["LinkLocalIPs"] = list(asked.link_local)
     custom = asked.network not in (DEFAULT_NETWORK, *BUILT_IN)
     return {
         "IPAMConfig": {key: text for key, text in addresses.items() if text} or None,

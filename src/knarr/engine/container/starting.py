@@ -340,6 +340,7 @@ def join_of(place: NetworkJoin) -> Join:
         mac=place.mac_address,
         aliases=place.aliases,
         priority=place.priority,
+        link_local=place.link_local,
     )
 
 

@@ -66,6 +66,7 @@ class Allocation:
             prefix6=parse_subnet(pools[6].subnet).prefix if six else 0,
             gateway6=_gateway(network, pools.get(6)),
             priority=join.priority,
+            link_local=join.link_local,
         )
         self._record(endpoint)
         return endpoint

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SHARED = ("host", "none")
+# What link-local addresses begin with, and how many bits follow that.
+_LINK_LOCAL = {4: 0xA9FE, 6: 0xFE80 << 48}
+_REST = {4: 16, 6: 64}
 _KEYS = ("name", "alias", "ip", "ip6", "mac-address", "link-local-ip", "gw-priority", "driver-opt")
 
 
@@ -51,6 +54,7 @@ def parse_network(text: str) -> NetworkJoin:
         mac_address=fields.get("mac-address", [""])[-1],
         aliases=tuple(fields.get("alias", ())),
         priority=_priority(fields.get("gw-priority", ["0"])[-1]),
+        link_local=tuple(fields.get("link-local-ip", ())),
         driver_options=tuple(fields.get("driver-opt", ())),
     )
     check_place(place)
@@ -81,7 +85,7 @@ def parse_networks(texts: Sequence[str], flags: NetworkJoin) -> tuple[str, tuple
         raise InvalidArgument(message)
     for field, option in (
         ("address", "--ip"), ("address6", "--ip6"), ("aliases", "--network-alias"),
-        ("mac_address", "--mac-address"),
+        ("mac_address", "--mac-address"), ("link_local", "--link-local-ip"),
     ):  # fmt: skip
         given, own = getattr(flags, field), getattr(first, field)
         if given and own and (field != "mac_address" or given != own):
@@ -122,6 +126,10 @@ def check_place(place: NetworkJoin) -> None:
             if version_of(address) != version:
                 message = f"invalid IPv{version} address: {address}"
                 raise InvalidArgument(message)
+    for address in place.link_local:
+        if parse_address(address) >> _REST[version_of(address)] != _LINK_LOCAL[version_of(address)]:
+            message = f"invalid link-local address: {address}"
+            raise InvalidArgument(message, hint="It is one of 169.254.0.0/16 or fe80::/64.")
     if place.mac_address:
         parse_mac(place.mac_address)
 

@@ -228,6 +228,7 @@ class NetworkJoin(Value):
     mac_address: str = ""
     aliases: tuple[str, ...] = ()
     priority: int = 0
+    link_local: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     driver_options: tuple[str, ...] = ()
 
