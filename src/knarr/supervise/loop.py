@@ -1,9 +1,9 @@
 """The event loop: one epoll, a few timers, and the ends of children. Plain calls, no coroutines.
 
 A handler is called with the events of its descriptor. Handlers may forget descriptors, their own
-and others, at any time; events already fetched for a forgotten descriptor are dropped, and those
-for a descriptor whose number was given out again meanwhile are harmless, since everything here is
-read and written without blocking.
+and others, at any time; events already fetched for a forgotten descriptor are dropped. So are those
+for a descriptor whose number was given out again meanwhile: the hang-up of a client that has gone
+is not that of the one that has just come.
 
 An idle supervisor sleeps in epoll_wait(2) without a timeout.
 
@@ -53,6 +53,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
+        self._fresh: set[int] = set()  # watched since the events at hand were fetched
         self._timers: list[Timer] = []
         self._going = True
         self.on_children: Callable[[], None] = _nothing
@@ -61,6 +62,7 @@ class Loop:
         """Call `handler` for `events` of `descriptor`; with 0 for its end alone."""
         self._epoll.register(descriptor, events)
         self._handlers[descriptor] = handler
+        self._fresh.add(descriptor)
 
     def change(self, descriptor: int, events: int) -> None:
         """Wait for other events from now on."""
@@ -97,9 +99,11 @@ class Loop:
     def run(self) -> None:
         """Wait and call handlers until `stop`."""
         while self._going:
-            for descriptor, events in self._epoll.poll(self._timeout()):
+            arrived = self._epoll.poll(self._timeout())
+            self._fresh.clear()
+            for descriptor, events in arrived:
                 handler = self._handlers.get(descriptor)
-                if handler is not None:
+                if handler is not None and descriptor not in self._fresh:
                     handler(events)
             if self._timers:
                 self._ring()
