@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import knarr
 from benchmarks.harness import Timer
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class Knarr(Engine):
         containers = self.call("ps", "-aq").split()
         if containers:
             self.call("rm", "-f", *containers)
+        with knarr.Engine(f"{self.work}/root", f"{self.work}/run") as engine:
+            engine.tear_down()
         super().tear_down()
 
 

@@ -66,11 +66,11 @@ def end(story: Story) -> None:
     with contextlib.closing(knarr.Engine(root, run)) as engine:
         for container in engine.containers.all():
             container.remove(force=True, volumes=True)
-        engine.networks.tear_down_all()
+        engine.tear_down()
 
 
 def left_behind() -> set[str]:
-    """Return mounts, network links and processes that knarr may have left."""
+    """Return mounts, network links, control groups and processes that knarr may have left."""
     mounts = {
         f"mount {line.split()[1]}"
         for line in Path("/proc/self/mounts").read_text().splitlines()
@@ -90,7 +90,8 @@ def left_behind() -> set[str]:
             continue
         if b"knarr-demo" in command and int(entry.parent.name) != os.getpid():
             processes.add(f"process {command.decode(errors='replace')}")
-    return mounts | links | processes
+    groups = {f"control group {path}" for path in Path("/sys/fs/cgroup").rglob("knarr-*")}
+    return mounts | links | groups | processes
 
 
 if __name__ == "__main__":

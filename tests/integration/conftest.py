@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.engine import Knarr, lent_engine
+from support.engine import Knarr, lent_engine, lent_store
 from support.rootfs import make_rootfs
 from support.runtimes import Bundle, Runtime
 from support.supervised import Supervised
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 def knarr(tmp_path: Path) -> Iterator[Knarr]:
     """Lend the command `knarr` on directories of its own, with an image of busybox."""
     with lent_engine(tmp_path) as lent:
+        yield lent
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Knarr]:
+    """Lend the command on an empty store."""
+    with lent_store(tmp_path / "store") as lent:
+        yield lent
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Knarr]:
+    """Lend another one, with an empty store of its own."""
+    with lent_store(tmp_path / "second") as lent:
         yield lent
 
 

@@ -15,10 +15,12 @@ import zstandard
 
 from support import images
 from support.archives import archive
-from support.engine import Knarr
+from support.engine import lent_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -29,13 +31,9 @@ LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Knarr]:
     """Lend a command with an empty store, and something beside it that must stay as it is."""
-    directory = tmp_path / "store"
-    directory.mkdir()
     (tmp_path / "victim").write_text("as it was")
-    knarr = Knarr(directory)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
+    with lent_store(tmp_path / "store") as lent:
+        yield lent
     assert (tmp_path / "victim").read_text() == "as it was"
 
 

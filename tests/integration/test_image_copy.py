@@ -29,15 +29,6 @@ KIND = "application/vnd.oci.image"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store."""
-    knarr = Knarr(tmp_path)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
-
-
-@pytest.fixture
 def host(tmp_path: Path) -> Iterator[str]:
     with docker_registry(tmp_path / "registry") as found:
         yield found

@@ -10,10 +10,12 @@ import pytest
 
 from support import images
 from support.archives import archive
-from support.engine import Knarr
+from support.engine import lent_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -28,14 +30,10 @@ TOP = images.layer_tar(
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Knarr]:
     """Lend a command with an empty store."""
-    directory = tmp_path / "store"
-    directory.mkdir()
-    knarr = Knarr(directory)
-    knarr("load", stdin=images.docker_archive([BASE], "base:1"))
-    knarr("load", stdin=images.docker_archive([BASE, TOP], "made:1"))
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
+    with lent_store(tmp_path / "store") as lent:
+        lent("load", stdin=images.docker_archive([BASE], "base:1"))
+        lent("load", stdin=images.docker_archive([BASE, TOP], "made:1"))
+        yield lent
 
 
 def test_what_a_layer_changes(store: Knarr) -> None:

@@ -11,10 +11,12 @@ import pytest
 
 from support import images
 from support.archives import archive
-from support.engine import Knarr
+from support.engine import lent_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -31,13 +33,9 @@ CONFIG = images.config_of([BASE, TOP])
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Knarr]:
     """Lend a command with an image of two layers."""
-    directory = tmp_path / "store"
-    directory.mkdir()
-    knarr = Knarr(directory)
-    knarr("load", stdin=images.docker_archive([BASE, TOP], "x:1", config=CONFIG))
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
+    with lent_store(tmp_path / "store") as lent:
+        lent("load", stdin=images.docker_archive([BASE, TOP], "x:1", config=CONFIG))
+        yield lent
 
 
 def tree(knarr: Knarr, name: str) -> Path:

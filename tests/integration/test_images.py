@@ -17,7 +17,7 @@ from support.archives import archive
 from support.engine import Knarr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.root
 
@@ -27,26 +27,6 @@ OTHER_FILE = b"z" * 500
 OTHER = images.layer_tar({"other": OTHER_FILE})
 CONFIG = images.config_of([BASE, TOP])
 ID = images.sha(CONFIG)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store."""
-    yield from lend(tmp_path / "one")
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend another one."""
-    yield from lend(tmp_path / "two")
-
-
-def lend(directory: Path) -> Iterator[Knarr]:
-    directory.mkdir()
-    knarr = Knarr(directory)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
 
 
 def contents(knarr: Knarr) -> dict[str, list[str]]:
@@ -482,5 +462,5 @@ def test_output_files(store: Knarr, tmp_path: Path) -> None:
     store("save", "-o", str(link), "x:1")
     assert link.is_symlink()
     assert target.read_bytes() == saved(store, "x:1")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "one", "out.tar"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "out.tar", "store"]
     assert io.BytesIO(target.read_bytes()).read(6) == b"blobs/"

@@ -16,7 +16,7 @@ from support import images
 from support.engine import Knarr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 pytestmark = pytest.mark.root
 
@@ -40,15 +40,6 @@ POINTS = [
     "tags.write_index:before-write",
     "journal:ending",
 ]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store, in which nothing may be left."""
-    knarr = Knarr(tmp_path)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
 
 
 def contents(knarr: Knarr) -> list[str]:

@@ -18,7 +18,7 @@ from support import images
 from support.engine import Knarr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 needs_skopeo = pytest.mark.skipif(
     not shutil.which("skopeo"), reason="skopeo is not installed: nobody to compare with"
@@ -36,15 +36,6 @@ FORMS = {
     "docker": images.docker_archive([BASE, TOP], "x:1", config=CONFIG),
     "oci+gzip": images.oci_archive([BASE, TOP], "x:1", config=CONFIG),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store."""
-    knarr = Knarr(tmp_path)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
 
 
 def run(*words: str | Path) -> str:

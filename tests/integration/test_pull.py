@@ -30,26 +30,6 @@ TOP = images.layer_tar({"top": b"y" * 3000})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store."""
-    yield from lend(tmp_path / "store")
-
-
-@pytest.fixture
-def second(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend another command with a store of its own."""
-    yield from lend(tmp_path / "second")
-
-
-def lend(directory: Path) -> Iterator[Knarr]:
-    directory.mkdir()
-    knarr = Knarr(directory)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
-
-
-@pytest.fixture
 def registry() -> Iterator[TestRegistry]:
     with TestRegistry() as found:
         yield found

@@ -24,17 +24,6 @@ TAR = images.layer_tar({"dir/file": b"content" * 1000, "other": b"x"})
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Knarr]:
-    """Lend a command with an empty store."""
-    directory = tmp_path / "store"
-    directory.mkdir()
-    knarr = Knarr(directory)
-    yield knarr
-    knarr.engine.close()
-    knarr.assert_clean()
-
-
-@pytest.fixture
 def registry() -> Iterator[TestRegistry]:
     with TestRegistry() as found:
         yield found

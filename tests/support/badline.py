@@ -12,39 +12,24 @@ import struct
 import threading
 from typing import TYPE_CHECKING
 
+from support.listener import Listener
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Self
 
 
-class BadLine:
+class BadLine(Listener):
     """The line. `cuts` says after how many bytes, both ways together, each connection breaks."""
 
     def __init__(self, target: str, cuts: Iterable[int] = ()) -> None:
+        super().__init__()
         name, _, port = target.rpartition(":")
         self._target = (name, int(port))
         self.cuts = list(cuts)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target, 5)
-                connection = _Connection(client, server, self)
-                threading.Thread(target=connection.run, daemon=True).start()
+    def take(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._target, 5)
+        _Connection(client, server, self).run()
 
 
 class _Connection:

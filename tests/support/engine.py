@@ -135,7 +135,7 @@ class Knarr:
         if names:
             done = self.do("rm", "-f", "-v", *names)  # which may say that one has gone by itself
             assert done.returncode == 0, done
-        self.engine.networks.tear_down_all()
+        self.engine.tear_down()
         self.engine.close()
         self.assert_clean()
 
@@ -231,6 +231,16 @@ def _pack(directory: Path) -> bytes:
         for path in sorted(directory.iterdir()):
             archive.add(path, path.name)
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def lent_store(directory: Path) -> Iterator[Knarr]:
+    """Lend a `Knarr` without any image, in a directory that is made; look for leaks afterwards."""
+    directory.mkdir(exist_ok=True)
+    knarr = Knarr(directory)
+    yield knarr
+    knarr.engine.close()
+    knarr.assert_clean()
 
 
 @contextlib.contextmanager

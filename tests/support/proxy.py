@@ -13,51 +13,34 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from support.listener import Listener
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
     from support.certificates import Authority
 
 
-class Proxy:
+class Proxy(Listener):
     """The proxy. `requests` are the first lines that came, `credentials` what came with them."""
 
     def __init__(
         self, leads: Mapping[str, int] | None = None, *, refusing: bool = False,
         authority: Authority | None = None,
     ) -> None:  # fmt: skip
+        super().__init__()
         self._leads = leads or {}
         self._refusing = refusing
-        self._listener = socket.create_server(("127.0.0.1", 0))
         if authority is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(authority.server_certificate, authority.server_key)
             self._listener = context.wrap_socket(
                 self._listener, server_side=True, do_handshake_on_connect=False
             )
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[str] = []
         self.credentials: list[str] = []
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._pass_on, args=(connection,), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket) -> None:
+    def take(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), client:
             head = b""
             while b"\r\n\r\n" not in head:

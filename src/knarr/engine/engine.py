@@ -88,6 +88,17 @@ class Engine:
         if "database" in self.__dict__:
             self.database.close()
 
+    def tear_down(self) -> None:
+        """Remove what the kernel has of this root beside containers, before its directory goes.
+
+        The root stays usable: all of it is made again when it is needed.
+
+        Raises: PermissionDenied, Failed
+        """
+        from knarr.engine.teardown import tear_down  # noqa: PLC0415 - hardly ever
+
+        tear_down(self)
+
     def __enter__(self) -> Self:
         """Return the engine, to be closed at the end."""
         return self

@@ -7,6 +7,8 @@ Man: namespaces(7), unshare(2), setns(2)
 
 from __future__ import annotations
 
+import os
+
 from knarr.linux import libc
 from knarr.linux.libc import c_int
 
@@ -59,3 +61,33 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int) -> None:
     """Enter the namespace of a /proc/<pid>/ns file, or several of a process by its pidfd."""
     _setns(descriptor, flags)
+
+
+class InNetwork:
+    """Puts this thread into the network namespace `descriptor`, and back, for a `with` statement.
+
+    A socket stays where it was made; /proc/sys/net shows the namespace of whoever looks.
+    """
+
+    __slots__ = ("_descriptor", "_home")
+
+    def __init__(self, descriptor: int) -> None:
+        """Do nothing yet."""
+        self._descriptor = descriptor
+        self._home = -1
+
+    def __enter__(self) -> None:
+        """Enter. Raises: OSError"""
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            setns(self._descriptor, CLONE_NEWNET)
+        except BaseException:
+            os.close(self._home)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        """Return. Raises: OSError"""
+        try:
+            setns(self._home, CLONE_NEWNET)
+        finally:
+            os.close(self._home)

@@ -234,34 +234,10 @@ def open_inside(netns_fd: int, settings: Iterable[Sysctl] = ()) -> netlink.Socke
 
     Raises: OSError
     """
-    with _inside(netns_fd):
+    with namespaces.InNetwork(netns_fd):
         for setting in settings:
             _write(setting)
         return netlink.Socket(netlink.NETLINK_ROUTE)
-
-
-class _inside:  # noqa: N801 - reads as a statement
-    """Puts this thread into another network namespace, and back."""
-
-    __slots__ = ("_home", "_netns_fd")
-
-    def __init__(self, netns_fd: int) -> None:
-        self._netns_fd = netns_fd
-        self._home = -1
-
-    def __enter__(self) -> None:
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            namespaces.setns(self._netns_fd, namespaces.CLONE_NEWNET)
-        except BaseException:
-            os.close(self._home)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            namespaces.setns(self._home, namespaces.CLONE_NEWNET)
-        finally:
-            os.close(self._home)
 
 
 def _index(inside: netlink.Socket, interface: str) -> int:
@@ -285,7 +261,7 @@ def redirect_names(netns_fd: int, udp: int, tcp: int) -> None:
     from knarr.linux.nfnetlink import Nftables  # noqa: PLC0415 - on networks of users alone
     from knarr.network import redirect  # noqa: PLC0415 - as above
 
-    with _Translate("cannot set up the container's names"), _inside(netns_fd):
+    with _Translate("cannot set up the container's names"), namespaces.InNetwork(netns_fd):
         kernel = Nftables()
     with _Translate("cannot set up the container's names"), kernel:
         try:

@@ -33,12 +33,13 @@ _LONGEST_PASSWD = 1 << 20
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
-# ELF e_machine: who can run it.
-_MACHINES = {
+# e_machine of an ELF file: the architecture of an image's platform.
+MACHINES = {
     3: "386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64",
     183: "arm64", 243: "riscv64", 258: "loong64",
 }  # fmt: skip
-_OWN_MACHINES = {
+# What a machine of uname(2) runs.
+RUNS = {
     "x86_64": ("amd64", "386"),
     "i686": ("386",),
     "aarch64": ("arm64", "arm"),
@@ -46,6 +47,7 @@ _OWN_MACHINES = {
     "riscv64": ("riscv64",),
     "s390x": ("s390x",),
     "ppc64le": ("ppc64",),
+    "loongarch64": ("loong64",),
 }
 
 
@@ -246,8 +248,8 @@ def _elf_cause(begin: bytes, descriptor: int, number: int) -> str:
     def integer(at: int, size: int, data: bytes = begin) -> int:
         return int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
 
-    machine = _MACHINES.get(integer(18, 2), f"machine {integer(18, 2)}")
-    own = _OWN_MACHINES.get(os.uname().machine, ())
+    machine = MACHINES.get(integer(18, 2), f"machine {integer(18, 2)}")
+    own = RUNS.get(os.uname().machine, ())
     if number == errno.ENOEXEC and machine not in own:
         return f"The program is for {machine}, this machine is {own[0] if own else 'another'}."
     at, size, count = (

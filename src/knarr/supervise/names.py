@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from knarr.supervise.loop import Loop, Timer
 
-NETWORKS = "names"  # the directory of the networks' files, in the run directory
 
 MOST_QUESTIONS = 256  # under way at the same time
 MOST_CONNECTIONS = 32
@@ -50,7 +49,7 @@ class Known:
 
     def __init__(self, control_dir: str, run: str) -> None:
         self._settings = f"{control_dir}/{places.NAMES}"
-        self._networks = f"{run}/{NETWORKS}"
+        self._networks = f"{run}/{places.NETWORKS}"
         self._seen: dict[str, tuple[int, int, int]] = {}
         self.book = dns.Book(())
         self.servers: tuple[str, ...] = ()
@@ -353,19 +352,14 @@ def _connected(server: str, kind: int) -> _socket.socket:
 
 def _listen(pid: int, wanted: list[int]) -> tuple[_socket.socket, _socket.socket]:
     """Return sockets for datagrams and for streams in the network namespace of `pid`."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    kinds = (_socket.SOCK_DGRAM, _socket.SOCK_STREAM)
+    flags = _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
     there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        namespaces.setns(there, namespaces.CLONE_NEWNET)
-        try:
-            kinds = (_socket.SOCK_DGRAM, _socket.SOCK_STREAM)
-            flags = _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
+        with namespaces.InNetwork(there):
             datagrams, listener = (_socket.socket(_socket.AF_INET, k | flags) for k in kinds)
-        finally:
-            namespaces.setns(home, namespaces.CLONE_NEWNET)
     finally:
         os.close(there)
-        os.close(home)
     listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     datagrams.bind((ADDRESS, wanted[0]))
     listener.bind((ADDRESS, wanted[1]))

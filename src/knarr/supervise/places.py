@@ -27,6 +27,7 @@ SOCKET = "sock"
 ROOTFS = "rootfs"
 FOREIGN = "foreign"
 NAMES = "names.json"
+NETWORKS = "names"  # beside all containers': a file a network (`names`)
 NAMES_PORTS = "names.ports"
 _ATTEMPTS = 1000
 _PAUSE = 0.01

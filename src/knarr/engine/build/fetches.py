@@ -174,15 +174,7 @@ class FetchJob:
 
     def _narrow(self, subdir: str) -> None:
         """Leave a directory of the repository, which may be anybody's, in place of all of it."""
-        upper = os.open(f"{self._directory}/upper", _DIRECTORY)
-        try:
-            inner = paths.open_plain(upper, subdir, os.O_PATH | os.O_DIRECTORY)
-            os.close(inner)
-        except OSError as error:
-            message = f"repository {self._fetch.url} has no directory {subdir}"
-            raise errors.NotFound(message) from error
-        finally:
-            os.close(upper)
+        _require(self._fetch, f"{self._directory}/upper")
         os.rename(f"{self._directory}/upper", f"{self._directory}/whole")
         os.rename(f"{self._directory}/whole/{subdir}", f"{self._directory}/upper")
         above = os.open(self._directory, _DIRECTORY)
@@ -237,6 +229,12 @@ def take_repository(fetch: Fetch, directory: str, auth: str) -> str:
     fetching.fetch_repository(request, whole, auth)
     if not fetch.subdir:
         return whole
+    _require(fetch, whole)
+    return f"{whole}/{fetch.subdir}"
+
+
+def _require(fetch: Fetch, whole: str) -> None:
+    """Raise unless the part of a repository that is wanted is a directory in it, and no link."""
     root = os.open(whole, _DIRECTORY)
     try:
         os.close(paths.open_plain(root, fetch.subdir, os.O_PATH | os.O_DIRECTORY))
@@ -245,7 +243,6 @@ def take_repository(fetch: Fetch, directory: str, auth: str) -> str:
         raise errors.NotFound(message) from error
     finally:
         os.close(root)
-    return f"{whole}/{fetch.subdir}"
 
 
 def http_headers(secrets: Mapping[str, bytes], url: str) -> dict[str, str]:

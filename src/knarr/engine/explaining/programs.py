@@ -7,6 +7,7 @@ import stat
 
 from knarr.engine.explaining import facts as kinds
 from knarr.engine.explaining.facts import Program
+from knarr.runtime.program import MACHINES, RUNS
 from knarr.util.suggest import closest
 
 TYPE_CHECKING = False
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
 
 _BEGIN = 4096
 _PT_INTERP = 3
-
-# e_machine of an ELF file: the architecture of an image's platform.
-MACHINES = {
-    3: "386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64",
-    183: "arm64", 243: "riscv64", 258: "loong64",
-}  # fmt: skip
-# What a machine of uname(2) runs.
-RUNS = {
-    "x86_64": ("amd64", "386"),
-    "i686": ("386",),
-    "aarch64": ("arm64", "arm"),
-    "armv7l": ("arm",),
-    "riscv64": ("riscv64",),
-    "s390x": ("s390x",),
-    "ppc64le": ("ppc64",),
-    "loongarch64": ("loong64",),
-}
 
 
 class Account:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from knarr.store.containers import ContainerRow
 
 SHORT_ID = 12
-DIRECTORY = "names"
 
 
 def names_in(row: ContainerRow, options: Options, aliases: Iterable[str]) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def publish(networks: Networks, network_id: str) -> None:
     row = networks.records.find(network_id)
     if row is None or row.name == DEFAULT_NETWORK:
         return
-    directory = f"{networks.engine.paths.run}/{DIRECTORY}"
+    directory = f"{networks.engine.paths.run}/{places.NETWORKS}"
     containers = ContainerRecords(networks.database)
     hosts = []
     for endpoint in networks.members(networks.get(network_id)):
@@ -80,7 +79,7 @@ def publish(networks: Networks, network_id: str) -> None:
 def forget(networks: Networks, network_id: str) -> None:
     """Remove the file of a network that nobody is in."""
     try:
-        os.unlink(f"{networks.engine.paths.run}/{DIRECTORY}/{network_id}")
+        os.unlink(f"{networks.engine.paths.run}/{places.NETWORKS}/{network_id}")
     except FileNotFoundError:
         pass
 

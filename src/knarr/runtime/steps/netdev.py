@@ -62,17 +62,11 @@ class NetworkDevice(OutsideStep):
 
 def _open_inside(pid: int) -> netlink.Socket:
     """Return a route socket of the network namespace of a process."""
-    flags = os.O_RDONLY | os.O_CLOEXEC
-    home = os.open("/proc/thread-self/ns/net", flags)
-    theirs = os.open(f"/proc/{pid}/ns/net", flags)
+    theirs = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        namespaces.setns(theirs, namespaces.CLONE_NEWNET)
-        try:
+        with namespaces.InNetwork(theirs):
             return netlink.Socket(netlink.NETLINK_ROUTE)
-        finally:
-            namespaces.setns(home, namespaces.CLONE_NEWNET)
     finally:
-        os.close(home)
         os.close(theirs)
 
 
