@@ -36,7 +36,7 @@ def main() -> int:
     try:
         tell(story)
         end(story)
-        story.check(left_behind() <= before, "no mount, link or process is left")
+        story.check(left_behind() <= before, "no mount, link, control group or process is left")
     except Mismatch as mismatch:
         print(f"\ndemo: NOT SO: {mismatch}", file=sys.stderr)
         return 1
