@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Commands that tests run, and engines in tests, take their settings from here and nowhere else.
+os.environ["KNARR_SETTINGS"] = os.devnull
 os.environ["KNARR_REGISTRIES"] = str(Path(__file__).parent / "support" / "registries.toml")
 
 

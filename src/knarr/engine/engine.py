@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.engine.images import Images
     from knarr.engine.networks import Networks
     from knarr.engine.registries import Registries
+    from knarr.engine.settings import Settings
     from knarr.engine.volumes import Volumes
     from knarr.snapshot.overlay import Layers
     from knarr.store.blobs import Blobs
@@ -38,6 +39,7 @@ _SERVICES = {
     "images": "engine.images:Images",
     "networks": "engine.networks:Networks",
     "registries": "engine.registries:Registries",
+    "settings": "engine.settings:Settings",
     "volumes": "engine.volumes:Volumes",
 }
 
@@ -71,6 +73,7 @@ class Engine:
     networks: Networks
     recipes: Recipes
     registries: Registries
+    settings: Settings
     volumes: Volumes
 
     def __init__(

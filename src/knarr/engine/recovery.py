@@ -252,7 +252,7 @@ def _sweep(engine: Engine) -> list[str]:
     for path in stray_groups(engine, at_work(engine)):
         remove_group(path)
     engine.volumes.sweep()
-    from knarr.engine.collect import collect_all  # noqa: PLC0415 - loads what removes images
+    from knarr.engine.space.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
     return done + collect_all(engine)
 

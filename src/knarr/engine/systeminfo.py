@@ -89,6 +89,7 @@ def _ways(engine: Engine) -> dict[str, Any]:
         ],
         "DockerRootDir": engine.paths.root,
         "RunDir": engine.paths.run,
+        "SettingsFile": engine.settings.in_use,
         "PythonVersion": ".".join(str(number) for number in sys.version_info[:3]),
     }  # fmt: skip
 

@@ -20,17 +20,18 @@ from __future__ import annotations
 
 import os
 
-from knarr.errors import Failed, InvalidArgument, KnarrError
+from knarr.errors import InvalidArgument, KnarrError
 from knarr.oci.reference import parse_reference
 from knarr.registry.certs import SYSTEM_DIRECTORIES
 from knarr.registry.hosts import ANY, BY_DIGEST, BY_TAG, Hosts, Place, Rule
+from knarr.util import tomlfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, NoReturn
 
-_MAX_SIZE = 1 << 20
+_PURPOSE = "Settings about registries are read from it."
 _TOP = frozenset(("podman", "registry", "short-names", "aliases", "unqualified-search-registries"))
 _REGISTRY = frozenset(
     (
@@ -94,33 +95,12 @@ def _read_all(paths: list[str], *, known: frozenset[str] | None = None) -> list[
     """Return the files that exist; with `known` no other words may be in them."""
     files = []
     for path in paths:
-        document = _read(path)
+        document = tomlfile.load(path, purpose=_PURPOSE)
         if document is not None:
             file = _File(path, document, strict=known is not None)
             file.check(document, known or frozenset(), "")
             files.append(file)
     return files
-
-
-def _read(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(_MAX_SIZE + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise Failed(message) from None
-    if len(raw) > _MAX_SIZE:
-        message = f"{path} has more than {_MAX_SIZE} bytes"
-        raise InvalidArgument(message)
-    import tomllib  # noqa: PLC0415 - 8 ms, where there is such a file
-
-    try:
-        return tomllib.loads(raw.decode())
-    except ValueError as error:
-        message = f"{path}: {error}"
-        raise InvalidArgument(message, hint="Settings about registries are read from it.") from None
 
 
 class _File:

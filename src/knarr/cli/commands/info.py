@@ -52,6 +52,7 @@ LINES = (
     ("Python Version", "PythonVersion"),
     ("Root Dir", "DockerRootDir"),
     ("Run Dir", "RunDir"),
+    ("Settings File", "SettingsFile"),
     ("HTTP Proxy", "HttpProxy"),
     ("HTTPS Proxy", "HttpsProxy"),
     ("No Proxy", "NoProxy"),

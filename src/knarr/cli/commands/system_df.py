@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from knarr.cli.command import Context, Options
     from knarr.cli.output import Row
-    from knarr.engine.diskusage import DiskUse, Share
+    from knarr.engine.space.diskusage import DiskUse, Share
 
 COMMAND = Command(
     short="Show disk usage",
@@ -34,7 +34,7 @@ SUMMARY = Listing(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.output import show  # noqa: PLC0415 - not for --help
-    from knarr.engine.diskusage import disk_use  # noqa: PLC0415 - as above
+    from knarr.engine.space.diskusage import disk_use  # noqa: PLC0415 - as above
     from knarr.errors import InvalidArgument  # noqa: PLC0415 - as above
 
     form = options.text("format")

@@ -26,7 +26,7 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
-    from knarr.engine.pruning import Pruning, prune  # noqa: PLC0415 - as above
+    from knarr.engine.space.pruning import Pruning, prune  # noqa: PLC0415 - as above
     from knarr.errors import InvalidArgument  # noqa: PLC0415 - as above
 
     filters, volumes = options.texts("filter"), options.flag("volumes")

@@ -1,14 +1,14 @@
 """Forgetting what the build cache holds.
 
 A cached result keeps its layer. What an image has too costs nothing to keep, so it goes only with
-`every`; a build that is under way keeps what it uses by itself (see `knarr.engine.collect`).
+`every`; a build that is under way keeps what it uses by itself (see `knarr.engine.space.collect`).
 """
 
 from __future__ import annotations
 
 from knarr.engine.build.usage import choose
-from knarr.engine.collect import collect, forget_layers
 from knarr.engine.noting import note_pruned
+from knarr.engine.space.collect import collect, forget_layers
 from knarr.store.builds import BuildRecords
 from knarr.store.garbage import leases
 from knarr.store.images import ImageRecords

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import os
 
-from knarr.engine.collect import collect, collect_all
 from knarr.engine.image.places.archive import open_archive
 from knarr.engine.image.places.archivetarget import ArchiveTarget
 from knarr.engine.image.places.directory import Directory, DirectoryTarget
@@ -27,6 +26,7 @@ from knarr.engine.image.places.registry import RegistrySource, RegistryTarget
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy, copy_all
+from knarr.engine.space.collect import collect, collect_all
 from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.digest import Digest
 from knarr.oci.reference import parse_reference

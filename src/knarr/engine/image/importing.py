@@ -6,11 +6,11 @@ import io
 import os
 import time
 
-from knarr.engine.collect import collect_all
 from knarr.engine.image.places.archive import Slice, reopened, spool_file
 from knarr.engine.image.places.storesource import plain_manifest
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy
+from knarr.engine.space.collect import collect_all
 from knarr.errors import InvalidArgument
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor, host_platform

@@ -6,13 +6,13 @@ blobs and the layers' contents are checked before anything is recorded.
 
 from __future__ import annotations
 
-from knarr.engine.collect import collect, collect_all
 from knarr.engine.image.places.archive import Archive, open_archive
 from knarr.engine.image.places.directory import Directory
 from knarr.engine.image.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy
+from knarr.engine.space.collect import collect, collect_all
 from knarr.errors import InvalidArgument
 from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
 

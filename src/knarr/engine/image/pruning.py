@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from knarr.engine.collect import forget_layers
 from knarr.engine.filters import pruning_condition
 from knarr.engine.image.removal import Removed, rehearse
 from knarr.engine.noting import note_pruned
+from knarr.engine.space.collect import forget_layers
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.store.garbage import leases

@@ -6,12 +6,12 @@ stays, and the next pull goes on from it (see `knarr.store.downloads`).
 
 from __future__ import annotations
 
-from knarr.engine.collect import collect, collect_all
 from knarr.engine.image.fetching import Fetcher
 from knarr.engine.image.places.registry import RegistrySource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.progress import silent
 from knarr.engine.image.transfer import copy
+from knarr.engine.space.collect import collect, collect_all
 from knarr.util.value import Value
 
 TYPE_CHECKING = False

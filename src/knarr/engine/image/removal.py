@@ -7,8 +7,8 @@ cannot be forced, soft ones (a stopped container, further names) can.
 
 from __future__ import annotations
 
-from knarr.engine.collect import collect
 from knarr.engine.container.tasks import read_state
+from knarr.engine.space.collect import collect
 from knarr.errors import Conflict
 from knarr.oci.digest import Digest
 from knarr.oci.reference import parse_reference

@@ -1,0 +1,191 @@
+"""Settings: what the administrator of a machine says once, for every command.
+
+    engine.settings.get(settings.SPACE)
+
+They are read from `/etc/knarr/knarr.toml`, or from the file that `KNARR_SETTINGS` names, when the
+first of them is asked for; without a file that costs one system call, and every setting has its
+default. `docs/settings.md` describes each. What concerns registries is in `registries.toml`.
+
+A setting is a constant below and an entry of `SETTINGS`: its name, which is `table.key` in the
+file; how its value is read; what it is without a word about it. A reader takes what TOML says and
+returns the value, or raises ValueError with what it must be: "must be true or false". A word that
+is not known is an error: it is a slip, and what it was meant to say would not happen.
+"""
+
+from __future__ import annotations
+
+import os
+
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Generic, TypeVar
+
+    from knarr.engine.engine import Engine
+
+    T = TypeVar("T")
+else:
+    T = None
+    Generic = {T: object}  # `typing` is not loaded for a subscript
+
+SYSTEM_PATH = "/etc/knarr/knarr.toml"
+VARIABLE = "KNARR_SETTINGS"
+
+
+class Setting(Generic[T]):
+    """One setting: its `name` (`table.key`), how it is read, and what it is by `default`."""
+
+    __slots__ = ("default", "name", "read")
+
+    def __init__(self, name: str, read: Callable[[Any], T], default: T) -> None:
+        """Take a name of two words, which are those in the file."""
+        self.name = name
+        self.read = read
+        self.default = default
+
+
+def flag(value: Any) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        message = "must be true or false"
+        raise ValueError(message)
+    return value
+
+
+def text(value: Any) -> str:
+    """Read a string."""
+    if not isinstance(value, str):
+        message = "must be a string"
+        raise ValueError(message)
+    return value
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """Read a list of strings."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        message = "must be a list of strings"
+        raise ValueError(message)
+    return tuple(value)
+
+
+def number(value: Any) -> int:
+    """Read a whole number that is not negative."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        message = "must be a whole number, 0 or more"
+        raise ValueError(message)
+    return value
+
+
+def size(value: Any) -> int:
+    """Read bytes: a number, or a string as sizes are written everywhere, such as "20GB"."""
+    if isinstance(value, str):
+        from knarr.util.text import parse_size  # noqa: PLC0415 - where such a setting is made
+
+        try:
+            return parse_size(value)
+        except InvalidArgument:
+            value = None
+    try:
+        return number(value)
+    except ValueError:
+        message = 'must be a size, such as "20GB"'
+        raise ValueError(message) from None
+
+
+def choice(*words: str) -> Callable[[Any], str]:
+    """Return the reader of a setting that is one of `words`."""
+
+    def read(value: Any) -> str:
+        if value not in words:
+            message = f"must be one of {', '.join(words)}"
+            raise ValueError(message)
+        return str(value)
+
+    return read
+
+
+SPACE = Setting("images.space", size, 0)
+
+SETTINGS: dict[str, Setting[Any]] = {setting.name: setting for setting in (SPACE,)}
+
+
+class Settings:
+    """What the file says, each thing when it is asked for."""
+
+    def __init__(self, engine: Engine | None = None) -> None:  # noqa: ARG002 - as every service
+        """Read nothing yet."""
+        self._named = os.environ.get(VARIABLE, "")
+        self._values: Mapping[str, Any] | None = None
+        self._found = False
+
+    @property
+    def path(self) -> str:
+        """Return where settings are looked for."""
+        return self._named or SYSTEM_PATH
+
+    @property
+    def in_use(self) -> str:
+        """Return the file that is in use, "" where there is none.
+
+        Raises: InvalidArgument, Failed
+        """
+        self._load()
+        return self.path if self._found else ""
+
+    def get(self, setting: Setting[T]) -> T:
+        """Return the value of a setting.
+
+        Raises: InvalidArgument (the file says what makes no sense), Failed (not readable)
+        """
+        value: T = self._load().get(setting.name, setting.default)
+        return value
+
+    def _load(self) -> Mapping[str, Any]:
+        if self._values is None:
+            document = self._document()
+            self._found = document is not None
+            self._values = decode(document, self.path) if document else {}
+        return self._values
+
+    def _document(self) -> dict[str, Any] | None:
+        from knarr.util import tomlfile  # noqa: PLC0415 - loaded before nothing is asked
+
+        document = tomlfile.load(self.path, purpose="Settings of knarr are read from it.")
+        if document is None and self._named:
+            message = f"no such file: {self._named}"
+            raise InvalidArgument(message, hint=f"{VARIABLE} names it.")
+        return document
+
+
+def decode(document: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the values of the settings in the `document` of the file at `path`, by name.
+
+    Raises: InvalidArgument, naming the file and the setting
+    """
+    tables = {name.partition(".")[0] for name in SETTINGS}
+    values: dict[str, Any] = {}
+    for table, keys in document.items():
+        if table not in tables:
+            raise _unknown(path, table, tables)
+        if not isinstance(keys, dict):
+            message = f"{path}: {table} must be a table: [{table}]"
+            raise InvalidArgument(message)
+        for key, value in keys.items():
+            name = f"{table}.{key}"
+            if name not in SETTINGS:
+                raise _unknown(path, name, SETTINGS)
+            try:
+                values[name] = SETTINGS[name].read(value)
+            except ValueError as error:
+                message = f"{path}: {name} {error}"
+                raise InvalidArgument(message) from None
+    return values
+
+
+def _unknown(path: str, name: str, known: set[str] | dict[str, Any]) -> InvalidArgument:
+    from knarr.util.suggest import did_you_mean  # noqa: PLC0415 - nobody waits for an error
+
+    message = f"{path}: unknown setting {name}{did_you_mean(name, known)}"
+    return InvalidArgument(message, hint=f"There are: {', '.join(sorted(known))}.")
