@@ -302,7 +302,7 @@ class Compressor:
     def __init__(self, writer: Writer, kind: str, *, level: int | None = None) -> None:
         """Compress as `kind`, GZIP or ZSTD, or pass on with NONE."""
         self._writer = writer
-        self._compressor = _compressor(kind, level)
+        self._compressor = compressor(kind, level)
 
     def write(self, data: bytes, /) -> int:
         """Take all of `data`."""
@@ -316,7 +316,8 @@ class Compressor:
             self._compressor = None
 
 
-def _compressor(kind: str, level: int | None) -> Any:
+def compressor(kind: str, level: int | None) -> Any:
+    """Return what compresses as `kind`, with `compress` and `flush`; None for NONE."""
     if kind == GZIP:
         import zlib  # noqa: PLC0415 - only for compressed streams
 

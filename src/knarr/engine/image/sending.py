@@ -1,0 +1,254 @@
+"""Giving the layers of an image to a place, each in a form: compressed somehow, or not.
+
+What a layer was compressed to before is on record. If the place has that blob nothing is done; if
+the blob is here it is sent; else the layer is compressed into a file without a name, and sent from
+there. The compressed form is not kept: the place has it now, and the same tar gives the same bytes
+again.
+
+Several layers are compressed and sent at a time, by threads, which never ask the database.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+
+from knarr.engine.image.places.archive import Slice, spool_file
+from knarr.engine.image.places.storesource import write_tar
+from knarr.errors import Corrupt
+from knarr.oci import descriptor as d
+from knarr.oci.descriptor import Descriptor
+from knarr.oci.digest import Digest, hasher
+from knarr.store.layers import LayerBlob
+from knarr.util import compression
+from knarr.util.files import write_all
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Self
+
+    from knarr.engine.engine import Engine
+    from knarr.engine.image.places.place import Stream, Target
+
+AT_ONCE = 3
+_LEVEL = 3  # of ISA-L; zlib's stands beside it in docs/images.md
+_GZIP = 31
+_PIECE = 1 << 18
+_FORMS = {
+    d.OCI_LAYER: d.OCI_LAYER,
+    d.OCI_LAYER_GZIP: d.OCI_LAYER_GZIP,
+    d.OCI_LAYER_ZSTD: d.OCI_LAYER_ZSTD,
+    d.DOCKER_LAYER: d.OCI_LAYER,
+    d.DOCKER_LAYER_GZIP: d.OCI_LAYER_GZIP,
+    d.DOCKER_LAYER_ZSTD: d.OCI_LAYER_ZSTD,
+}
+MEDIA_TYPES = {
+    compression.NONE: d.OCI_LAYER,
+    compression.GZIP: d.OCI_LAYER_GZIP,
+    compression.ZSTD: d.OCI_LAYER_ZSTD,
+}
+
+
+class Form(Value):
+    """How layers are compressed: GZIP, ZSTD or NONE of `util.compression`; `level` -1 for ours.
+
+    With `force` those that are known in another form are given in this one, too.
+    """
+
+    kind: str = compression.GZIP
+    level: int = -1
+    force: bool = False
+
+    @property
+    def media_type(self) -> str:
+        """The type of a layer in this form."""
+        return MEDIA_TYPES[self.kind]
+
+
+class Layer:
+    """A layer to be sent, with all that a thread has to know of it.
+
+    `descriptor` is the form in which the place is to have it; then that in which it has it, and
+    `made` tells whether that is another.
+    """
+
+    def __init__(self, chain_id: Digest, diff_id: Digest, blobs: list[LayerBlob]) -> None:
+        self.chain_id = chain_id
+        self.diff_id = diff_id
+        self.blobs = blobs
+        self.descriptor: Descriptor | None = None
+        self.made = False
+
+
+class Sending:
+    """The layers of one image on their way to `target`."""
+
+    def __init__(
+        self, engine: Engine, stack: Sequence[Digest], target: Target, form: Form | None = None
+    ) -> None:
+        """Send the layers of `stack`, compressed as `form` says where that is left to us."""
+        self._engine = engine
+        self._target = target
+        self._form = form or Form()
+        self.layers = [self._layer(chain) for chain in stack]
+        self.shown = {b.digest: x.diff_id for x in self.layers for b in x.blobs}
+        self._error: BaseException | None = None
+
+    def _layer(self, chain_id: Digest) -> Layer:
+        layers = self._engine.images.layers
+        diff_id = layers.get(chain_id).diff_id
+        return Layer(chain_id, diff_id, layers.blobs(diff_id))
+
+    def run(self, *, at_once: int = AT_ONCE) -> list[Descriptor]:
+        """Give all layers to the place, and return in which forms it has them, bottom first.
+
+        Raises: Corrupt, what the place raises
+        """
+        queue = deque(self.layers)
+        lock = threading.Lock()
+
+        def work() -> None:
+            while self._error is None:
+                with lock:
+                    if not queue:
+                        return
+                    layer = queue.popleft()
+                try:
+                    self._give(layer)
+                except BaseException as error:  # noqa: BLE001 - raised by who waits
+                    self._error = error
+
+        threads = [
+            threading.Thread(target=work, daemon=True)
+            for _ in range(min(at_once, len(self.layers)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+        return [layer.descriptor for layer in self.layers if layer.descriptor]
+
+    def _give(self, layer: Layer) -> None:
+        """See to it that the place has a layer, in whichever form."""
+        wanted = layer.descriptor
+        if wanted is not None and (self._target.has(wanted) or self._send_kept(wanted)):
+            return
+        for form in self._known(layer):
+            if form != wanted and (self._target.has(form) or self._send_kept(form)):
+                layer.descriptor, layer.made = form, True
+                return
+        with Packed(self._engine, layer, self._form) as packed:
+            layer.descriptor, layer.made = packed.descriptor, True
+            self.shown[packed.descriptor.digest] = layer.diff_id
+            if not self._target.has(packed.descriptor):
+                self._target.put(packed.descriptor, packed)
+            if wanted is not None and wanted.digest == packed.descriptor.digest:
+                layer.descriptor, layer.made = wanted, False
+
+    def _known(self, layer: Layer) -> list[Descriptor]:
+        """Return the forms of a layer that will do."""
+        known = [
+            Descriptor(_FORMS.get(blob.media_type, blob.media_type), blob.digest, blob.size)
+            for blob in layer.blobs
+        ]
+        if self._form.force:
+            return [form for form in known if form.media_type == self._form.media_type]
+        return known
+
+    def _send_kept(self, descriptor: Descriptor) -> bool:
+        """Send the blob if it is here."""
+        if not self._engine.blobs.has(descriptor.digest):
+            return False
+        self._target.put(descriptor, self)
+        return True
+
+    def open(self, descriptor: Descriptor) -> Stream:
+        """Return a blob that is kept here."""
+        return self._engine.blobs.open(descriptor.digest)
+
+    def resolve(self, name: str) -> Descriptor:
+        """Raise: nothing here has a name."""
+        raise AssertionError(name)
+
+    def remember(self) -> None:
+        """Record in which forms the place has the layers."""
+        for layer in self.layers:
+            form = layer.descriptor
+            if layer.made and form is not None and form.media_type != d.OCI_LAYER:
+                self._engine.images.layers.add_blob(
+                    LayerBlob(layer.diff_id, form.digest, form.media_type, form.size)
+                )
+
+
+class Packed:
+    """A layer, compressed into a file without a name; the source of that one blob. A context."""
+
+    def __init__(self, engine: Engine, layer: Layer, form: Form) -> None:
+        """Compress the layer now. Raises: Corrupt"""
+        self._file = spool_file(engine.blobs.incoming_dir)
+        self._hash = hasher()
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._compressor = _compressor(form)
+        try:
+            found = write_tar(engine, layer.chain_id, layer.diff_id, self, blobs=layer.blobs)
+            if found != layer.diff_id:
+                message = f"the tree of layer {layer.chain_id} is not that of {layer.diff_id}"
+                raise Corrupt(message, hint="Load, pull or build the image again.")
+            self._flush()
+            if self._compressor:
+                self._put(self._compressor.flush())
+        except BaseException:
+            os.close(self._file)
+            raise
+        digest = Digest(f"sha256:{self._hash.hexdigest()}")
+        size = os.fstat(self._file).st_size
+        self.descriptor = Descriptor(form.media_type, digest, size)
+
+    def write(self, data: bytes, /) -> None:
+        """Take a piece of the tar; many of them are small."""
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size >= _PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._waiting)
+        self._put(self._compressor.compress(data) if self._compressor else data)
+        self._waiting.clear()
+        self._size = 0
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._hash.update(data)
+            write_all(self._file, data)
+
+    def resolve(self, name: str) -> Descriptor:  # noqa: ARG002 - there is but one
+        """Return the blob."""
+        return self.descriptor
+
+    def open(self, descriptor: Descriptor) -> Stream:
+        """Return the blob, opened for reading."""
+        return Slice(self._file, 0, descriptor.size)
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Delete the file."""
+        os.close(self._file)
+
+
+def _compressor(form: Form) -> Any:
+    """Return what compresses: ISA-L without a level, whose own go to 3; else the usual library."""
+    if form.kind == compression.GZIP and form.level < 0:
+        module: Any = compression.fast_zlib()
+        level = _LEVEL if module.__name__ != "zlib" else 6
+        return module.compressobj(level, module.DEFLATED, _GZIP)
+    return compression.compressor(form.kind, form.level if form.level >= 0 else None)
