@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.build.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Output
+from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Output
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from knarr.cli.command import Context
-    from knarr.engine.build.outputs import Built
+    from knarr.engine.build.export.outputs import Built
     from knarr.util.compression import Writer
 
 _KINDS = (LOCAL, TAR, OCI, DOCKER, IMAGE)

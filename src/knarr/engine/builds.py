@@ -24,7 +24,7 @@ from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.context import open_context
-from knarr.engine.build.outputs import Exporting, Output, Result
+from knarr.engine.build.export.outputs import Exporting, Output, Result
 from knarr.engine.build.steps import Steps
 from knarr.engine.build.worker import BuildWorker
 from knarr.engine.images import parse_tag
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from knarr.build.graph import Fetch
     from knarr.build.lower import Lowered
     from knarr.engine.build.context import BuildContext
+    from knarr.engine.build.export.outputs import Built
     from knarr.engine.build.looking import Looker
-    from knarr.engine.build.outputs import Built
     from knarr.engine.build.steps import Limits
     from knarr.engine.engine import Engine
 

@@ -17,7 +17,7 @@ import stat
 import time
 
 from knarr.build.events import Finished, Noted, Started
-from knarr.engine.build.image import store_image
+from knarr.engine.build.export.image import store_image
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
