@@ -70,6 +70,11 @@ GROUPED: dict[str, str] = {
     "image_inspect": "Display detailed information on one or more images",
     "image_prune": "Remove unused images",
     "image_squash": "Make an image of one layer of an image",
+    "manifest_annotate": "Add additional information to a local image manifest",
+    "manifest_create": "Create a local manifest list for annotating and pushing to a registry",
+    "manifest_inspect": "Display an image manifest, or manifest list",
+    "manifest_push": "Push a manifest list to a repository",
+    "manifest_rm": "Delete one or more manifest lists from local storage",
     "network_connect": "Connect a container to a network",
     "network_create": "Create a network",
     "network_disconnect": "Disconnect a container from a network",
@@ -154,6 +159,16 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "save": "save",
             "squash": "image_squash",
             "tag": "tag",
+        },
+    ),
+    "manifest": (
+        "Manage image manifests and manifest lists",
+        {
+            "annotate": "manifest_annotate",
+            "create": "manifest_create",
+            "inspect": "manifest_inspect",
+            "push": "manifest_push",
+            "rm": "manifest_rm",
         },
     ),
     "network": (

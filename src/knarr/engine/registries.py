@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
     from knarr.registry.client import Repository
     from knarr.registry.credentials import Keychain
+    from knarr.registry.handed import Handed
     from knarr.registry.hosts import Hosts
     from knarr.registry.search import Found
     from knarr.registry.wire import Wire
@@ -42,6 +43,7 @@ class Registries:
         self._engine = engine
         self._hosts: Hosts | None = None
         self._keychain: Keychain | None = None
+        self._handed: Handed | None = None
         self._wire: Wire | None = None
 
     @property
@@ -65,6 +67,14 @@ class Registries:
             self._keychain = Keychain()
         return self._keychain
 
+    def act_as(self, handed: Handed | None) -> None:
+        """From now on be to registries who was handed over; with None, the user again."""
+        self._handed = handed
+
+    @property
+    def _credentials(self) -> Keychain | Handed:
+        return self.keychain if self._handed is None else self._handed
+
     @property
     def wire(self) -> Wire:
         """Return the connections."""
@@ -74,14 +84,16 @@ class Registries:
             self._wire = Wire(os.environ)
         return self._wire
 
-    def connect(self, reference: Reference) -> Repository:
+    def connect(self, reference: Reference, *, insecure: bool = False) -> Repository:
         """Return the repository of `reference`; nothing is sent yet.
+
+        With `insecure` any certificate will do, and plain HTTP where there is no TLS.
 
         Raises: PermissionDenied (blocked), InvalidArgument, Failed, NotFound, Corrupt (settings)
         """
         from knarr.registry.client import connect  # noqa: PLC0415 - as above
 
-        return connect(reference, self.hosts, self.keychain, wire=self.wire)
+        return connect(reference, self.hosts, self._credentials, wire=self.wire, insecure=insecure)
 
     def candidates(self, text: str) -> list[Reference]:
         """Return what the name `text` may mean, the best first: one unless settings say more.
@@ -153,7 +165,7 @@ class Registries:
             message = f"limit {limit} is outside the range of [1, {searching.MAX_LIMIT}]"
             raise InvalidArgument(message)
         passes = _search_filter(filters)
-        found = searching.search(self.wire, self.hosts, self.keychain, term, limit=limit)
+        found = searching.search(self.wire, self.hosts, self._credentials, term, limit=limit)
         return [one for one in found if passes(one)]
 
 

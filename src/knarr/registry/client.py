@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.reference import Reference
     from knarr.registry.credentials import Keychain
+    from knarr.registry.handed import Handed
     from knarr.registry.hosts import Hosts
 
     Read = TypeVar("Read")
@@ -59,11 +60,17 @@ class Fetched(Value):
 
 
 def connect(
-    reference: Reference, hosts: Hosts, credentials: Keychain | None, *, wire: Wire | None = None
+    reference: Reference,
+    hosts: Hosts,
+    credentials: Keychain | Handed | None,
+    *,
+    wire: Wire | None = None,
+    insecure: bool = False,
 ) -> Repository:
     """Return the repository that `reference` names; nothing is sent yet.
 
     `credentials` as None means nobody. One `wire` for several repositories shares connections.
+    With `insecure` any certificate will do, and plain HTTP where there is no TLS.
 
     Raises: PermissionDenied (blocked), InvalidArgument, Failed, NotFound, Corrupt (settings)
     """
@@ -72,6 +79,8 @@ def connect(
     wire = wire or Wire(os.environ)
     sessions = []
     for endpoint in hosts.endpoints(reference):
+        if insecure:
+            endpoint = endpoint.trusting()
         login = None
         if credentials is not None:
             login = credentials.find(endpoint.registry, endpoint.repository)

@@ -77,6 +77,11 @@ class Endpoint(Value):
         """Return scheme and host."""
         return f"http{'' if plain else 's'}://{self.host}"
 
+    def trusting(self) -> Endpoint:
+        """Return the endpoint, with any certificate accepted, and plain HTTP without TLS."""
+        plain = FALLBACK if self.plain == NEVER else self.plain
+        return self.replace(security=self.security.replace(verify=False), plain=plain)
+
 
 class Hosts:
     """All settings about registries."""

@@ -137,4 +137,15 @@ _FIRST = (
     "CREATE INDEX builds_chain ON builds (chain)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# Lists of manifests that somebody is putting together: what each lists, with the manifest itself.
+_MANIFESTS = (
+    """CREATE TABLE manifests (
+        list TEXT NOT NULL,
+        reference TEXT NOT NULL,
+        descriptor TEXT NOT NULL,
+        raw BLOB NOT NULL,
+        PRIMARY KEY (list, reference)
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS)

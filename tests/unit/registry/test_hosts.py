@@ -237,3 +237,10 @@ def test_certificates_belong_to_a_host_and_port(machine: Machine, tmp_path: Path
     assert endpoint.security.identities == ((f"{place}/client.cert", f"{place}/client.key"),)
     (other,) = hosts.endpoints(parse_reference("x.test/a"))
     assert other.security.authorities == ()
+
+
+def test_whom_a_command_trusts_once(machine: Machine) -> None:
+    (endpoint,) = machine.load().endpoints(parse_reference("x.test/a"))
+    assert endpoint.security.verify
+    loose = endpoint.trusting()
+    assert (loose.security.verify, loose.plain, loose.host) == (False, FALLBACK, "x.test")
