@@ -9,6 +9,7 @@ import pytest
 from support.engine import Knarr, lent_engine, lent_store
 from support.rootfs import make_rootfs
 from support.runtimes import Bundle, Runtime
+from support.serving import Served, lent_server
 from support.supervised import Supervised
 
 if TYPE_CHECKING:
@@ -78,3 +79,10 @@ def runtime(tmp_path: Path) -> Iterator[Runtime]:
 def bundle(tmp_path: Path) -> Bundle:
     """Make a bundle of busybox, to be changed at will."""
     return Bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Lend a server of the API with an image of busybox."""
+    with lent_server(tmp_path) as lent:
+        yield lent

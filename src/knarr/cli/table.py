@@ -49,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rmi": ("rmi", "Remove one or more images"),
     "save": ("save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "search": ("search", "Search Docker Hub for images"),
+    "serve": ("serve", "Serve the Docker Engine API"),
     "start": ("start", "Start one or more stopped containers"),
     "stats": ("stats", "Display a live stream of container(s) resource usage statistics"),
     "stop": ("stop", "Stop one or more running containers"),

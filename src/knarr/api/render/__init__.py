@@ -1,0 +1,1 @@
+"""The engine's values as documents of the API. Pure: no input, no output."""

@@ -1,0 +1,66 @@
+"""Versions of the API: which there are, which one a path asks for, what older ones see.
+
+Documents are made as the newest version wants them. `adapt` takes them back to what an older one
+had, by a table: kind of document, version in which something changed, function that undoes it.
+"""
+
+from __future__ import annotations
+
+from knarr.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Version = tuple[int, int]
+    Document = dict[str, Any]
+
+NEWEST: Version = (1, 55)
+OLDEST: Version = (1, 24)
+
+# What `docker build` speaks by itself: 1 is POST /build, 2 would be BuildKit's gRPC.
+BUILDER_VERSION = "1"
+
+
+def render(version: Version) -> str:
+    """Return a version as text."""
+    return f"{version[0]}.{version[1]}"
+
+
+def split(path: str) -> tuple[Version, str]:
+    """Return the version that `path` asks for, by default the newest, and the rest of it.
+
+    Raises: InvalidArgument
+    """
+    if not path.startswith("/v"):
+        return NEWEST, path
+    text, slash, rest = path[2:].partition("/")
+    major, _, minor = text.partition(".")
+    if not (slash and major.isdecimal() and minor.isdecimal() and len(text) < 10):
+        return NEWEST, path
+    version = (int(major), int(minor))
+    if version < OLDEST:
+        message = (
+            f"client version {text} is too old. Minimum supported API version is {render(OLDEST)}, "
+            "please upgrade your client to a newer version"
+        )
+        raise InvalidArgument(message)
+    if version > NEWEST:
+        message = (
+            f"client version {text} is too new. Maximum supported API version is {render(NEWEST)}"
+        )
+        raise InvalidArgument(message)
+    return version, f"/{rest}"
+
+
+def adapt(kind: str, document: Document, version: Version) -> Document:
+    """Return a document of a `kind` as clients of `version` know it."""
+    for changed, undo in _CHANGES.get(kind, ()):
+        if version < changed:
+            document = undo(document)
+    return document
+
+
+# kind: (version from which on it is as it is made, what older ones see instead), the newest first
+_CHANGES: dict[str, tuple[tuple[Version, Callable[[Document], Document]], ...]] = {}
