@@ -35,6 +35,15 @@ class KnarrError(Exception):
         """Return the message alone."""
         return self.message
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what is known, whatever the class is made with: errors cross processes."""
+        return _bare, (type(self), self.args), dict(self.__dict__)
+
+
+def _bare(kind: type[KnarrError], arguments: tuple[object, ...]) -> KnarrError:
+    """Return an error without fields, which are about to be set."""
+    return kind.__new__(kind, *arguments)
+
 
 class InvalidArgument(KnarrError):
     """The request cannot be right, whatever the state."""

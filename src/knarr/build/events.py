@@ -63,6 +63,24 @@ class Located(Value):
     excerpt: str
 
 
+class Step(Value):
+    """An instruction of stage number `stage`: a FROM has a `base`, its image's ID or `scratch`.
+
+    `vertex` is empty for what is no work, as `ENV`.
+    """
+
+    stage: int
+    text: str
+    vertex: str = ""
+    base: str = ""
+
+
+class Planned(Value):
+    """The Dockerfile is understood: these instructions, in its order, will be carried out."""
+
+    steps: tuple[Step, ...]
+
+
 if TYPE_CHECKING:
-    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located
+    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located | Planned
     Report = Callable[[Event], None]

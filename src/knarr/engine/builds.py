@@ -19,6 +19,7 @@ from knarr.build.dockerfile.excerpt import excerpt
 from knarr.build.dockerfile.lines import decode
 from knarr.build.dockerfile.program import parse_dockerfile
 from knarr.build.events import Finished, Located, Started, Warned
+from knarr.build.listing import list_steps
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
@@ -99,7 +100,7 @@ class Builds:
             build = self._open(options, steps, report, stdin)
             result = build.run(steps)
             named = [each.replace(names=each.names or names) for each in options.outputs]
-            exporting = Exporting(self._engine, result, report, described=options.described)
+            exporting = Exporting(self._engine, [result], report, described=options.described)
             return exporting.export(named or [Output(names=names)])
 
     def look(
@@ -156,7 +157,7 @@ class _Build:
             self._engine, steps, self._context.directory, matcher, self._options.secrets, bases
         )
         try:
-            _, lowered, checks = self._lower(worker)
+            lowering, lowered, checks = self._lower(worker)
             for finding in checks.findings():
                 self._report(Warned(finding, self._source.name))
             if lowered.unused:
@@ -164,6 +165,7 @@ class _Build:
                 finding = Finding("UnusedBuildArg", message, 0, 0)
                 self._report(Warned(finding, self._source.name))
             checks.raise_if_errors()
+            self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
             solver = Solver(worker, self._report)
             try:
                 result = solver.solve(lowered.vertex)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from knarr.oci.document import Fields
     from knarr.registry.credentials import Keychain
+    from knarr.registry.handed import Handed
     from knarr.registry.hosts import Hosts
     from knarr.registry.wire import Wire
 
@@ -43,7 +44,7 @@ class Found(Value):
 
 
 def search(
-    wire: Wire, hosts: Hosts, credentials: Keychain | None, term: str, *,
+    wire: Wire, hosts: Hosts, credentials: Keychain | Handed | None, term: str, *,
     limit: int = DEFAULT_LIMIT,
 ) -> list[Found]:  # fmt: skip
     """Return what `term` finds, at most `limit`; `host/term` looks at another registry.
