@@ -34,6 +34,7 @@ test: setup lint
 
 test-v2: venv
 	@tests/vm/run
+	@VM_APPEND=security=selinux tests/vm/run tests/integration/test_selinux.py
 
 demo: setup
 	@$(BIN)/python examples/demo

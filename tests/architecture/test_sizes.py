@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median, quantiles
 
 SOURCE = Path(__file__).parents[2] / "src" / "knarr"
+# One module a command, and one a facility of the kernel: their number says nothing of their order.
+FLAT_LISTS = {"commands": 110, "linux": 40}
 FILES = [path for path in SOURCE.rglob("*.py") if path.name != "__init__.py"]
 
 
@@ -39,4 +41,4 @@ def test_functions() -> None:
 def test_packages() -> None:
     for package in SOURCE.rglob("__init__.py"):
         modules = len(list(package.parent.glob("*.py"))) - 1
-        assert modules <= (110 if package.parent.name == "commands" else 25), package.parent
+        assert modules <= FLAT_LISTS.get(package.parent.name, 25), package.parent

@@ -326,9 +326,6 @@ def test_what_the_machine_lacks_is_refused(runtime: Runtime, bundle: Bundle) -> 
     bundle.spec["linux"]["intelRdt"] = {"closID": "x"}
     assert "linux.intelRdt: is not supported" in runtime.run(bundle).stderr
     del bundle.spec["linux"]["intelRdt"]
-    bundle.spec["process"]["selinuxLabel"] = "a:b:c"
-    assert "SELinux is not supported" in runtime.run(bundle).stderr
-    del bundle.spec["process"]["selinuxLabel"]
     if not os.path.exists("/sys/module/apparmor"):
         bundle.spec["process"]["apparmorProfile"] = "x"
         assert "the kernel has no AppArmor" in runtime.run(bundle).stderr

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from knarr.linux import cgroup
+from support.engine import Knarr
 from support.runtimes import Bundle, Runtime
 
 if TYPE_CHECKING:
@@ -143,3 +145,54 @@ def test_a_property_that_systemd_does_not_know(runtime: Systemd, tmp_path: Path)
     done = runtime.run(bundle)
     assert done.returncode == 1
     assert "NoSuchThing" in done.stderr
+
+
+@pytest.fixture
+def managed(knarr: Knarr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Knarr:
+    """Let systemd make the control groups of an engine's containers."""
+    if not Path("/run/systemd/private").exists() or not cgroup.is_unified():
+        pytest.skip("systemd with nothing but cgroup v2 does not run here")
+    settings = tmp_path / "knarr.toml"
+    settings.write_text('[runtime]\ncgroup_manager = "systemd"\n')
+    monkeypatch.setenv("KNARR_SETTINGS", str(settings))
+    return knarr
+
+
+def test_an_engine_s_container_is_a_scope(managed: Knarr) -> None:
+    assert managed("info", "--format", "{{.CgroupDriver}}") == "systemd\n"
+    run = ("run", "-d", "--network", "none", "--restart", "always", "--memory", "64m")
+    container_id = managed(*run, "busybox", "sleep", "1000").strip()
+    unit = f"{managed.engine.paths.realm}-{container_id}.scope"
+    assert _show(unit, "ActiveState", "MemoryMax") == ["active", str(64 << 20)]
+    managed("update", "--memory", "96m", "--memory-swap", "96m", container_id)
+    assert _show(unit, "MemoryMax") == [str(96 << 20)]
+    managed("restart", "--time", "0", container_id)
+    assert _show(unit, "ActiveState") == ["active"]
+    managed("rm", "--force", container_id)
+    assert _show(unit, "ActiveState") == ["inactive"]
+
+
+def test_a_scope_of_no_container_is_found_and_removed(managed: Knarr) -> None:
+    unit = f"{managed.engine.paths.realm}-{'0' * 64}.scope"
+    words = ["systemd-run", "--quiet", "--scope", "--slice=system.slice", f"--unit={unit}"]
+    with subprocess.Popen([*words, "sleep", "1000"]) as left:
+        while _show(unit, "ActiveState") != ["active"]:
+            assert left.poll() is None
+            time.sleep(0.05)
+        assert f":{managed.engine.paths.realm}:{'0' * 64}" in managed.fails("system", "check")
+        managed("system", "check", "--repair")
+        assert left.wait() < 0
+    assert _show(unit, "ActiveState") == ["inactive"]
+
+
+def test_a_parent_that_is_no_slice(managed: Knarr) -> None:
+    words = ("run", "--rm", "--network", "none", "--cgroup-parent", "/here", "busybox", "true")
+    said = managed.fails(*words, status=125)
+    assert 'should be a valid slice named as "xxx.slice"' in said
+
+
+def _show(unit: str, *names: str) -> list[str]:
+    words = ["systemctl", "show", unit, *(f"--property={name}" for name in names)]
+    text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    values = dict(line.split("=", 1) for line in text.splitlines())
+    return [values[name] for name in names]

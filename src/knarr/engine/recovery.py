@@ -27,7 +27,7 @@ import os
 import time
 
 from knarr.engine import leftovers
-from knarr.engine.container import cleanup, creating, orders, removing, starting, tasks
+from knarr.engine.container import cleanup, creating, groups, orders, removing, starting, tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.options.encoding import decode
 from knarr.errors import KnarrError, NotFound, Unavailable
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, str] = {
     "build": "engine.build.recovery:finish",
     "commit": "engine.changes:finish",
+    "volume-copy": "engine.volume.copies:finish",
 }
 
 
@@ -249,8 +250,8 @@ def _sweep(engine: Engine) -> list[str]:
     engine.networks.release_dead(lambda one: one not in dead)
     if dead:
         done.append(f"released the addresses of {len(dead)} containers that do not run")
-    for path in stray_groups(engine, at_work(engine)):
-        remove_group(path)
+    for path in groups.strays(engine, at_work(engine)):
+        groups.remove(path)
     engine.volumes.sweep()
     from knarr.engine.space.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
@@ -287,28 +288,3 @@ def dead_sandboxes(engine: Engine) -> set[str]:
     if any(entry.kind == "build" for entry in engine.journal.living()):  # its steps have none
         sandboxes &= {row.id for row in ContainerRecords(engine.database).all()}
     return sandboxes
-
-
-def stray_groups(engine: Engine, kept: set[str]) -> list[str]:
-    """Return the control groups of this root, as the spec names them, that are not in `kept`."""
-    from knarr.runtime import cgroups  # noqa: PLC0415 - loads what runs containers
-
-    parent = f"/{engine.paths.realm}"
-    found: set[str] = set()
-    for place in cgroups.locate(parent, "").places:
-        try:
-            with os.scandir(place.directory) as entries:
-                found |= {entry.name for entry in entries if entry.is_dir()}
-        except FileNotFoundError:
-            continue
-    return [f"{parent}/{name}" for name in sorted(found - kept)]
-
-
-def remove_group(path: str) -> None:
-    """Kill what is left in a control group, and remove it.
-
-    Raises: Conflict
-    """
-    from knarr.runtime import cgroups, lifecycle  # noqa: PLC0415 - loads what runs containers
-
-    lifecycle.take_down(cgroups.locate(path, os.path.basename(path)))

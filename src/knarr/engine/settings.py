@@ -107,8 +107,13 @@ def choice(*words: str) -> Callable[[Any], str]:
 
 
 SPACE = Setting("images.space", size, 0)
+CGROUP_MANAGER = Setting("runtime.cgroup_manager", choice("cgroupfs", "systemd"), "cgroupfs")
 
-SETTINGS: dict[str, Setting[Any]] = {setting.name: setting for setting in (SPACE,)}
+_ALL: tuple[Setting[Any], ...] = (
+    SPACE,
+    CGROUP_MANAGER,
+)
+SETTINGS = {setting.name: setting for setting in _ALL}
 
 
 class Settings:

@@ -11,6 +11,7 @@ import sys
 import time
 
 from knarr import __version__
+from knarr.engine import settings
 from knarr.engine.container import confining
 from knarr.engine.container.tasks import PAUSED
 from knarr.engine.options.logging import DRIVERS
@@ -74,7 +75,7 @@ def _ways(engine: Engine) -> dict[str, Any]:
         "Driver": "overlay",
         "DriverStatus": [["Backing Filesystem", _file_system(engine.paths.root)]],
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": engine.settings.get(settings.CGROUP_MANAGER),
         "CgroupVersion": _cgroup_version(),
         "Plugins": {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Log": sorted(DRIVERS),

@@ -94,7 +94,7 @@ def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None
 
     Raises: InvalidArgument
     """
-    if path.count(":") == 2 and "/" not in path:
+    if _is_unit(path):
         message = f'cgroupsPath "{path}" is of the form for systemd'
         raise InvalidArgument(message, hint="--systemd-cgroup lets systemd make the cgroup.")
     if ".." in path.split("/"):
@@ -114,6 +114,23 @@ def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None
         root = hierarchy.mount_point
         places.append(Place(hierarchy.version, hierarchy.controllers, directory, root))
     return Cgroup(places)
+
+
+def find(path: str, container_id: str) -> Cgroup:
+    """Return the cgroup that `path` means, in the form for systemd or as a directory.
+
+    Raises: InvalidArgument, Unsupported
+    """
+    if _is_unit(path):
+        from knarr.runtime.systemd import scopes  # noqa: PLC0415 - only where systemd is asked for
+
+        return scopes.locate(path, container_id)
+    return locate(path, container_id)
+
+
+def _is_unit(path: str) -> bool:
+    """Tell whether a cgroupsPath is of the form `slice:prefix:name`."""
+    return path.count(":") == 2 and "/" not in path
 
 
 def of_process(pid: int) -> Cgroup:

@@ -162,10 +162,10 @@ def plan_habits(linux: Node, process_node: Node) -> list[Step]:
         from knarr.runtime.steps.scheduling import MemoryPolicy  # noqa: PLC0415 - few specs have it
 
         steps.append(MemoryPolicy(linux.node("memoryPolicy")))
-    if process_node.text("apparmorProfile"):
-        from knarr.runtime.steps.labels import Profile  # noqa: PLC0415 - few specs have it
+    if "apparmorProfile" in process_node or "selinuxLabel" in process_node:
+        from knarr.runtime.steps.labels import plan_labels  # noqa: PLC0415 - few specs have any
 
-        steps.append(Profile(process_node.text("apparmorProfile")))
+        steps += plan_labels(process_node)
     return steps
 
 

@@ -112,6 +112,10 @@ def plan_mounting(
     cwd = clean(spec.node("process").text("cwd"))
     if cwd != "/":
         steps.append(WorkingDirectory(cwd))
+    if linux.text("mountLabel"):
+        from knarr.runtime.steps.labels import label_mounts  # noqa: PLC0415 - few specs have any
+
+        steps += label_mounts(steps, linux.text("mountLabel"))
     return steps
 
 

@@ -82,6 +82,7 @@ class Run:
             request.overlay = order.rootfs
             request.root_path = f"{order.control_dir}/{places.ROOTFS}"
         request.cache_dir = f"{order.run}/seccomp"
+        request.group = cgroups.find(spec["linux"].get("cgroupsPath", ""), order.id)
         ends = stdio.Ends()
         if not order.terminal:
             ends = stdio.open_fifos(order.control_dir, stdin=order.stdin)
@@ -134,7 +135,7 @@ class Run:
             message = "the container has ended meanwhile"
             raise Conflict(message) from error
         linux = self._order.spec["linux"]
-        self._group = cgroups.locate(linux.get("cgroupsPath", ""), self._order.id)
+        self._group = cgroups.find(linux.get("cgroupsPath", ""), self._order.id)
         kept = keeper.fetch(self._order.control_dir)
         if self._order.terminal:
             if kept:
@@ -244,6 +245,10 @@ class Run:
         Raises: Conflict (a process hangs in the kernel)
         """
         if self._group is not None:
+            if self._group.unit:
+                from knarr.runtime.systemd import scopes  # noqa: PLC0415 - where systemd is asked
+
+                scopes.stop(self._group)
             members.delete(self._group)
             self._group = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from knarr.engine import recovery
 from knarr.engine.checking.findings import Check, Finding
-from knarr.engine.container import tasks
+from knarr.engine.container import groups, tasks
 from knarr.engine.network.rules import Rules
 from knarr.linux import mount, rtnetlink
 from knarr.linux.cgroup import unescape
@@ -30,7 +30,7 @@ GROUP, MOUNT, INTERFACE, BRIDGE = "control group", "mount", "interface", "bridge
 
 def find_groups(engine: Engine) -> Iterable[Finding]:
     """Yield control groups of containers that do not run."""
-    for path in recovery.stray_groups(engine, recovery.at_work(engine)):
+    for path in groups.strays(engine, recovery.at_work(engine)):
         problem = "it is no running container's"
         yield Finding(GROUP, path, problem, "kill what is left in it, and remove it")
 
@@ -39,7 +39,7 @@ def remove_groups(engine: Engine, found: Sequence[Finding]) -> None:
     """Remove control groups with everything in them."""
     del engine
     for finding in found:
-        recovery.remove_group(finding.object)
+        groups.remove(finding.object)
 
 
 def find_mounts(engine: Engine) -> Iterable[Finding]:
@@ -97,7 +97,7 @@ def find_links(engine: Engine) -> Iterable[Finding]:
             yield Finding(INTERFACE, link.name, "it is no container's", "remove it")
     there, names = {link.name for link in links}, _names(engine)
     for one in endpoints:
-        if one.host_interface in there or one.sandbox_id not in names:
+        if one.host_interface in ("", *there) or one.sandbox_id not in names:
             continue
         if tasks.read_state(engine.paths, one.sandbox_id).active:
             problem = f"its interface in the network {one.network_name} is gone"

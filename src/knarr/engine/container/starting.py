@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine import noting
-from knarr.engine.container import tasks
+from knarr.engine.container import groups, tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.container.orders import make_order, with_secrets
@@ -201,7 +201,7 @@ class _Launch:
         if self.options.resources.cpu_rt_runtime_us:
             from knarr.engine.resources.realtime import make_room  # noqa: PLC0415 - for few
 
-            make_room(cgroup_parent(self.engine.paths, self.options), self.options.resources)
+            make_room(groups.parent_of(self.engine.paths, self.options), self.options.resources)
         stack = LayerRecords(self.engine.database).stack(self.row.chain)
         files = self._write_files(prepared)
         spec = specify(self.options, self._place(stack, files, prepared))
@@ -239,7 +239,7 @@ class _Launch:
             identity=find_identity(self.engine, stack, self.bundle_dir, options),
             mounts=self._mounts(files_dir, files),
             devices=devices,
-            cgroups_path=f"{cgroup_parent(self.engine.paths, options)}/{self.row.id}",
+            cgroups_path=groups.path_of(self.engine, options, self.row.id),
             init_path=self._init_path(),
             network="host" if prepared.mode == "host" else "",
             architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
@@ -351,17 +351,6 @@ def _load_what_the_end_needs() -> None:
 
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-def cgroup_parent(paths: Paths, options: Options) -> str:
-    """Return the control group under which a container's is made, as a path from the root.
-
-    Roots other than the default one have groups of their own, so that none takes those of another
-    for its leftovers.
-    """
-    if options.resources.cgroup_parent:
-        return f"/{options.resources.cgroup_parent.strip('/')}"
-    return f"/{paths.realm}"
 
 
 def find_identity(

@@ -136,9 +136,10 @@ def _tell(
 
     limits = changeable(options.resources)
     if given and state.pid:
-        from knarr.runtime import lifecycle  # noqa: PLC0415 - for what runs
+        from knarr.engine.container import groups  # noqa: PLC0415 - for what runs
+        from knarr.runtime import lifecycle  # noqa: PLC0415
 
-        lifecycle.update(state.pid, limits)
+        lifecycle.update(groups.find(engine.paths, row.id), limits)
     with stopping.connect(engine, row) as client:
         if given:
             client.set_limits(limits)

@@ -200,7 +200,7 @@ def show_features() -> None:
                     "supportedFlags": sorted(filters.FLAGS),
                 },
                 "apparmor": {"enabled": True},
-                "selinux": {"enabled": False},
+                "selinux": {"enabled": True},
                 "intelRdt": {"enabled": False},
                 "mountExtensions": {"idmap": {"enabled": True}},
                 "netDevices": {"enabled": True},

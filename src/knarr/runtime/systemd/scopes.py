@@ -18,6 +18,7 @@ Man: systemd.scope(5), systemd.resource-control(5), org.freedesktop.systemd1(5)
 from __future__ import annotations
 
 import os
+import time
 
 from knarr.errors import Conflict, InvalidArgument, Unsupported
 from knarr.linux import cgroup, process
@@ -29,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Iterable, Mapping
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.resources import Write
@@ -38,6 +39,7 @@ else:
 
 DEFAULT_SLICE = "system.slice"
 DEFAULT_PREFIX = "knarr"
+PATIENCE = 50  # times 20 ms
 _UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
 
 
@@ -134,20 +136,37 @@ def start(
     try:
         wanted.append(("PIDs", ("au", [holder.pid])))
         arguments = [group.unit, "fail", wanted, []]
-        [job] = systemd.call(doing, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments)
+        job = _ask_to_start(systemd, doing, group, arguments)
         systemd.finish(doing, job)
-    except Refused as error:
-        holder.end()
-        if error.name == _UNIT_EXISTS:
-            message = f"{doing}: there is one already"
-            raise Conflict(message) from error
-        raise
     except BaseException:
         holder.end()
         raise
     finally:
         systemd.close()
     return holder
+
+
+def _ask_to_start(systemd: Manager, doing: str, group: Cgroup, arguments: list[Any]) -> str:
+    """Return the job that starts the scope.
+
+    A container that is restarted wants the name of a scope whose last process has just ended; the
+    cgroup goes a moment before systemd has put the unit away.
+
+    Raises: Conflict, InvalidArgument, Unsupported, Failed
+    """
+    for _ in range(PATIENCE):
+        try:
+            [job] = systemd.call(doing, "StartTransientUnit", "ssa(sv)a(sa(sv))", arguments)
+        except Refused as error:
+            if error.name != _UNIT_EXISTS:
+                raise
+            if group.exists():
+                break
+            time.sleep(0.02)
+        else:
+            return str(job)
+    message = f"{doing}: there is one already"
+    raise Conflict(message)
 
 
 def _directory(group: Cgroup) -> str:
