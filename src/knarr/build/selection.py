@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from knarr.build.graph import Copy
     from knarr.build.ignore import Fits
+    from knarr.snapshot.treehash import Keep
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -71,8 +72,13 @@ def select(tree: Tree, copy: Copy) -> list[Taken]:
     return [_take(tree, path) for path in _matches(tree, source, at)]
 
 
-def fingerprint(tree: Tree, copy: Copy, cache: StatCache) -> str:
-    """Return a digest of what arrives when `copy` is carried out. Raises: NotFound"""
+def fingerprint(tree: Tree, copy: Copy, cache: StatCache, keep: Keep | None = None) -> str:
+    """Return a digest of what arrives when `copy` is carried out.
+
+    `keep` gets what was digested, as of `tree_digest`.
+
+    Raises: NotFound
+    """
     found = [
         (
             "" if taken.is_directory else taken.base,
@@ -82,6 +88,7 @@ def fingerprint(tree: Tree, copy: Copy, cache: StatCache) -> str:
                 owners=tree.owned and not copy.chown,
                 select=chooser(tree, taken, copy),
                 cache=cache,
+                keep=keep,
             ),
         )
         for taken in select(tree, copy)

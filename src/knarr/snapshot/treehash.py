@@ -9,6 +9,9 @@ file's content by what lstat(2) says about it: device, inode, size, mtime and ct
 set by anyone, so equal values mean the same content, but for one case: a file changed twice within
 the resolution of the clock that stamps it. A file is therefore remembered only when its ctime is
 older than that resolution at the moment it was read.
+
+What is digested is a *listing*, one entry a file. Whoever keeps the listings of two trees can tell
+in which files they differ: `read_listing`.
 """
 
 from __future__ import annotations
@@ -27,16 +30,19 @@ from knarr.snapshot.pack import kept_xattrs, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from knarr.snapshot.copy import Select
 
     Key = tuple[int, int, int, int, int]
+    Keep = Callable[[Digest, bytes], None]
 
 _PIECE = 1 << 18
 _TICK = 20_000_000  # nanoseconds; twice the coarsest clock of a kernel (CONFIG_HZ=100)
 _COARSE = 2_000_000_000  # for file systems that keep whole seconds (FAT: two of them)
 _row = struct.Struct("=QQQqq32s")
+_TOGETHER = 4096  # entries that are digested at once
+LISTING_LIMIT = 8 << 20  # bytes of a listing that is handed on; about 100,000 files
 
 
 class StatCache:
@@ -86,11 +92,13 @@ def tree_digest(
     select: Select | None = None,
     cache: StatCache | None = None,
     follow: bool = True,
+    keep: Keep | None = None,
 ) -> Digest:
     """Return the digest of what is at `source_paths` below `root_fd`, in their order.
 
     The paths themselves do not count, only what is found there. `select` and `follow` as in
-    `copy.CopyOptions`; a directory that is only searched counts if something below it does.
+    `copy.CopyOptions`; a directory that is only searched counts if something below it does. `keep`
+    gets the digest with its listing, unless that is longer than `LISTING_LIMIT`.
 
     FileNotFoundError if something is missing.
     """
@@ -102,24 +110,60 @@ def tree_digest(
             hashing.add(root_fd, path, descriptor, follow=follow)
         finally:
             os.close(descriptor)
-    return hashing.digest()
+    return hashing.finish(keep)
+
+
+def read_listing(listing: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the path of each entry with its description; a tree of one file has an empty path.
+
+    A description is mode (octal), owner and group as `100644 0 0 `, and the content, or begins with
+    `link ` for a symbolic link, whose owners and target follow.
+    """
+    at = 0
+    while at < len(listing):
+        head = listing.index(b" ", at)
+        body = listing.index(b" ", head + 1)
+        name_end = body + 1 + int(listing[at:head])
+        end = name_end + int(listing[head + 1 : body])
+        if end > name_end:  # else another of the source paths begins
+            yield os.fsdecode(listing[body + 1 : name_end]), listing[name_end:end]
+        at = end + 1
 
 
 class _Hashing:
     def __init__(self, *, owners: bool, select: Select | None, cache: StatCache) -> None:
         self._hash = hasher()
+        self._entries: list[bytes] = []
+        self._listing: list[bytes] | None = []
+        self._length = 0
         self._owners = owners
         self._select = select
         self._cache = cache
         self._searched: list[tuple[str, bytes]] = []  # directories that may yet count
 
-    def digest(self) -> Digest:
-        return Digest(f"sha256:{self._hash.hexdigest()}")
+    def finish(self, keep: Keep | None) -> Digest:
+        """Return the digest, and let `keep` have what it is of."""
+        self._flush()
+        digest = Digest(f"sha256:{self._hash.hexdigest()}")
+        if keep is not None and self._listing is not None:
+            keep(digest, b"".join(self._listing))
+        return digest
+
+    def _flush(self) -> None:
+        """Digest the entries so far; many at once cost less than each by itself."""
+        data = b"".join(self._entries)
+        self._entries.clear()
+        self._hash.update(data)
+        self._length += len(data)
+        if self._length > LISTING_LIMIT:
+            self._listing = None
+        elif self._listing is not None:
+            self._listing.append(data)
 
     def add(self, root_fd: int, path: str, descriptor: int, *, follow: bool) -> None:
         """Add a file or tree, open as `descriptor` (O_PATH)."""
         status = os.fstat(descriptor)
-        self._hash.update(b"tree\n")
+        self._record("", b"")
         if stat.S_ISDIR(status.st_mode):
             # Its own mode and owner are not copied.
             self._tree(descriptor)
@@ -151,7 +195,10 @@ class _Hashing:
 
     def _record(self, path: str, description: bytes) -> None:
         name = os.fsencode(path)
-        self._hash.update(b"%d %b\n%b" % (len(name), name, description))
+        entry = b"%d %d %b%b\n" % (len(name), len(description), name, description)
+        self._entries.append(entry)
+        if len(self._entries) >= _TOGETHER:
+            self._flush()
 
     def _describe(self, directory_fd: int, name: str, status: os.stat_result) -> bytes:
         """Return everything that counts about what is called `name`."""
@@ -159,13 +206,13 @@ class _Hashing:
         owner = (status.st_uid, status.st_gid) if self._owners else (0, 0)
         if kind == stat.S_IFLNK:  # whose mode means nothing
             link = os.fsencode(os.readlink(name, dir_fd=directory_fd))
-            return b"link %d %d %d %b\n" % (*owner, len(link), link)
+            return b"link %d %d %b" % (*owner, link)
         if kind == stat.S_IFREG:
             content = self._content(directory_fd, name, status)
         else:
             xattrs = _xattrs(kept_xattrs(xattr.place(directory_fd, name)))
             content = b"%d %b" % (status.st_rdev if kind != stat.S_IFDIR else 0, xattrs)
-        return b"%o %d %d %b\n" % (status.st_mode, *owner, content)
+        return b"%o %d %d %b" % (status.st_mode, *owner, content)
 
     def _content(self, directory_fd: int, name: str, status: os.stat_result) -> bytes:
         """Return the digest of a file's data and extended attributes."""

@@ -148,4 +148,17 @@ _MANIFESTS = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS)
+_BUILD_RUNS = (
+    """CREATE TABLE build_runs (
+        id TEXT PRIMARY KEY,
+        source TEXT NOT NULL,
+        name TEXT NOT NULL,
+        started_ns INTEGER NOT NULL,
+        ended_ns INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX build_runs_started ON build_runs (started_ns)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS, _BUILD_RUNS)
