@@ -1,6 +1,7 @@
 """`build --output`: from the command line to outputs, and the metadata of what was built.
 
-Docker: `-o DIR` is type=local, `-o -` is type=tar to standard output
+Docker: `-o DIR` is type=local, `-o -` is type=tar to standard output, type=registry an image that
+is pushed
 """
 
 from __future__ import annotations
@@ -12,29 +13,54 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from knarr.cli.command import Context
+    from knarr.engine.build.export.composing import Packaging
     from knarr.engine.build.export.outputs import Built
     from knarr.util.compression import Writer
 
-_KINDS = (LOCAL, TAR, OCI, DOCKER, IMAGE)
-_KEYS = ("type", "dest", "name", "tar")
+_REGISTRY = "registry"
+_KINDS = (LOCAL, TAR, OCI, DOCKER, IMAGE, _REGISTRY)
+_PACKAGING = ("compression", "compression-level", "force-compression", "oci-mediatypes")
+_PLACING = {
+    LOCAL: ("dest", "platform-split"),
+    TAR: ("dest", "platform-split"),
+    OCI: ("dest", "name", "tar", *_PACKAGING),
+    DOCKER: ("dest", "name", "tar", *_PACKAGING),
+    IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *_PACKAGING),
+}
+_COMPRESSIONS = {"uncompressed": "", "gzip": "gzip", "zstd": "zstd"}
+_LEVELS = {"gzip": 9, "zstd": 22}
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _STDOUT = "-"
 
 
-def parse_outputs(context: Context, texts: list[str], *, load: bool = False) -> tuple[Output, ...]:
-    """Read each `type=TYPE[,dest=PATH][,name=NAME][,tar=BOOL]`, or a path.
+def parse_outputs(
+    context: Context, texts: list[str], *, load: bool = False, push: bool = False
+) -> tuple[Output, ...]:
+    """Read each `type=TYPE[,KEY=VALUE…]`, or a path.
 
-    With `load` the store is one of the outputs, which it is without any, too.
+    With `load` the store is one of the outputs, which it is without any, too; with `push` the
+    registry, unless an image among the outputs can go there.
 
     Raises: InvalidArgument
     """
-    outputs = tuple(_parse(context, text) for text in texts)
+    outputs = [_parse(context, text) for text in texts]
     if sum(_fields(text).get("dest") == _STDOUT for text in texts) > 1:
         message = "only one output can go to standard output"
         raise InvalidArgument(message)
-    return (*outputs, Output()) if outputs and load else outputs
+    if push:
+        images = [each for each in outputs if each.kind == IMAGE]
+        if images:
+            outputs = [each.replace(push=each.push or each in images) for each in outputs]
+        else:
+            outputs.append(Output(push=True))
+    if outputs and load and not any(each.is_store for each in outputs):
+        outputs.append(Output())
+    return tuple(outputs)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -42,20 +68,20 @@ def _fields(text: str) -> dict[str, str]:
     if "=" not in text and "," not in text:
         kind = TAR if text == _STDOUT else LOCAL
         return {"type": kind, "dest": text}
+    import csv  # noqa: PLC0415 - for who asks for outputs
+
     fields = {}
-    for part in text.split(","):
+    for part in next(csv.reader([text])):
         key, equals, value = part.partition("=")
-        key = key.strip().lower()
+        key = key.strip().lower() if not key.startswith("annotation") else key.strip()
         if not equals:
             message = f"invalid value {part}"
             raise InvalidArgument(message, hint="An output is type=TYPE,dest=PATH, or a path.")
         fields[key] = value
-    unknown = sorted(fields.keys() - set(_KEYS))
-    if unknown:
-        message = f"invalid output {text}: there is no {unknown[0]}"
-        raise InvalidArgument(message, hint=f"It takes {', '.join(_KEYS)}.")
     if fields.get("type") in (TAR, OCI):
         fields["dest"] = fields.get("dest") or _STDOUT
+    if fields.get("type") == _REGISTRY:
+        fields = {**fields, "type": IMAGE, "push": fields.get("push", "true")}
     return fields
 
 
@@ -70,20 +96,92 @@ def _parse(context: Context, text: str) -> Output:
     if kind not in _KINDS:
         message = f"unknown output type {kind}"
         raise InvalidArgument(message, hint=f"It is one of {', '.join(_KINDS)}.")
+    packaging = _packaging(fields)
+    _refuse_unknown(text, kind, fields)
     names = tuple(parse_tag(name) for name in fields.get("name", "").split(",") if name)
-    as_directory = kind == LOCAL or fields.get("tar", "true") in ("0", "f", "false", "False")
+    output = Output(kind, names=names, packaging=packaging)
     if kind == IMAGE or (kind == DOCKER and not dest):
-        if dest:
+        _flag(fields, "unpack", default=True)  # what is in the store is unpacked
+        by_digest = _flag(fields, "push-by-digest", default=False)
+        return output.replace(
+            push=_flag(fields, "push", default=by_digest),
+            by_digest=by_digest,
+            kept=_flag(fields, "store", default=True),
+        )
+    split = _flag(fields, "platform-split", default=True) if "platform-split" in fields else None
+    if kind == LOCAL or not _flag(fields, "tar", default=True):
+        return output.replace(directory=_directory(kind, dest), split=split)
+    _check_file(context, kind, dest)
+    return output.replace(open=lambda: _open(context, dest), split=split)
+
+
+def _refuse_unknown(text: str, kind: str, fields: Mapping[str, str]) -> None:
+    known = _PLACING[kind]
+    annotated = kind in (OCI, DOCKER, IMAGE)
+    for key in fields:
+        if key in known or key == "type" or (annotated and key.startswith("annotation")):
+            continue
+        if key == "dest":
             message = f"output {kind} has no destination"
             raise InvalidArgument(message, hint="The image goes to the local store.")
-        return Output(kind, names=names)
-    if as_directory:
-        return _to_directory(kind, dest).replace(names=names)
-    _check_file(context, kind, dest)
-    return Output(kind, open=lambda: _open(context, dest), names=names)
+        message = f"invalid output {text}: there is no {key}"
+        hint = f"It takes {', '.join(known)}{' and annotation.KEY' if annotated else ''}."
+        raise InvalidArgument(message, hint=hint)
 
 
-def _to_directory(kind: str, dest: str) -> Output:
+def _packaging(fields: Mapping[str, str]) -> Packaging | None:
+    """Return what the documents of an image are to be like, None if nothing is said of it."""
+    noted = [key for key in fields if key.startswith("annotation")]
+    if not noted and not any(key in fields for key in _PACKAGING):
+        return None
+    from knarr.engine.build.export.annotations import parse_annotation  # noqa: PLC0415 - for few
+    from knarr.engine.build.export.composing import Packaging  # noqa: PLC0415 - as above
+    from knarr.engine.image.sending import Form  # noqa: PLC0415
+
+    annotations = []
+    for key in noted:
+        annotation = parse_annotation(key, fields[key])
+        if annotation is None:
+            message = f"invalid annotation {key}"
+            hint = "It is annotation.KEY or annotation-LEVEL[PLATFORM].KEY."
+            raise InvalidArgument(message, hint=hint)
+        annotations.append(annotation)
+    kind, level = _compression(fields)
+    force = _flag(fields, "force-compression", default=False)
+    docker = not _flag(fields, "oci-mediatypes", default=True)
+    return Packaging(Form(kind, level, force), docker, tuple(annotations))
+
+
+def _compression(fields: Mapping[str, str]) -> tuple[str, int]:
+    """Return kind and level; what is written to archives is uncompressed unless that is said."""
+    archive = fields.get("type") in (OCI, DOCKER) and bool(fields.get("dest"))
+    name = fields.get("compression", "uncompressed" if archive else "gzip")
+    if name not in _COMPRESSIONS:
+        message = f"unsupported layer compression type: {name}"
+        raise InvalidArgument(message, hint=f"It is one of {', '.join(_COMPRESSIONS)}.")
+    text = fields.get("compression-level", "")
+    if not text:
+        return _COMPRESSIONS[name], -1
+    highest = _LEVELS.get(name, 0)
+    if not (text.isascii() and text.isdigit() and int(text) <= highest):
+        message = f"invalid compression-level {text} of {name}"
+        raise InvalidArgument(message, hint=f"It is a number from 0 to {highest}.")
+    return _COMPRESSIONS[name], int(text)
+
+
+def _flag(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
+    text = fields.get(key)
+    if text is None:
+        return default
+    if text in _TRUE or text == "":
+        return True
+    if text in _FALSE:
+        return False
+    message = f"non-bool value {text!r} specified for {key}"
+    raise InvalidArgument(message)
+
+
+def _directory(kind: str, dest: str) -> str:
     if kind not in (LOCAL, OCI):
         message = f"output {kind} is an archive: tar=false is for oci"
         raise InvalidArgument(message)
@@ -93,7 +191,7 @@ def _to_directory(kind: str, dest: str) -> Output:
     if os.path.lexists(dest) and not os.path.isdir(dest):
         message = f"destination {dest} is not a directory"
         raise InvalidArgument(message)
-    return Output(kind, os.path.abspath(dest))
+    return os.path.abspath(dest)
 
 
 def _check_file(context: Context, kind: str, dest: str) -> None:

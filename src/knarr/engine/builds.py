@@ -100,7 +100,7 @@ class Builds:
             build = self._open(options, steps, report, stdin)
             result = build.run(steps)
             named = [each.replace(names=each.names or names) for each in options.outputs]
-            exporting = Exporting(self._engine, result, report, described=options.described)
+            exporting = Exporting(self._engine, [result], report, described=options.described)
             return exporting.export(named or [Output(names=names)])
 
     def look(

@@ -90,6 +90,18 @@ class ImageRecords:
             if cursor.rowcount:
                 self._add_blobs(image_id, blobs)
 
+    def change_manifest(
+        self, image_id: Digest, manifest: Digest, media_type: str, blobs: Iterable[Digest]
+    ) -> None:
+        """Let an image be known under another manifest; of blobs it needs only `blobs` then."""
+        with self._database.transaction() as cursor:
+            cursor.execute(
+                "UPDATE images SET manifest = ?, media_type = ? WHERE id = ?",
+                (manifest, media_type, image_id),
+            )
+            cursor.execute("DELETE FROM image_blobs WHERE image = ?", (image_id,))
+            self._add_blobs(image_id, blobs)
+
     def need(self, image_id: Digest, blobs: Iterable[Digest]) -> None:
         """Record further blobs that an image needs."""
         self._add_blobs(image_id, blobs)

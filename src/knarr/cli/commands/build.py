@@ -45,7 +45,7 @@ COMMAND = Command(
             "iidfile", "Write the image ID to a file", kind="string", completes="files",
         ),
         Option("label", "Set metadata for an image", kind="list"),
-        Option("load", "Put the image into the local store, where it always goes", hidden=True),
+        Option("load", 'Put the image into the local store too ("--output=type=docker")'),
         Option("memory", "Memory limit", kind="bytes", short="m"),
         Option(
             "memory-swap",
@@ -74,6 +74,7 @@ COMMAND = Command(
             kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
         ),
         Option("pull", "Always attempt to pull all referenced images"),
+        Option("push", 'Give the image to its registry ("--output=type=registry")'),
         Option("quiet", "Suppress the build output and print image ID on success", short="q"),
         Option(
             "secret",
@@ -121,7 +122,12 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
             if call.method != "build":
                 found = context.engine.builds.look(call.method, request, display)
                 return show_call(context, call, found)
-            outputs = parse_outputs(context, options.texts("output"), load=options.flag("load"))
+            outputs = parse_outputs(
+                context,
+                options.texts("output"),
+                load=options.flag("load"),
+                push=options.flag("push"),
+            )
             request = request.replace(outputs=outputs)
             built = context.engine.builds.build(request, display)
     except KnarrError as error:

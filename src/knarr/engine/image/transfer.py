@@ -36,7 +36,7 @@ def copy(
     if getattr(target, "takes_indexes", False):
         for index in indexes:
             target.put(index, source)
-    _put_all(source, target, found)
+    put_all(source, target, found)
     target.tag(as_name, found.descriptor)
     return found
 
@@ -74,7 +74,7 @@ def _copy_below(
         told(descriptor)
     found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
     if isinstance(found, Manifest):
-        _put_all(source, target, found)
+        put_all(source, target, found)
         return found
     for entry in found.manifests:
         if is_image(entry, attestations=True):
@@ -87,7 +87,7 @@ def _copy_below(
     return found
 
 
-def _put_all(source: Source, target: Target, manifest: Manifest) -> None:
+def put_all(source: Source, target: Target, manifest: Manifest) -> None:
     """Put the manifest first, then what it names: as the places expect it."""
     for descriptor in (manifest.descriptor, manifest.config, *manifest.layers):
         if not target.has(descriptor):

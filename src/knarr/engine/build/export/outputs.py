@@ -1,13 +1,14 @@
-"""Where the result of a build goes: the store, a directory, an archive of files or of the image.
+"""Where the result of a build goes: the store, a registry, files, archives.
 
     local    the files of the last stage, into a directory
     tar      the same as one archive
     oci      the image as an OCI layout, in an archive or a directory
     docker   the image as `docker save` writes it; without a destination the store
-    image    the store
+    image    the store, or a registry, or both
 
-An archive of an image is made from the store. If nobody asked for the image to be there, it is
-taken out again, unless it was there before.
+If nobody asked for the image to be in the store, it is taken out again, unless it was there before.
+Of several platforms the files are in directories of their own, and the images below an index; the
+name in the store means the one for this machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import time
 
 from knarr.build.events import Finished, Noted, Started
 from knarr.engine.build.export.image import store_image
+from knarr.errors import InvalidArgument
+from knarr.oci.descriptor import host_platform
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -29,30 +32,39 @@ if TYPE_CHECKING:
     from knarr.build.graph import Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
+    from knarr.engine.build.export.composing import Packaging, Part
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
     from knarr.util.compression import Writer
 
 LOCAL, TAR, OCI, DOCKER, IMAGE = "local", "tar", "oci", "docker", "image"
-_FORMS = {OCI: "oci-archive", DOCKER: "docker-archive"}
 _GAINED = stat.S_ISUID | stat.S_ISGID
+_EXPORT = "internal export"
 
 
 class Output(Value):
     """One place for the result. `directory` is where files go, `open` gives an archive's file.
 
-    With neither it is the store. `names` are the image's there or in its archive.
+    With neither it is an image for the store, or with `push` for a registry; then `kept` tells
+    whether it is to be in the store too, and `by_digest` that it gets no tag there. `names` are the
+    image's. `packaging` says what its documents are to be like, if that was said. `split` puts the
+    files of each platform into a directory of its own even if there is but one.
     """
 
     kind: str = IMAGE
     directory: str = ""
     open: Callable[[], AbstractContextManager[Writer]] | None = None
     names: tuple[Reference, ...] = ()
+    packaging: Packaging | None = None
+    push: bool = False
+    by_digest: bool = False
+    kept: bool = True
+    split: bool | None = None
 
     @property
     def is_store(self) -> bool:
-        return not self.directory and self.open is None
+        return not self.directory and self.open is None and self.kept
 
 
 class Result(Value):
@@ -72,21 +84,26 @@ class Built(Value):
 
 
 class Exporting:
-    """Gives the result of one build to its outputs."""
+    """Gives the results of one build, one a platform, to its outputs."""
 
     def __init__(
-        self, engine: Engine, result: Result, report: Report, *, described: bool = False
+        self,
+        engine: Engine,
+        results: Sequence[Result],
+        report: Report,
+        *,
+        described: bool = False,
     ) -> None:
-        """Export `result`; with `described` find out the image's manifest."""
+        """Export `results`; with `described` find out the image's manifest."""
         self._described = described
         self._engine = engine
-        self._result = result
+        self._results = results
         self._report = report
 
     def export(self, outputs: Sequence[Output]) -> Built:
-        """Give the result to every output.
+        """Give the results to every output.
 
-        Raises: Conflict, InvalidArgument, PermissionDenied, Corrupt
+        Raises: Conflict, InvalidArgument, PermissionDenied, Corrupt, what registries raise
         """
         images = [each for each in outputs if each.kind not in (LOCAL, TAR)]
         for output in outputs:
@@ -96,60 +113,91 @@ class Exporting:
 
     def _files(self, output: Output) -> None:
         name = f"exporting to {'client directory' if output.kind == LOCAL else 'client tarball'}"
-        activity = f"internal export {output.directory or output.kind}"
+        activity = f"{_EXPORT} {output.directory or output.kind}"
         self._report(Started(activity, name))
-        root_fd = self._engine.layers.mount(self._result.stack, readonly=True)
-        try:
-            if output.kind == LOCAL:
-                copy_out(root_fd, output.directory)
-            else:
-                from knarr.snapshot.pack import Packer  # noqa: PLC0415 - for who asks for it
+        split = len(self._results) > 1 if output.split is None else output.split
+        if output.kind == TAR:
+            self._archive_of_files(output, split=split)
+        else:
+            for result in self._results:
+                directory = output.directory
+                if split:
+                    directory = f"{directory}/{_folder(result)}"
+                root_fd = self._engine.layers.mount(result.stack, readonly=True)
+                try:
+                    copy_out(root_fd, directory)
+                finally:
+                    os.close(root_fd)
+        self._report(Finished(activity))
 
-                assert output.open is not None
-                with output.open() as out:
-                    Packer(root_fd, out).pack()
+    def _archive_of_files(self, output: Output, *, split: bool) -> None:
+        from knarr.snapshot.pack import Packer  # noqa: PLC0415 - for who asks for it
+
+        assert output.open is not None
+        if split:
+            message = "an archive of files is of one platform"
+            raise InvalidArgument(message, hint="type=local makes a directory for each.")
+        root_fd = self._engine.layers.mount(self._results[0].stack, readonly=True)
+        try:
+            with output.open() as out:
+                Packer(root_fd, out).pack()
         finally:
             os.close(root_fd)
-        self._report(Finished(activity))
 
     def _image(self, outputs: Sequence[Output]) -> Built:
         engine, report, began_ns = self._engine, self._report, time.time_ns()
-        archives = [each for each in outputs if not each.is_store]
-        kept = len(archives) < len(outputs)
-        activity = "internal export"
-        report(Started(activity, "exporting to image" if kept else "exporting image to archive"))
-        result = self._result
-        image_id = store_image(engine, result.lowered, result.stack, result.steps)
-        report(Noted(activity, f"writing image {image_id} done"))
+        kept = any(each.is_store for each in outputs)
+        report(Started(_EXPORT, "exporting to image" if kept else "exporting image to archive"))
+        ids = [store_image(engine, r.lowered, r.stack, r.steps) for r in self._results]
+        for image_id in ids:
+            report(Noted(_EXPORT, f"writing image {image_id} done"))
+        parts = self._parts(ids)
+        manifest: Mapping[str, object] = {}
+        complete = False
         try:
-            for output in archives:
-                self._archive(output, image_id)
-            manifest = self._manifest(image_id) if self._described else {}
+            for output in outputs:
+                manifest = self._give(output, parts) or manifest
+            if self._described and not manifest:
+                manifest = self._manifest(ids[0])
+            complete = True
         finally:
-            if not kept:
-                self._forget(image_id, began_ns)
+            if not (kept and complete):
+                for image_id in ids:
+                    self._forget(image_id, began_ns)
+        image_id = self._named(ids)
         names = dict.fromkeys(name for each in outputs for name in each.names)
         for reference in dict.fromkeys(
             name for each in outputs if each.is_store for name in each.names
         ):
             engine.images.set_tag(reference, image_id)
-            report(Noted(activity, f"naming to {reference} done"))
-        report(Finished(activity))
+            report(Noted(_EXPORT, f"naming to {reference} done"))
+        report(Finished(_EXPORT))
         return Built(image_id, manifest, tuple(map(str, names)))
 
-    def _archive(self, output: Output, image_id: Digest) -> None:
-        from knarr.engine.image.places.archivetarget import ArchiveTarget  # noqa: PLC0415
-        from knarr.engine.image.places.directory import DirectoryTarget  # noqa: PLC0415
-        from knarr.engine.image.saving import give  # noqa: PLC0415 - for who asks for it
+    def _parts(self, ids: list[Digest]) -> list[Part]:
+        from knarr.engine.build.export.composing import Part  # noqa: PLC0415 - for few
 
-        chosen = {image_id: [str(name) for name in output.names]}
-        if output.open is None:
-            give(self._engine, chosen, DirectoryTarget(output.directory))
-            return
-        with output.open() as out:
-            target = ArchiveTarget(out, docker=output.kind == DOCKER)
-            give(self._engine, chosen, target)
-            target.close()
+        return [
+            Part(image_id, result.lowered.platform)
+            for image_id, result in zip(ids, self._results, strict=True)
+        ]
+
+    def _named(self, ids: list[Digest]) -> Digest:
+        """Return the image that a name means here: that for this machine, else the first."""
+        host = host_platform()
+        for image_id, result in zip(ids, self._results, strict=True):
+            if result.lowered.platform.matches(host):
+                return image_id
+        return ids[0]
+
+    def _give(self, output: Output, parts: list[Part]) -> Mapping[str, object]:
+        """Give the image to an output; return what describes it there, if that is known."""
+        from knarr.engine.build.export.giving import Giving  # noqa: PLC0415 - for few
+
+        plain = output.packaging is None and len(parts) == 1 and parts[0].attest is None
+        if output.is_store and plain and not output.push:
+            return {}
+        return Giving(self._engine, parts, self._report, _EXPORT).give(output)
 
     def _manifest(self, image_id: Digest) -> Mapping[str, object]:
         from knarr.engine.image.places.storesource import StoreSource  # noqa: PLC0415 - as above
@@ -164,6 +212,11 @@ class Exporting:
         about = images.image(row)
         if row.added_ns >= began_ns and not (about.tags or about.digests):
             images.remove(image_id, prune=False)
+
+
+def _folder(result: Result) -> str:
+    """Return the name of the directory for the files of one platform."""
+    return str(result.lowered.platform).replace("/", "_")
 
 
 def copy_out(root_fd: int, directory: str) -> None:

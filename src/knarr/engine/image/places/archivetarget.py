@@ -44,6 +44,7 @@ class ArchiveTarget:
         self._written: set[Digest] = set()
         self._manifests: dict[Digest, Manifest | Index] = {}
         self._names: dict[Digest, list[str]] = {}
+        self._listed: dict[Digest, Descriptor] = {}
         self._directory("blobs")
         self._directory("blobs/sha256")
 
@@ -70,6 +71,7 @@ class ArchiveTarget:
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let `name` name the manifest."""
         names = self._names.setdefault(descriptor.digest, [])
+        self._listed[descriptor.digest] = descriptor
         if name:
             names.append(name)
 
@@ -78,7 +80,7 @@ class ArchiveTarget:
         if self._docker:
             self._file("manifest.json", document.dump(self._docker_manifest()))
         named = [
-            (name, _listed(self._manifests[digest]))
+            (name, self._listed[digest])
             for digest, names in self._names.items()
             for name in names or [""]
         ]
@@ -112,7 +114,3 @@ class ArchiveTarget:
 
 def _entry(name: str, size: int) -> tar.Entry:
     return tar.Entry(name.encode(), tar.REGULAR, size=size)
-
-
-def _listed(manifest: Manifest | Index) -> Descriptor:
-    return manifest.descriptor

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.image.places.place import pour, read_document
+from knarr.engine.image.places.place import pour
 from knarr.errors import Corrupt
 from knarr.oci import descriptor as d
 from knarr.oci import layout
 from knarr.oci.descriptor import REF_NAME
-from knarr.oci.manifest import decode_manifest, encode_index
+from knarr.oci.manifest import encode_index
 from knarr.util.files import write_all, write_atomically
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor
-    from knarr.oci.digest import Digest
-    from knarr.oci.manifest import Index, Manifest
 
 
 class Directory:
@@ -68,7 +66,6 @@ class DirectoryTarget:
         """
         self._path = path
         self._listed: list[Descriptor] = []
-        self._manifests: dict[Digest, Manifest | Index] = {}
         os.makedirs(f"{path}/{layout.BLOBS_DIR}/sha256", exist_ok=True)
         if os.path.exists(f"{path}/{layout.INDEX_FILE}"):
             raw = Directory(path).read(layout.INDEX_FILE, layout.MAX_INDEX)
@@ -89,9 +86,6 @@ class DirectoryTarget:
 
         Raises: Corrupt, NotFound
         """
-        if descriptor.media_type in d.MANIFESTS | d.INDEXES:
-            raw = read_document(source, descriptor)
-            self._manifests[descriptor.digest] = decode_manifest(raw, descriptor.media_type)
         path = self._blob(descriptor)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         aside = _Aside(f"{path}.{os.getpid()}.tmp")
@@ -108,8 +102,7 @@ class DirectoryTarget:
             for entry in self._listed
             if entry.annotations.get(REF_NAME, "") != name or not name
         ]
-        manifest = self._manifests[descriptor.digest].descriptor
-        named = manifest.replace(annotations=layout.annotate(manifest.annotations, name))
+        named = descriptor.replace(annotations=layout.annotate(descriptor.annotations, name))
         if named not in self._listed:
             self._listed.append(named)
         write_atomically(f"{self._path}/{layout.INDEX_FILE}", encode_index(self._listed).raw)
