@@ -94,11 +94,19 @@ GROUPED: dict[str, str] = {
     "system_df": "Show disk usage",
     "system_prune": "Remove unused data",
     "system_unit": "Print a systemd unit that starts containers at boot",
+    "volume_clone": "Create a volume with the content of a volume or snapshot",
     "volume_create": "Create a volume",
+    "volume_exists": "Tell by the exit status whether a volume exists",
+    "volume_export": "Export the content of a volume or snapshot as a tar archive",
+    "volume_import": "Put the content of a tar archive into a volume",
     "volume_inspect": "Display detailed information on one or more volumes",
     "volume_ls": "List volumes",
     "volume_prune": "Remove unused local volumes",
+    "volume_rename": "Rename a volume that no container has",
+    "volume_restore": "Give a volume the content of its snapshot",
     "volume_rm": "Remove one or more volumes",
+    "volume_snapshot": "Keep the content of a volume as it is now",
+    "volume_snapshots": "List the snapshots of volumes",
 }
 
 # group → (one line, {name: module}). Several names of one module are aliases, the first one shown.
@@ -214,13 +222,21 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "volume": (
         "Manage volumes",
         {
+            "clone": "volume_clone",
             "create": "volume_create",
+            "exists": "volume_exists",
+            "export": "volume_export",
+            "import": "volume_import",
             "inspect": "volume_inspect",
             "ls": "volume_ls",
             "list": "volume_ls",
             "prune": "volume_prune",
+            "rename": "volume_rename",
+            "restore": "volume_restore",
             "rm": "volume_rm",
             "remove": "volume_rm",
+            "snapshot": "volume_snapshot",
+            "snapshots": "volume_snapshots",
         },
     ),
 }

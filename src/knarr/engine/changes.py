@@ -16,14 +16,13 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.engine.container import stopping, tasks
+from knarr.engine.container.freezing import Frozen, thaw
 from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
 from knarr.engine.noting import note
 from knarr.errors import Conflict, InvalidArgument
 from knarr.oci.config import History, RunConfig, encode_config
 from knarr.oci.document import FrozenDict
-from knarr.store.containers import ContainerRecords
 from knarr.store.journal import EVERYTHING
 from knarr.store.layers import LayerRecords, LayerRow
 from knarr.util.times import render_rfc3339
@@ -32,7 +31,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from knarr.util.tarwriter import Sink
 
 COMMIT = "commit"
-_FROZEN = "frozen"
 
 
 class CommitOptions(Value):
@@ -105,7 +103,7 @@ def commit(container: Container, options: CommitOptions) -> Digest:
     with engine.journal.begin(COMMIT, row.id, needs=(EVERYTHING,)) as operation:
         stack = _stack(container)
         with engine.layers.incoming() as incoming:
-            with _Frozen(container, operation.note, wanted=options.pause):
+            with Frozen([container] if options.pause else [], operation.note):
                 directory = engine.paths.container(row.id)
                 engine.layers.capture(f"{directory}/upper", incoming.path)
                 trace("commit:captured")
@@ -223,42 +221,6 @@ def _record(
     return config.digest
 
 
-class _Frozen:
-    """Holds a container's processes still, if it runs and is not paused by somebody already."""
-
-    def __init__(
-        self, container: Container, note: Callable[[str], object], *, wanted: bool
-    ) -> None:
-        self._container = container
-        self._note = note
-        self._wanted = wanted
-        self._frozen = False
-
-    def __enter__(self) -> None:
-        if self._wanted and self._container.status == tasks.RUNNING:
-            # Noted first: who is killed between the two leaves a container that recovery thaws.
-            self._note(_FROZEN)
-            try:
-                self._container.pause()
-            except Conflict:  # it ended, or was paused, at this moment
-                return
-            self._frozen = True
-
-    def __exit__(self, *_: object) -> None:
-        if self._frozen:
-            try:
-                self._container.unpause()
-            except Conflict:  # somebody else was faster, or killed it
-                pass
-        self._note("")
-
-
 def finish(engine: Engine, entry: Entry) -> str:
     """Take back what a commit that was killed has left behind."""
-    row = ContainerRecords(engine.database).find(entry.key)
-    if row is None or entry.detail != _FROZEN:
-        return ""
-    if tasks.read_state(engine.paths, row.id).status != tasks.PAUSED:
-        return ""
-    stopping.resume(engine, row)
-    return f"let container {row.name} go on, which an interrupted commit had paused"
+    return thaw(engine, entry.detail.split(), COMMIT)

@@ -1,12 +1,11 @@
 """Volumes: directories that outlive the containers they are mounted into.
 
-    <root>/volumes/<name>/_data      what containers see
-    <root>/volumes/<name>/.filling   a copy of an image's content that is not whole yet
+The record says that a volume exists, the directory is made before it and removed after it (see
+`engine.volume.directories`). A volume that a container uses cannot be removed: the database holds
+the one against the other.
 
-The record says that a volume exists, the directory is made before it and removed after it. So a
-directory without a record is of an operation that was cut short, or is about to get its record in a
-transaction that is under way; `sweep` removes the former, in a transaction of its own. A volume
-that a container uses cannot be removed: the database holds the one against the other.
+A snapshot is a volume called VOLUME@NAME, which no container can have. It goes with its volume
+where a person insists; otherwise a volume that has snapshots stays.
 
 An empty volume gets what the image has at the place where it is mounted, owners and all, when the
 container is created. The copy is made aside and takes the place of the empty directory by a rename,
@@ -15,16 +14,18 @@ unless another container may be looking at that directory already; then it is fi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
 from knarr.engine.filters import boolean, matches_labels, parse_filters, pruning_condition
 from knarr.engine.noting import note_pruned
-from knarr.errors import Conflict, InvalidArgument, NotFound
+from knarr.engine.volume.directories import Directories, Locked
+from knarr.engine.volume.names import DRIVER, SNAPSHOT, check_driver, check_name, is_snapshot
+from knarr.errors import Conflict, NotFound
 from knarr.store.volumes import VolumeRecords, VolumeRow
 from knarr.util import jsontext
 from knarr.util.trace import trace
+from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,34 +38,30 @@ if TYPE_CHECKING:
 
     # `list` is a method below.
     VolumeList = list["Volume"]
+    RowList = list[VolumeRow]
     NameList = list[str]
 
-DRIVER = "local"
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 
 FILTERS = ("dangling", "driver", "label", "name")
 PRUNE_FILTERS = ("all", "label", "label!")
 
-_REMOVED = ".removed-"
 _FILLING = ".filling"
-DATA_MODE = 0o755
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-_FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_LETTERS = _FIRST_LETTERS | frozenset("_.-")
 
 
 class Volume:
     """A volume as recorded."""
 
-    __slots__ = ("_volumes", "anonymous", "created_ns", "labels", "name")
+    __slots__ = ("_volumes", "anonymous", "created_ns", "labels", "name", "options")
 
     def __init__(self, volumes: Volumes, row: VolumeRow) -> None:
         self._volumes = volumes
         self.name = row.name
         self.anonymous = row.anonymous
         self.created_ns = row.created_ns
-        self.labels: dict[str, str] = jsontext.loads(row.detail).get("labels", {})
+        detail = jsontext.loads(row.detail)
+        self.labels: dict[str, str] = detail.get("labels", {})
+        self.options: dict[str, str] = detail.get("options", {})
 
     @property
     def path(self) -> str:
@@ -86,7 +83,7 @@ class Volume:
             "Labels": self.labels or None,
             "Mountpoint": self.path,
             "Name": self.name,
-            "Options": None,
+            "Options": self.options or None,
             "Scope": "local",
         }
 
@@ -96,17 +93,29 @@ class Volumes:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._directory = engine.paths.volumes_dir
+        self.directories = Directories(engine.paths.volumes_dir)
         self._records = VolumeRecords(engine.database)
 
     # for people
 
     def list(self) -> VolumeList:
         """Return all volumes, in order of their names."""
-        return [Volume(self, row) for row in self._records.all()]
+        return [Volume(self, row) for row in self._records.all() if not is_snapshot(row.name)]
+
+    def snapshots(self, name: str = "") -> VolumeList:
+        """Return the snapshots of a volume, or of all, in the order in which they were made."""
+        rows = [row for row in self._records.all() if is_snapshot(row.name)]
+        found = [row for row in rows if row.name.startswith(f"{name}{SNAPSHOT}" if name else "")]
+        found.sort(key=lambda row: (row.name.partition(SNAPSHOT)[0], row.created_ns))
+        return [Volume(self, row) for row in found]
+
+    def find(self, name: str) -> Volume | None:
+        """Return the volume or snapshot of this name, or None."""
+        row = self._records.find(name)
+        return Volume(self, row) if row else None
 
     def get(self, name: str) -> Volume:
-        """Return the volume of this name.
+        """Return the volume or snapshot of this name.
 
         Raises: NotFound
         """
@@ -126,7 +135,7 @@ class Volumes:
 
         Raises: InvalidArgument, NotFound
         """
-        _check_driver(name, driver)
+        check_driver(name, driver)
         anonymous = not name
         if name:
             check_name(name)
@@ -137,7 +146,9 @@ class Volumes:
         return self.get(name)
 
     def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove a volume that no container has; with `force` a missing one is no error.
+        """Remove a volume that no container has, or a snapshot.
+
+        With `force` a missing one is no error, and snapshots of the volume go with it.
 
         Raises: NotFound, Conflict
         """
@@ -145,14 +156,59 @@ class Volumes:
             if force and self._records.find(name) is None:
                 return
             self._records.get(name)
-            users = self._records.users(name)
-            if users:
-                message = f"remove {name}: volume is in use - [{', '.join(users)}]"
-                raise Conflict(message, hint="Remove these containers first.")
-            self._records.remove(name)
+            self._refuse_used("remove", name)
+            snapshots = self._names_of_snapshots(name)
+            if snapshots and not force:
+                message = f"remove {name}: volume has snapshots - [{', '.join(snapshots)}]"
+                raise Conflict(message, hint="Remove these first, or use --force.")
+            for each in (*snapshots, name):
+                self._records.remove(each)
         trace("volumes:record-gone")
-        self._delete(self._set_aside(name))
-        self._note(name, "destroy")
+        for each in (*snapshots, name):
+            self.directories.delete(self.directories.set_aside(each))
+            self.note(each, "destroy")
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a volume that no container has another name, and its snapshots with it.
+
+        Raises: InvalidArgument, NotFound, Conflict
+        """
+        check_name(new_name)
+        with self._engine.journal.begin("renaming of a volume", name):
+            with Undo() as undo, self._engine.database.transaction():
+                self._records.get(name)
+                self._refuse_used("rename", name)
+                self.refuse_taken(new_name)
+                names = [name, *self._names_of_snapshots(name)]
+                for old in names:
+                    new = new_name + old.removeprefix(name)
+                    self.directories.rename(old, new)
+                    undo.push(f"giving {old} its name again", self.directories.take_back, new, old)
+                    self._records.rename(old, new)
+                trace("volumes:renamed")
+                undo.keep()
+            for old in names:
+                self.directories.settle(new_name + old.removeprefix(name))
+        self.note(new_name, "rename", oldName=name)
+
+    def _names_of_snapshots(self, name: str) -> NameList:
+        return [] if is_snapshot(name) else [one.name for one in self.snapshots(name)]
+
+    def _refuse_used(self, verb: str, name: str) -> None:
+        users = self._records.users(name)
+        if users:
+            message = f"{verb} {name}: volume is in use - [{', '.join(users)}]"
+            raise Conflict(message, hint="Remove these containers first.")
+
+    def refuse_taken(self, name: str) -> None:
+        """Raise if there is a volume or snapshot of this name.
+
+        Raises: Conflict
+        """
+        if self._records.find(name) is not None:
+            kind = "snapshot" if is_snapshot(name) else "volume"
+            message = f"{kind} {name} already exists"
+            raise Conflict(message)
 
     def filtered(self, filters: Iterable[str] = ()) -> VolumeList:
         """Return the volumes that pass `filters`.
@@ -181,11 +237,13 @@ class Volumes:
         wanted = pruning_condition(texts, PRUNE_FILTERS)
         given = parse_filters(texts, PRUNE_FILTERS)
         every = every or ("all" in given and boolean("all", given["all"]))
+        kept = {one.name.partition(SNAPSHOT)[0] for one in self.snapshots()}
         return [
             volume
             for volume in self.list()
             if (every or volume.anonymous)
             and not volume.used
+            and volume.name not in kept
             and wanted(volume.created_ns, volume.labels)
         ]
 
@@ -220,7 +278,7 @@ class Volumes:
 
     def path(self, name: str) -> str:
         """Return the directory of a volume."""
-        return f"{self._directory}/{name}/_data"
+        return self.directories.data(name)
 
     def users(self, name: str) -> NameList:
         """Return the IDs of the containers that have the volume."""
@@ -236,7 +294,7 @@ class Volumes:
         names = []
         with self._engine.database.transaction():
             for mount in mounts:
-                _check_driver(mount.source, mount.driver or DRIVER)
+                check_driver(mount.source, mount.driver or DRIVER)
                 if not mount.anonymous:
                     check_name(mount.source)
                 labels = {**mount.labels, **({ANONYMOUS_LABEL: ""} if mount.anonymous else {})}
@@ -250,7 +308,7 @@ class Volumes:
         Docker: only directories are copied; a volume's directory takes the owner and mode of the
         image's, with or without content
         """
-        from knarr.engine.copyup import copy_up  # noqa: PLC0415 - few containers have volumes
+        from knarr.engine.volume.copyup import copy_up  # noqa: PLC0415 - few containers have volumes
 
         wanted = [m for m in mounts if m.kind == "volume" and not m.nocopy and not m.subpath]
         wanted = [m for m in wanted if not os.listdir(self.path(m.source))]
@@ -259,14 +317,14 @@ class Volumes:
         image_fd = self._engine.layers.mount(stack, readonly=True)
         try:
             for mount in wanted:
-                with _Locked(f"{self._directory}/{mount.source}") as volume_fd:
+                with Locked(f"{self.directories.top}/{mount.source}") as volume_fd:
                     alone = len(self.users(mount.source)) <= 1
                     copy_up(image_fd, mount.target, volume_fd, aside=_FILLING if alone else "")
         finally:
             os.close(image_fd)
 
     def release(self, container_id: str) -> None:
-        """Forget the anonymous volumes that only this container has.
+        """Forget the anonymous volumes that only this container has, unless snapshots say "stay".
 
         Part of the transaction that removes the container's record; `sweep` comes after it.
         """
@@ -274,100 +332,39 @@ class Volumes:
             for row in self._records.used_by(container_id):
                 if row.anonymous and self._records.users(row.name) == [container_id]:
                     self._records.unuse(container_id, row.name)
-                    self._records.remove(row.name)
-                    self._note(row.name, "destroy")
+                    if not self.snapshots(row.name):
+                        self._records.remove(row.name)
+                        self.note(row.name, "destroy")
 
     def sweep(self) -> NameList:
         """Delete directories that no record speaks of, and return their names."""
         with self._engine.database.transaction():
             known = {row.name for row in self._records.all()}
-            names = [name for name in os.listdir(self._directory) if name not in known]
-            aside = [n if n.startswith(_REMOVED) else self._set_aside(n) for n in names]
+            strays = self.directories.strays(known)
+            names = [name for name in strays if not self.directories.put_back(name, known)]
+            aside = [self.directories.take_aside(name) for name in names]
         for name in aside:
-            self._delete(name)
+            self.directories.delete(name)
         return names
 
-    # directories
+    # records
 
     def _make(self, name: str, *, anonymous: bool, labels: Mapping[str, str]) -> None:
         """Record a volume, if it is new, with a directory; part of a transaction."""
         if self._records.find(name) is not None:
             return
-        os.makedirs(f"{self._directory}/{name}", 0o711, exist_ok=True)
-        try:
-            os.mkdir(self.path(name), DATA_MODE)
-            os.chmod(self.path(name), DATA_MODE)  # whatever the umask is
-        except FileExistsError:  # of an attempt that was cut short
-            pass
+        self.directories.make(name)
         trace("volumes:directory-made")
+        self.record(name, anonymous=anonymous, labels=labels)
+
+    def record(self, name: str, *, anonymous: bool = False, labels: Mapping[str, str]) -> None:
+        """Record a volume or snapshot whose directory is there; part of a transaction."""
         detail = jsontext.dumps({"labels": dict(labels)})
         self._records.add(VolumeRow(name, anonymous, time.time_ns(), detail))
-        self._note(name, "create")
+        self.note(name, "create")
 
-    def _note(self, name: str, action: str) -> None:
+    def note(self, name: str, action: str, **more: str) -> None:
+        """Note what happened to a volume."""
         from knarr.util import eventlog  # noqa: PLC0415 - for who changes something
 
-        eventlog.append(self._engine.paths.root, "volume", action, name, {"driver": DRIVER})
-
-    def _set_aside(self, name: str) -> str:
-        """Give a directory a name that no volume can have, and return that."""
-        aside = f"{_REMOVED}{name}-{os.urandom(4).hex()}"
-        try:
-            os.rename(f"{self._directory}/{name}", f"{self._directory}/{aside}")
-        except FileNotFoundError:
-            pass
-        return aside
-
-    def _delete(self, name: str) -> None:
-        from knarr.linux.tree import remove_tree  # noqa: PLC0415 - not for who only asks
-
-        directory = os.open(self._directory, _DIRECTORY)
-        try:
-            remove_tree(directory, name)
-        finally:
-            os.close(directory)
-
-
-class _Locked:
-    """A directory, open and held with flock(2)."""
-
-    __slots__ = ("_descriptor", "_path")
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> int:
-        self._descriptor = os.open(self._path, _DIRECTORY)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return self._descriptor
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-
-def check_name(name: str) -> None:
-    """Raise unless `name` can be a volume's.
-
-    Raises: InvalidArgument
-    """
-    if len(name) == 1:
-        message = "volume name is too short, names should be at least two alphanumeric characters"
-        raise InvalidArgument(message)
-    if not name or name[0] not in _FIRST_LETTERS or not _LETTERS.issuperset(name):
-        message = (
-            f'create {name}: "{name}" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed'
-        )
-        hint = "If you intended to pass a host directory, use absolute path."
-        raise InvalidArgument(message, hint=hint)
-    if len(name) > 255:
-        message = f"volume name is too long: {len(name)} characters"
-        raise InvalidArgument(message)
-
-
-def _check_driver(name: str, driver: str) -> None:
-    if driver != DRIVER:
-        message = (
-            f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found'
-        )
-        raise NotFound(message, hint=f"The volume driver is {DRIVER}.")
+        eventlog.append(self._engine.paths.root, "volume", action, name, {"driver": DRIVER, **more})

@@ -55,7 +55,8 @@ class CopyOptions(Value):
     the source's mode and whether it is a directory. `mtime_ns` is for everything. `select` is asked
     for each path below the top, relative to it, and whether it is a directory: TAKE, SKIP or
     SEARCH. `follow` says whether a source that is a link itself is followed. With `overwrite`, what
-    exists is removed where file and directory meet.
+    exists is removed where file and directory meet. With `changing`, the source is in use: what
+    vanishes meanwhile is left out.
     """
 
     owner: tuple[int, int] | None = None
@@ -64,6 +65,7 @@ class CopyOptions(Value):
     select: Select | None = None
     follow: bool = True
     overwrite: bool = False
+    changing: bool = False
 
 
 def copy_tree(
@@ -189,7 +191,7 @@ class Copier:
                     xattrs = self._directory_xattrs(xattr.place(directory_fd, name))
                     self._enter(_Level(path, child, xattrs), wanted=choice == TAKE)
                 elif choice == TAKE:
-                    self._file(directory_fd, name, child, self._current_fd(), name)
+                    self._present(directory_fd, name, child)
             self._go_up_to("")
             times = self._times(status)
             os.utime(top.descriptor, ns=times)
@@ -198,6 +200,15 @@ class Copier:
                 if level.descriptor >= 0:
                     os.close(level.descriptor)
             self._levels = []
+
+    def _present(self, directory_fd: int, name: str, status: os.stat_result) -> None:
+        """Copy one file of a tree, if it is still there."""
+        to_fd = self._current_fd()
+        try:
+            self._file(directory_fd, name, status, to_fd, name)
+        except FileNotFoundError:
+            if not self._options.changing:
+                raise
 
     def _directory_xattrs(self, place: str) -> dict[bytes, bytes]:
         found = kept_xattrs(place)

@@ -73,6 +73,14 @@ class VolumeRecords:
             cursor.execute("DELETE FROM volumes WHERE name = ?", (name,))
             return cursor.rowcount > 0
 
+    def rename(self, name: str, new_name: str) -> None:
+        """Give a volume that no container uses another name.
+
+        Raises: Conflict
+        """
+        with self._database.transaction() as cursor:
+            cursor.execute("UPDATE volumes SET name = ? WHERE name = ?", (new_name, name))
+
     def use(self, container_id: str, names: Iterable[str]) -> None:
         """Record that a container uses volumes; the record goes with the container's.
 

@@ -22,6 +22,7 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.engine.options.environment import parse_pairs  # noqa: PLC0415 - not for --help
     from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
 
     name = options.text("name")
@@ -31,10 +32,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
             "positional arg"
         )
         raise InvalidArgument(message)
-    labels = {}
-    for text in options.texts("label"):
-        key, _, value = text.partition("=")
-        labels[key] = value
+    labels = parse_pairs(options.texts("label"))
     volume = context.engine.volumes.create(
         name or "".join(arguments), driver=options.text("driver"), labels=labels
     )

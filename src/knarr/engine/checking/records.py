@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.checking.findings import Check, Finding
-from knarr.engine.volumes import DATA_MODE
+from knarr.engine.volume.directories import DATA_MODE
 from knarr.store.volumes import VolumeRecords
 
 TYPE_CHECKING = False
