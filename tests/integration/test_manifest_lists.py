@@ -182,11 +182,15 @@ def test_docker_makes_the_same_list(store: Knarr, host: str, tmp_path: Path, for
     """The same words give the same bytes, and so the same digest."""
     add_docker_images(store, host)
     name, parts = f"{host}/app:1", [f"{host}/{form}/{arch}:1" for arch in ARCHES]
+
+    def beside(*words: str) -> str:
+        return docker(tmp_path, *words)
+
+    def here(*words: str) -> str:
+        return store("manifest", *words)
+
     said: list[Any] = []
-    for run in (
-        lambda *words: docker(tmp_path, *words),
-        lambda *words: store("manifest", *words),
-    ):
+    for run in (beside, here):
         words = [
             run("create", "--insecure", name, *parts),
             run("annotate", name, parts[1], "--variant", "v8", *FEATURES),

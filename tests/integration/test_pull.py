@@ -8,14 +8,15 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support import images
 from support.engine import Knarr
+from support.offers import MANIFEST, offer, offer_index
 from support.registry import docker_registry
-from support.testregistry import INDEX, TestRegistry
+from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
 BASE = images.layer_tar({f"f{n}": os.urandom(4000) for n in range(500)})
 TOP = images.layer_tar({"top": b"y" * 3000})
 
@@ -33,35 +34,6 @@ TOP = images.layer_tar({"top": b"y" * 3000})
 def registry() -> Iterator[TestRegistry]:
     with TestRegistry() as found:
         yield found
-
-
-def offer(
-    registry: TestRegistry, name: str, tag: str, layers: list[bytes], **more: Any
-) -> dict[str, Any]:
-    """Put an image into the registry, and return the descriptor of its manifest."""
-    files = images.oci_files(layers, **more)
-    (listed,) = json.loads(files["index.json"])["manifests"]
-    for path, data in files.items():
-        if path.startswith("blobs/"):
-            registry.add_blob(name, data)
-    raw = registry.blobs[name, listed["digest"]]
-    registry.add_manifest(name, tag, raw, MANIFEST)
-    found: dict[str, Any] = listed
-    return found
-
-
-def offer_index(registry: TestRegistry, name: str, tag: str) -> tuple[str, dict[str, str]]:
-    """Put an index for two platforms there; return its digest and the images' IDs."""
-    entries, ids = [], {}
-    for architecture in ("amd64", "arm64"):
-        platform = {"os": "linux", "architecture": architecture}
-        layer = images.layer_tar({"for": architecture.encode()})
-        config = images.config_of([layer], **platform)
-        listed = offer(registry, name, "-", [layer], config=config)
-        entries.append({**listed, "platform": platform})
-        ids[architecture] = images.sha(config)
-    document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
-    return registry.add_manifest(name, tag, json.dumps(document).encode(), INDEX), ids
 
 
 def test_docker_s_words(store: Knarr, registry: TestRegistry) -> None:

@@ -222,6 +222,15 @@ class Images:
 
         return remove(self._engine, text, force=force, prune=prune)
 
+    def remove_platform(self, text: str, platform: str, *, force: bool = False) -> RemovedThings:
+        """Delete the image that `text` means for `platform`, of those that came by the same index.
+
+        Raises: InvalidArgument, NotFound, Conflict
+        """
+        from knarr.engine.image.removal import remove_platform  # noqa: PLC0415 - for few
+
+        return remove_platform(self._engine, text, platform, force=force)
+
     def prune(
         self, filters: Iterable[str] = (), *, every: bool = False, dry_run: bool = False
     ) -> Pruned:
@@ -336,23 +345,34 @@ class Images:
 
         return self._noted(load_directory(self._engine, path, platform=platform))
 
-    def save_directory(self, names: Iterable[str], path: str) -> None:
+    def save_directory(
+        self, names: Iterable[str], path: str, *, platform: Platform | None = None
+    ) -> None:
         """Add images to the OCI layout in a directory, which is made if need be.
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
         from knarr.engine.image.saving import save_directory  # noqa: PLC0415 - as the module says
 
-        save_directory(self._engine, names, path)
+        save_directory(self._engine, names, path, platform=platform)
 
-    def save(self, names: Iterable[str], out: Writer, *, form: str = "docker-archive") -> None:
-        """Write images into an archive; `form` is `docker-archive` or `oci-archive`.
+    def save(
+        self,
+        names: Iterable[str],
+        out: Writer,
+        *,
+        form: str = "docker-archive",
+        platform: Platform | None = None,
+    ) -> None:
+        """Write images, those for `platform`, into an archive.
+
+        `form` is `docker-archive` or `oci-archive`.
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
         from knarr.engine.image.saving import save  # noqa: PLC0415 - as the module says
 
-        save(self._engine, names, out, form=form)
+        save(self._engine, names, out, form=form, platform=platform)
 
 
 def _image(row: ImageRow, references: list[Reference]) -> Image:

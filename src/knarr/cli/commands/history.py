@@ -21,6 +21,11 @@ COMMAND = Command(
             shown="true",
         ),
         NO_TRUNC,
+        Option(
+            "platform",
+            "Show the history of the image for this platform, of those that came by the same index",
+            kind="string",
+        ),
         Option("quiet", "Only show image IDs", short="q"),
     ),
     minimum=1,
@@ -46,7 +51,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
     from knarr.cli.output import show  # noqa: PLC0415 - as above
 
-    lines = context.engine.images.history(arguments[0])
+    images, platform = context.engine.images, options.text("platform")
+    name = images.for_platform(arguments[0], platform) if platform else arguments[0]
+    lines = images.history(name)
     form, full = options.text("format"), options.flag("no-trunc")
     if options.flag("quiet") and form in ("", "table"):
         for line in lines:

@@ -26,6 +26,7 @@ COMMAND = Command(
         FORMAT,
         NO_TRUNC,
         Option("quiet", "Only show image IDs", short="q"),
+        Option("tree", "List the platforms of each image as a tree"),
     ),
     maximum=1,
     completes="images",
@@ -54,10 +55,15 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.output import show  # noqa: PLC0415 - as above
     from knarr.engine.image.filters import parse_image_filters  # noqa: PLC0415
 
+    if options.flag("tree"):
+        _refuse_beside_tree(options)
     now_ns = time.time_ns()
     pattern = arguments[0] if arguments else ""
     filters = parse_image_filters(options.texts("filter"), now_ns=now_ns, reference=pattern)
     found = context.engine.images.list(filters, every=options.flag("all"))
+    if options.flag("tree"):
+        _show_tree(context, found, every=options.flag("all"))
+        return 0
     form = options.text("format")
     full = options.flag("no-trunc")
     digests = options.flag("digests") or "Digest" in form
@@ -70,6 +76,24 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     rows = [_row(line, now_ns=now_ns, full=full) for line in lines]
     show(context, listing, rows, form)
     return 0
+
+
+def _refuse_beside_tree(options: Options) -> None:
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    for name in ("quiet", "no-trunc", "digests", "format"):
+        if options.given(name):
+            message = f"conflicting options: cannot specify both --tree and --{name}"
+            raise InvalidArgument(message)
+
+
+def _show_tree(context: Context, images: list[Image], *, every: bool) -> None:
+    from knarr.cli.imagetree import lines  # noqa: PLC0415 - not for --help
+    from knarr.engine.image.families import families  # noqa: PLC0415
+
+    found = [one for one in families(context.engine, images) if one.names or every]
+    for line in lines(found, context.columns()):
+        context.print(line)
 
 
 def names_of(image: Image, *, digests: bool) -> Iterable[tuple[str, str, str]]:

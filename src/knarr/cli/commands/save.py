@@ -7,6 +7,7 @@ from knarr.cli.command import Command, Option
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
+    from knarr.oci.descriptor import Platform
 
 COMMAND = Command(
     short="Save one or more images to a tar archive (streamed to STDOUT by default)",
@@ -26,6 +27,11 @@ COMMAND = Command(
             "output", "Write to a file, instead of STDOUT", kind="string", short="o",
             completes="files",
         ),
+        Option(
+            "platform",
+            "Save the images for this platform, of those that came by the same index",
+            kind="string",
+        ),
     ),
     minimum=1,
     maximum=None,
@@ -35,21 +41,26 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.streams import Output, compressed  # noqa: PLC0415 - not for --help
+    from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
 
     images, form = context.engine.images, options.text("format")
+    text = options.text("platform")
+    platform = parse_platform(text) if text else None
     if form == "oci-dir":
-        _save_directory(context, options, arguments)
+        _save_directory(context, options, arguments, platform)
         return 0
     with Output(context, options.text("output")) as output:
         compressed(
             output,
             options.text("compression"),
-            lambda out: images.save(arguments, out, form=form),
+            lambda out: images.save(arguments, out, form=form, platform=platform),
         )
     return 0
 
 
-def _save_directory(context: Context, options: Options, arguments: list[str]) -> None:
+def _save_directory(
+    context: Context, options: Options, arguments: list[str], platform: Platform | None
+) -> None:
     from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
 
     if not options.text("output"):
@@ -58,4 +69,4 @@ def _save_directory(context: Context, options: Options, arguments: list[str]) ->
     if options.given("compression"):
         message = "a directory is not compressed"
         raise InvalidArgument(message, hint="Leave out --compression.")
-    context.engine.images.save_directory(arguments, options.text("output"))
+    context.engine.images.save_directory(arguments, options.text("output"), platform=platform)

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 def choose(engine: Engine, row: ImageRow, platform: Platform) -> ImageRow | None:
     """Return `row` if it is for `platform`, else its sibling that is, or None."""
-    if row.platform.matches(platform):
-        return row
+    family = (row, *siblings(engine, row))
+    return next((one for one in family if one.platform.matches(platform)), None)
+
+
+def siblings(engine: Engine, row: ImageRow) -> list[ImageRow]:
+    """Return the other images that came by the same index, each once."""
     records = engine.images.records
-    for index in indexes(engine, row):
-        for other in records.users(index):
-            found = records.find(other)
-            if found is not None and found.platform.matches(platform):
-                return found
-    return None
+    users = [other for index in indexes(engine, row) for other in records.users(index)]
+    found = [records.find(other) for other in dict.fromkeys(users) if other != row.id]
+    return [one for one in found if one is not None]
 
 
 def indexes(engine: Engine, row: ImageRow) -> list[Digest]:

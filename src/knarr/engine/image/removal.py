@@ -7,7 +7,10 @@ cannot be forced, soft ones (a stopped container, further names) can.
 
 from __future__ import annotations
 
+import time
+
 from knarr.engine.container.tasks import read_state
+from knarr.engine.image.platforms import siblings
 from knarr.engine.space.collect import collect
 from knarr.errors import Conflict
 from knarr.oci.digest import Digest
@@ -17,6 +20,8 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from knarr.engine.engine import Engine
     from knarr.oci.reference import Reference
     from knarr.store.images import ImageRow
@@ -39,9 +44,26 @@ def remove(engine: Engine, text: str, *, force: bool, prune: bool) -> list[Remov
     Raises: InvalidArgument, NotFound, Conflict
     """
     removal = _Removal(engine, force=force)
+    return _carry_out(engine, removal, text, lambda: removal.run(text, prune=prune))
+
+
+def remove_platform(engine: Engine, text: str, platform: str, *, force: bool) -> list[Removed]:
+    """Delete the image that `text` means for `platform`, of those that came by the same index.
+
+    What names it names another of them from then on, if there is one.
+
+    Raises: InvalidArgument, NotFound, Conflict
+    """
+    removal = _Removal(engine, force=force)
+    return _carry_out(engine, removal, text, lambda: removal.run_platform(text, platform))
+
+
+def _carry_out(
+    engine: Engine, removal: _Removal, text: str, run: Callable[[], None]
+) -> list[Removed]:
     with engine.journal.begin("collect", text):
         with engine.database.transaction():
-            removal.run(text, prune=prune)
+            run()
         engine.images.publish()
         if removal.deleted:
             chains = collect(engine, blobs=removal.blobs)
@@ -91,6 +113,17 @@ class _Removal:
             self._untag_digests(row.id, reference)
         if not self._references(row.id):
             self._delete(row, prune=prune, quiet=True)
+
+    def run_platform(self, text: str, platform: str) -> None:
+        row = self._images.records.get(self._images.for_platform(text, platform))
+        self._check(row.id, names=False, stopped=not self._force)
+        heir = next(iter(siblings(self._engine, row)), None)
+        if heir is not None:
+            for reference in self._references(row.id):
+                self._images.tags.set(reference, heir.id, time.time_ns())
+        elif _single(self._references(row.id)):
+            self._untag_all(row.id)
+        self._delete(row, prune=False)
 
     def _references(self, image_id: Digest) -> list[Reference]:
         return [tag.reference for tag in self._images.tags.of(image_id)]

@@ -15,32 +15,42 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Target
+    from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
     from knarr.util.compression import Writer
 
 FORMS = ("docker-archive", "oci-archive")
 
 
-def save(engine: Engine, names: Iterable[str], out: Writer, *, form: str) -> None:
-    """Write images into an archive.
+def save(
+    engine: Engine,
+    names: Iterable[str],
+    out: Writer,
+    *,
+    form: str,
+    platform: Platform | None = None,
+) -> None:
+    """Write images, those for `platform`, into an archive.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
     if form not in FORMS:
         message = f"invalid format {form!r}"
         raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
-    chosen = _chosen(engine, names)
+    chosen = _chosen(engine, names, platform)
     target = ArchiveTarget(out, docker=form == "docker-archive")
     give(engine, chosen, target)
     target.close()
 
 
-def save_directory(engine: Engine, names: Iterable[str], path: str) -> None:
-    """Add images to the OCI layout in a directory, which is made if need be.
+def save_directory(
+    engine: Engine, names: Iterable[str], path: str, *, platform: Platform | None = None
+) -> None:
+    """Add images, those for `platform`, to the OCI layout in a directory, which is made if need be.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
-    chosen = _chosen(engine, names)
+    chosen = _chosen(engine, names, platform)
     give(engine, chosen, DirectoryTarget(path))
 
 
@@ -58,14 +68,19 @@ def give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> Non
         engine.images.note("save", image_id)
 
 
-def _chosen(engine: Engine, names: Iterable[str]) -> dict[Digest, list[str]]:
+def _chosen(
+    engine: Engine, names: Iterable[str], platform: Platform | None
+) -> dict[Digest, list[str]]:
     """Return the images that `names` mean, with the references to save.
 
     Docker: an ID saves no name, a reference that one, a repository without a tag all its tags
     """
     found: dict[Digest, list[str]] = {}
     for name in names:
-        for image_id, reference in _meant(engine, name):
+        for meant, reference in _meant(engine, name):
+            image_id = meant
+            if platform is not None:
+                image_id = engine.images.for_platform(reference or meant, str(platform))
             references = found.setdefault(image_id, [])
             if reference and reference not in references:
                 references.append(reference)
