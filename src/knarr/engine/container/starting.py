@@ -6,6 +6,7 @@
     specify
     order ─▶ supervisor: namespaces, mounts, init waits          "created", pid
     attach the network to the namespace of pid
+    wake up who waits for it, and let them attach
     start ─▶ init becomes the program                             "started"
 
 Until "started" everything can be taken back, and is: the supervisor does its part when the
@@ -24,6 +25,7 @@ from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
 from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
+from knarr.engine.container.waiting import summon
 from knarr.engine.options.security import bounding_mask
 from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
@@ -183,6 +185,7 @@ class _Launch:
             if prepared.names:
                 self.engine.networks.sandboxes.serve_names(prepared, pid, starting.serve_names)
         trace("start:attached")
+        summon(self.engine.paths, self.row.id)
         starting.start()
         starting.wait_started()
         trace("start:started")

@@ -22,7 +22,7 @@ from knarr.supervise import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from typing import Any
 
     from knarr.engine.engine import Engine
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SIGKILL = 9
 WAIT = -1  # the number of the one question whose answer is waited for with a limit of time
+WAIT_STEP = 1.0  # seconds after which who waits for long looks at other things
 LAST_PATIENCE = 10.0  # seconds for the kernel to end what got SIGKILL, as Docker gives it
 CONDITIONS = ("not-running", "next-exit", "removed")
 
@@ -192,28 +193,67 @@ def _messages(client: Client, timeout: float) -> Iterator[dict[str, Any] | None]
 
 def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> int:
     """Wait for a container's end (or its next one, or its removal) and return the exit code."""
-    while True:
-        state = tasks.read_state(engine.paths, row.id)
-        if not state.active and condition == "not-running":
-            return state.exit_code
-        try:
-            with connect(engine, row) as client:
-                return client.wait(condition).exit_code
-        except (Unavailable, Conflict):
-            if condition == "removed" and not os.path.isdir(engine.paths.container(row.id)):
-                return state.exit_code
-            _await_change(engine, row)
+    found = next(code for code in watch_end(engine, row, condition) if code is not None)
+    assert found is not None
+    return found
 
 
-def _await_change(engine: Engine, row: ContainerRow) -> None:
-    """Wait until a container that does not run is started or removed.
+def watch_end(engine: Engine, row: ContainerRow, condition: str) -> Iterator[int | None]:
+    """Yield the exit code when a container has ended (or ends next, or is removed).
 
-    Nobody else knows of that moment: its directory is looked at a few times a second.
+    Until then yield None now and then. Nothing that happens after the first None is missed.
     """
+    state = tasks.read_state(engine.paths, row.id)
+    if condition == "not-running" and not state.active:
+        yield state.exit_code
+        return
+    finished_ns = state.finished_ns
     while os.path.isdir(engine.paths.container(row.id)):
-        if tasks.read_state(engine.paths, row.id).active:
+        found = yield from _watch_one_end(engine, row, condition)
+        if found is not None:
+            yield found
             return
-        time.sleep(0.1)
+        state = tasks.read_state(engine.paths, row.id)
+        if condition != "removed" and not state.active and state.finished_ns > finished_ns:
+            break
+    yield state.exit_code
+
+
+def _watch_one_end(
+    engine: Engine, row: ContainerRow, condition: str
+) -> Generator[None, None, int | None]:
+    """Yield None while nothing happens; return the exit code, None if nobody is left to tell it."""
+    from knarr.engine.container.waiting import Waiter  # noqa: PLC0415 - for who waits
+
+    with Waiter(engine, row) as waiter:
+        for client in waiter.connections():
+            if client is None:
+                yield None
+                continue
+            with client:
+                try:
+                    client.send({"do": "wait", "n": WAIT, "condition": condition})
+                    client.request("state")  # answered after it was heard that we wait
+                except (Unavailable, ConnectionError):  # of a run that is over
+                    continue
+                waiter.close()
+                yield None
+                return (yield from _await_answer(client))
+    return None
+
+
+def _await_answer(client: Client) -> Generator[None, None, int | None]:
+    """Yield None every second; return the exit code, or None when the supervisor has left."""
+    gone = False
+    while not gone:
+        gone = True
+        for message in _messages(client, WAIT_STEP):
+            if message is None:
+                gone = False
+            elif message.get("n") == WAIT:
+                return control.to_exit(message).exit_code
+        yield None
+    return None
 
 
 def pause(engine: Engine, row: ContainerRow) -> None:

@@ -185,7 +185,7 @@ def parse_mount(text: str) -> MountRequest:
             message = f"cannot mix '{prefix}-*' options with mount type '{kind}'"
             raise InvalidArgument(message)
     _check_recursion(fields)
-    return _finish_mount(text, kind, source, target, fields)
+    return make_mount(kind, source, target, fields, text=text)
 
 
 def _check_recursion(fields: dict[str, Any]) -> None:
@@ -248,9 +248,13 @@ _TEXTS = {
 }
 
 
-def _finish_mount(
-    text: str, kind: str, source: str, target: str, fields: dict[str, Any]
+def make_mount(
+    kind: str, source: str, target: str, fields: dict[str, Any], *, text: str = ""
 ) -> MountRequest:
+    """Return a mount of its parts, `fields` being those of `MountRequest`; `text` is for errors.
+
+    Raises: InvalidArgument
+    """
     if not target:
         message = "target is required"
         raise InvalidArgument(message)

@@ -1,0 +1,140 @@
+"""Who wants to be there when a container starts: attached to it, or waiting for its end.
+
+Docker: `run` attaches and waits before it starts, and misses nothing of a program that ends at once
+
+A container that does not run has no supervisor to connect to. So whoever waits leaves a FIFO in
+`<run>/waiting/<id>/`, and whoever starts the container, in whatever process, wakes all of them up
+when the supervisor is there and the program is not yet: it writes a byte to each FIFO, and goes on
+when each of them was closed. The kernel closes those of waiters that die.
+
+    waiter                         starter
+    makes and opens the FIFO
+    polls it                       supervisor: "created"
+                                   opens it (nobody there: removes it), writes a byte
+    connects, attaches             polls it
+    closes and removes it          supervisor: "start"
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from knarr.errors import Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+    from knarr.engine.engine import Engine
+    from knarr.engine.paths import Paths
+    from knarr.store.containers import ContainerRow
+    from knarr.supervise.control import Client
+
+DIRECTORY = "waiting"
+PATIENCE = 2.0  # seconds in which a waiter has to do what it wants to do before the start
+LOOK = 0.25  # seconds after which a waiter looks whether the container is still there
+
+
+class Waiter:
+    """A place in the queue for the next start of a container."""
+
+    def __init__(self, engine: Engine, row: ContainerRow) -> None:
+        """Take the place; from now on no start of the container is missed."""
+        self._engine = engine
+        self._row = row
+        self._directory = f"{engine.paths.run}/{DIRECTORY}/{row.id}"
+        self._path = f"{self._directory}/{os.urandom(8).hex()}"
+        self._make()
+        # Both ends, so that a starter who leaves is no hang-up.
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _make(self) -> None:
+        while True:
+            os.makedirs(self._directory, 0o700, exist_ok=True)
+            try:
+                os.mkfifo(self._path, 0o600)
+            except FileNotFoundError:  # another waiter was the last one, and removed the directory
+                continue
+            return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the place up: a start need not wait for us any more. Harmless more than once."""
+        if self._descriptor < 0:
+            return
+        try:
+            os.unlink(self._path)
+            os.rmdir(self._directory)
+        except OSError:  # others wait, too
+            pass
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def connections(self) -> Iterator[Client | None]:
+        """Yield a connection to the supervisor as soon as there is one, None while there is none.
+
+        Connections are the caller's, who asks for the next one if that one was of no use. There
+        is no next one when the container is gone. A start is held up until `close`.
+        """
+        from knarr.engine.container.stopping import connect  # noqa: PLC0415 - not for who starts
+
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while os.path.isdir(self._engine.paths.container(self._row.id)):
+            try:
+                yield connect(self._engine, self._row)
+            except Unavailable:
+                yield None
+            if poll.poll(LOOK * 1000):
+                os.read(self._descriptor, 1 << 10)
+
+
+def summon(paths: Paths, container_id: str) -> None:
+    """Wake up all who wait for a container to start, and go on when they have what they want."""
+    directory = f"{paths.run}/{DIRECTORY}/{container_id}"
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    poll, left = select.poll(), 0
+    opened = []
+    for name in names:
+        descriptor = _wake(f"{directory}/{name}")
+        if descriptor >= 0:
+            opened.append(descriptor)
+            poll.register(descriptor, 0)  # its end alone
+            left += 1
+    deadline = time.monotonic() + PATIENCE
+    while left and (seconds := deadline - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(seconds * 1000):
+            poll.unregister(descriptor)
+            left -= 1
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+def _wake(path: str) -> int:
+    """Wake up a waiter, and return the descriptor by which its end is seen; -1 without one."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:  # it has given up
+        return -1
+    except OSError:  # ENXIO: it was killed
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
+        return -1
+    try:
+        os.write(descriptor, b".")
+    except OSError:  # it has given up this very moment, or was woken a thousand times
+        pass
+    return descriptor
