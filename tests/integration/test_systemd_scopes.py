@@ -175,13 +175,18 @@ def test_an_engine_s_container_is_a_scope(managed: Knarr) -> None:
 def test_a_scope_of_no_container_is_found_and_removed(managed: Knarr) -> None:
     unit = f"{managed.engine.paths.realm}-{'0' * 64}.scope"
     words = ["systemd-run", "--quiet", "--scope", "--slice=system.slice", f"--unit={unit}"]
-    with subprocess.Popen([*words, "sleep", "1000"]) as left:
+    left = subprocess.Popen([*words, "sleep", "1000"])
+    try:
         while _show(unit, "ActiveState") != ["active"]:
             assert left.poll() is None
             time.sleep(0.05)
-        assert f":{managed.engine.paths.realm}:{'0' * 64}" in managed.fails("system", "check")
+        found = managed.do("system", "check").stdout
+        assert f":{managed.engine.paths.realm}:{'0' * 64}" in found
         managed("system", "check", "--repair")
-        assert left.wait() < 0
+        assert left.wait(timeout=30) < 0
+    finally:
+        left.kill()
+        left.wait()
     assert _show(unit, "ActiveState") == ["inactive"]
 
 
