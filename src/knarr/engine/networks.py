@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unsupported
+from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Network
 from knarr.network.records import decode_network, encode_network
 from knarr.store.networks import NetworkRecords, NetworkRow
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from knarr.engine.network.rules import Rules
     from knarr.engine.network.sandboxes import Prepared, Sandboxes
     from knarr.engine.options.values import NetworkJoin
-    from knarr.network.model import AddressPool, Endpoint, PortMapping, Published, SandboxOptions
+    from knarr.network.model import Endpoint, PortMapping, Published, SandboxOptions
 
     # `list` is a method below.
     NetworkList = list[Network]
@@ -50,12 +50,6 @@ PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 
 _FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _LETTERS = _FIRST_LETTERS | frozenset("_.-")
-
-# Docker's names of the options of a bridge.
-_MTU = "com.docker.network.driver.mtu"
-_ICC = "com.docker.network.bridge.enable_icc"
-_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
-_NAME = "com.docker.network.bridge.name"
 
 
 class NetworkOptions(Value):
@@ -76,6 +70,7 @@ class NetworkOptions(Value):
     attachable: bool = False
     options: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    ipam_options: Mapping[str, str] = {}
 
 
 class Networks:
@@ -106,7 +101,7 @@ class Networks:
             if row is not None:
                 return _network(row)
             for name, driver in zip(BUILT_IN, ("host", "null"), strict=True):
-                self.records.add(_row(_new(name, driver, "", ())))
+                self.records.add(_row(_new(name, driver)))
             network = self._plan(DEFAULT_NETWORK, NetworkOptions())
             self.records.add(_row(network))
         return network
@@ -138,15 +133,15 @@ class Networks:
         return _network(rows[0])
 
     def create(self, name: str, options: NetworkOptions | None = None) -> Network:
-        """Create a network and its bridge.
+        """Create a network with its bridge, or with the parent that it stands on.
 
-        Raises: InvalidArgument, Conflict, Unavailable, Unsupported, PermissionDenied
+        Raises: InvalidArgument, Conflict, NotFound, Unavailable, Unsupported, PermissionDenied
         """
+        from knarr.engine.network.planning import check_driver  # noqa: PLC0415 - not for network ls
+
         options = options or NetworkOptions()
         check_name(name)
-        if options.driver != "bridge":
-            message = f"no such network driver: {options.driver}"
-            raise Unsupported(message, hint="Networks that are created have the driver bridge.")
+        check_driver(options.driver)
         self.ensure_default()
         with self.database.transaction():
             if name == "default" or self.records.find_by_name(name):
@@ -262,23 +257,9 @@ class Networks:
         self.bridges.remove(network)
 
     def _plan(self, name: str, options: NetworkOptions) -> Network:
-        """Return a network as asked for, with a subnet and a bridge's name that are free."""
-        from knarr.engine.network.pools import plan_pools  # noqa: PLC0415 - not for network ls
+        from knarr.engine.network.planning import plan  # noqa: PLC0415 - not for network ls
 
-        pools = plan_pools(options, self.recorded(), self.bridges.choose)
-        first = 0 if name == DEFAULT_NETWORK else 1
-        interface = options.options.get(_NAME) or self.bridges.free_interface(first=first)
-        network = _new(name, "bridge", interface, pools)
-        return network.replace(
-            internal=options.internal,
-            attachable=options.attachable,
-            talkative=_flag(options.options, _ICC),
-            masquerade=_flag(options.options, _MASQUERADE),
-            mtu=_mtu(options.options),
-            chosen=not options.subnets,
-            options=options.options,
-            labels=options.labels,
-        )
+        return plan(self, name, options)
 
     # the kernel's side
 
@@ -402,9 +383,8 @@ def check_name(name: str) -> None:
         raise InvalidArgument(message, hint=hint)
 
 
-def _new(name: str, driver: str, interface: str, pools: tuple[AddressPool, ...]) -> Network:
-    network_id = os.urandom(32).hex()
-    return Network(network_id, name, driver, interface, pools, created_ns=time.time_ns())
+def _new(name: str, driver: str) -> Network:
+    return Network(os.urandom(32).hex(), name, driver, "", (), created_ns=time.time_ns())
 
 
 def _network(row: NetworkRow) -> Network:
@@ -414,19 +394,3 @@ def _network(row: NetworkRow) -> Network:
 def _row(network: Network) -> NetworkRow:
     detail = jsontext.dumps(encode_network(network))
     return NetworkRow(network.id, network.name, network.created_ns, detail)
-
-
-def _flag(options: Mapping[str, str], name: str) -> bool:
-    text = options.get(name, "true").lower()
-    if text not in ("true", "false", "1", "0", "t", "f"):
-        message = f"invalid value for {name}: {text}"
-        raise InvalidArgument(message, hint="It is true or false.")
-    return text in ("true", "1", "t")
-
-
-def _mtu(options: Mapping[str, str]) -> int:
-    text = options.get(_MTU, "0")
-    if not text.isascii() or not text.isdecimal() or (int(text) and not 68 <= int(text) <= 65535):
-        message = f"invalid value for {_MTU}: {text}"
-        raise InvalidArgument(message, hint="It is between 68 and 65535, or 0 for the host's own.")
-    return int(text)

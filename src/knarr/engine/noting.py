@@ -32,7 +32,7 @@ def note_networks(
 ) -> None:
     """Note that a container has come into networks, or has left them."""
     for one in endpoints:
-        about = {"container": container_id, "name": one.network_name, "type": "bridge"}
+        about = {"container": container_id, "name": one.network_name, "type": one.driver}
         eventlog.append(paths.root, "network", action, one.network_id, about)
 
 

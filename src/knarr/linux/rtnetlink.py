@@ -308,6 +308,15 @@ def replace_route(gateway: str, index: int) -> Request:
     return request.replace(what=f"set default route via {gateway}", flags=flags)
 
 
+def replace_direct_route(index: int, version: int) -> Request:
+    """Send all there is straight out of the interface `index`, whatever the default route was."""
+    family = _socket.AF_INET6 if version == 6 else _socket.AF_INET
+    body = rtmsg.pack(family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_LINK, RTN_UNICAST, 0)
+    flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
+    what = f"set default route out of {index}"
+    return Request(what, RTM_NEWROUTE, flags, body + u32(RTA_OIF, index))
+
+
 def delete_route(gateway: str, index: int) -> Request:
     """Take away the default route by way of `gateway` on the interface `index`."""
     what = f"delete default route via {gateway}"

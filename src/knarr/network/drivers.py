@@ -2,8 +2,8 @@
 
 A `bridge` network is a bridge in the host's namespace with the gateway's address. An endpoint on it
 is a veth pair: one end is a port of the bridge, the other is born inside the sandbox's namespace.
-`host` and `none` need no plan: the one has no namespace of its own, the other nothing in it but the
-loopback interface.
+Networks of macvlan and ipvlan are in `knarr.network.parents`. `host` and `none` need no plan: the
+one has no namespace of its own, the other nothing in it but the loopback interface.
 
 A network without IPv6 has it off on both sides. Otherwise every member would have a link-local
 address, and any of them could advertise itself as the router of all, the host included.
@@ -36,6 +36,32 @@ class Sysctl(Value):
     def __str__(self) -> str:
         """Return the setting as sysctl(8) writes it."""
         return f"{self.name.replace('/', '.')} = {self.value}"
+
+
+class Uplink(Value):
+    """What the endpoints of a network are made on: its bridge, or the parent whose wire they share.
+
+    `mtu` 0 is that of the link itself. `works` tells whether packets went through when it was
+    looked at. `mode` and `flag` are how a wire is shared.
+    """
+
+    index: int
+    name: str
+    mtu: int
+    works: bool = True
+    driver: str = "bridge"
+    mode: str = ""
+    flag: str = ""
+
+
+# How a link that we made says whose it is.
+ALIAS = "knarr network "
+OF_ROOT = " of "
+
+
+def alias_of(network_name: str, root: str) -> str:
+    """Return what is noted beside the bridge or the parent of a network."""
+    return f"{ALIAS}{network_name}{OF_ROOT}{root}"
 
 
 def has_ipv6(network: Network) -> bool:
@@ -132,4 +158,6 @@ def inner(endpoint: Endpoint, index: int) -> list[Request]:
 
 def default_route(way_out: WayOut, index: int) -> Request:
     """Return what makes the interface with `index` the way to everywhere else."""
+    if not way_out.gateway:
+        return rtnetlink.replace_direct_route(index, way_out.version)
     return rtnetlink.replace_route(way_out.gateway, index)

@@ -59,6 +59,8 @@ class AddressPool(Value):
 class Network(Value):
     """A network as recorded. `interface` is its bridge on the host, `mtu` 0 the host's own.
 
+    One of another driver than `bridge` has none there.
+
     `internal` networks have no way out, `talkative` ones let their members talk to each other, and
     what leaves a network with `masquerade` does so under the host's address. `chosen` says that
     knarr picked the subnet, and may pick another one when the host has come to use it for
@@ -79,6 +81,7 @@ class Network(Value):
     created_ns: int = 0
     options: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
+    ipam_options: Mapping[str, str] = {}
 
 
 class PortMapping(Value):
@@ -109,9 +112,12 @@ class Endpoint(Value):
     """A sandbox's place in a network: its interface there and the other end of it on the host.
 
     A network without IPv6 leaves `address6` and `gateway6` empty; one without a way out has no
-    gateways. Of a sandbox's endpoints, the one with the highest `priority` has the default route.
-    `aliases` are names under which others in the network find it, beside the sandbox's own;
-    `link_local` are further addresses, which nobody but the user knows of.
+    gateways, and neither has one whose members send everything `straight` out of their interface.
+    With another `driver` than `bridge` nothing of it is on the host.
+
+    Of a sandbox's endpoints, the one with the highest `priority` has the default route. `aliases`
+    are names under which others in the network find it, beside the sandbox's own; `link_local` are
+    further addresses, which nobody but the user knows of.
     """
 
     id: str
@@ -130,11 +136,18 @@ class Endpoint(Value):
     gateway6: str = ""
     priority: int = 0
     link_local: tuple[str, ...] = ()
+    driver: str = "bridge"
+    straight: bool = False
 
     @property
     def routed(self) -> bool:
         """Tell whether there is a way out of the network."""
-        return bool(self.gateway or self.gateway6)
+        return bool(self.gateway or self.gateway6 or self.straight)
+
+    @property
+    def publishes(self) -> bool:
+        """Tell whether ports of the host can lead here."""
+        return self.driver == "bridge" and bool(self.gateway or self.gateway6)
 
     @property
     def rank(self) -> tuple[bool, int, str]:
@@ -146,10 +159,14 @@ class Endpoint(Value):
 
 
 class WayOut(Value):
-    """A default route of a sandbox: a gateway, and the interface that it is reached by."""
+    """A default route of a sandbox: a gateway, and the interface that it is reached by.
+
+    Without a gateway, whatever it is for is taken to be on the wire of the interface.
+    """
 
     interface: str
     gateway: str
+    version: int = 4
 
 
 def ways_out(endpoints: Iterable[Endpoint]) -> tuple[WayOut, ...]:
@@ -159,8 +176,9 @@ def ways_out(endpoints: Iterable[Endpoint]) -> tuple[WayOut, ...]:
     for version in (4, 6):
         for one in ranked:
             gateway = one.gateway if version == 4 else one.gateway6
-            if gateway:
-                found.append(WayOut(one.interface, gateway))
+            address = one.address if version == 4 else one.address6
+            if gateway or (one.straight and address):
+                found.append(WayOut(one.interface, gateway, version))
                 break
     return tuple(found)
 

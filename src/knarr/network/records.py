@@ -25,6 +25,7 @@ def encode_network(network: Network) -> dict[str, Any]:
         "created_ns": network.created_ns,
         "options": dict(network.options),
         "labels": dict(network.labels),
+        "ipam_options": dict(network.ipam_options),
     }
 
 
@@ -60,6 +61,8 @@ def encode_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "gateway6": endpoint.gateway6,
         "priority": endpoint.priority,
         "link_local": list(endpoint.link_local),
+        "driver": endpoint.driver,
+        "straight": endpoint.straight,
     }
 
 

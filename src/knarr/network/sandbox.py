@@ -25,15 +25,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from knarr.linux.netlink import Request
-    from knarr.linux.rtnetlink import Link
-    from knarr.network.drivers import Sysctl
+    from knarr.network.drivers import Sysctl, Uplink
     from knarr.network.model import Endpoint, Network, WayOut
 
 DEFAULT_MTU = 1500
-
-# How a bridge says whose it is.
-_ALIAS = "knarr network "
-_OF = " of "
 
 # Longer than the kernel puts off looking at an interface, one second.
 NOTICED_AFTER = 2.0
@@ -59,12 +54,34 @@ class Host:
         """Close the socket."""
         self.socket.close()
 
-    def find_bridge(self, network: Network) -> Link | None:
+    def find_bridge(self, network: Network) -> Uplink | None:
         """Return the network's bridge, if it is there and up."""
         link = rtnetlink.find_link(self.socket, network.interface)
-        return link if link is not None and link.up else None
+        if link is None or not link.up:
+            return None
+        return drivers.Uplink(link.index, link.name, link.mtu, link.works)
 
-    def set_up_bridge(self, network: Network, root: str) -> Link:
+    def set_up_parent(self, network: Network, root: str) -> Uplink:
+        """Return what a network of macvlan or ipvlan stands on, made if it is ours to make.
+
+        Raises: InvalidArgument, NotFound, Unsupported, PermissionDenied, Failed
+        """
+        from knarr.network import parents  # noqa: PLC0415 - bridges need none
+
+        with _Translate(f"cannot set up the parent of the network {network.name}"):
+            return parents.set_up(self.socket, network, root)
+
+    def remove_parent(self, network: Network, root: str) -> None:
+        """Remove the link that a network of macvlan or ipvlan stands on, if we made it.
+
+        Raises: PermissionDenied, Failed
+        """
+        from knarr.network import parents  # noqa: PLC0415 - as above
+
+        with _Translate(f"cannot remove the parent of the network {network.name}"):
+            parents.remove(self.socket, network, root)
+
+    def set_up_bridge(self, network: Network, root: str) -> Uplink:
         """Make the network's bridge, or what an interrupted attempt left out, and return it.
 
         `root` is that of its realm.
@@ -79,7 +96,7 @@ class Host:
             if link is None:
                 raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), network.interface)
             write_settings(drivers.bridge_settings(network))
-            alias = f"{_ALIAS}{network.name}{_OF}{root}"
+            alias = drivers.alias_of(network.name, root)
             mtu = network.mtu or self.default_mtu()
             for request in drivers.bridge_addresses(network, link.index, alias, mtu):
                 try:
@@ -87,7 +104,7 @@ class Host:
                 except FileExistsError:
                     pass  # an earlier attempt came as far as this
         write_settings(drivers.forwarding(network))
-        return link.replace(mtu=mtu)
+        return drivers.Uplink(link.index, link.name, mtu, link.works)
 
     def remove_link(self, name: str) -> None:
         """Remove a bridge or one end of a pair with the other; do nothing if it is not there."""
@@ -121,7 +138,7 @@ class Host:
                 self.remove_bridge(bridge.name)
 
     def abandoned(self) -> dict[str, str]:
-        """Return the bridges of realms whose root directory is gone, and that root.
+        """Return the bridges and other links of realms whose root directory is gone, and that root.
 
         Those that something is connected to are left out, and those whose note was cut off.
         """
@@ -129,9 +146,9 @@ class Host:
         used = {link.master for link in links}
         found = {}
         for link in links:
-            _, of, root = link.alias.partition(_OF)
+            _, of, root = link.alias.partition(drivers.OF_ROOT)
             whole = len(os.fsencode(link.alias)) < rtnetlink.ALIAS_LENGTH
-            if link.kind != "bridge" or not link.alias.startswith(_ALIAS) or not of or not whole:
+            if not link.alias.startswith(drivers.ALIAS) or not of or not whole:
                 continue
             if link.index not in used and not os.path.exists(root):
                 found[link.name] = root
@@ -173,7 +190,7 @@ class Host:
     def connect(
         self,
         endpoints: Sequence[Endpoint],
-        bridges: Sequence[Link],
+        uplinks: Sequence[Uplink],
         netns_fd: int,
         *,
         ways_out: Iterable[WayOut],
@@ -183,25 +200,32 @@ class Host:
         Raises: PermissionDenied, Failed
         """
         with _Translate("cannot set up the container's network"):
-            for endpoint, bridge in zip(endpoints, bridges, strict=True):
-                pair = drivers.pair(
-                    endpoint, master=bridge.index, mtu=bridge.mtu, netns_fd=netns_fd
-                )
-                try:
-                    self.socket.request(*pair)
-                except FileExistsError:  # of an earlier start that was interrupted
-                    self.remove_link(endpoint.host_interface)
-                    self.socket.request(*pair)
+            for endpoint, uplink in zip(endpoints, uplinks, strict=True):
+                self._make_interface(endpoint, uplink, netns_fd)
             settings = [one for e in endpoints for one in drivers.inner_settings(e)]
             with open_inside(netns_fd, settings) as inside:
                 requests = [drivers.loopback()]
                 for endpoint in endpoints:
                     requests += drivers.inner(endpoint, _index(inside, endpoint.interface))
                 inside.request(*requests, *_routes(inside, ways_out))
-            for endpoint, bridge in zip(endpoints, bridges, strict=True):
-                self._await(endpoint.host_interface)
-                if not bridge.works:
-                    self._await(bridge.name)
+            for endpoint, uplink in zip(endpoints, uplinks, strict=True):
+                if endpoint.host_interface:
+                    self._await(endpoint.host_interface)
+                if not uplink.works:
+                    self._await(uplink.name)
+
+    def _make_interface(self, endpoint: Endpoint, uplink: Uplink, netns_fd: int) -> None:
+        if uplink.driver != "bridge":
+            from knarr.network.parents import member  # noqa: PLC0415 - as above
+
+            self.socket.request(member(endpoint, uplink, netns_fd))
+            return
+        pair = drivers.pair(endpoint, master=uplink.index, mtu=uplink.mtu, netns_fd=netns_fd)
+        try:
+            self.socket.request(*pair)
+        except FileExistsError:  # of an earlier start that was interrupted
+            self.remove_link(endpoint.host_interface)
+            self.socket.request(*pair)
 
     def disconnect(self, endpoint: Endpoint, netns_fd: int, *, ways_out: Sequence[WayOut]) -> None:
         """Take an interface away again, and set the default routes that take the place of its own.
@@ -209,10 +233,12 @@ class Host:
         Raises: PermissionDenied, Failed
         """
         with _Translate("cannot take the container out of the network"):
-            self.remove_link(endpoint.host_interface)
-            if ways_out:
-                with open_inside(netns_fd) as inside:
-                    inside.request(*_routes(inside, ways_out))
+            if endpoint.host_interface:
+                self.remove_link(endpoint.host_interface)
+            with open_inside(netns_fd) as inside:
+                if not endpoint.host_interface:
+                    inside.request(rtnetlink.delete_link(endpoint.interface))
+                inside.request(*_routes(inside, ways_out))
 
     def _await(self, name: str) -> None:
         """Wait until the kernel has noticed that the interface can be used.

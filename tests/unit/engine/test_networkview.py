@@ -9,7 +9,7 @@ import pytest
 from knarr.engine.engine import Engine
 from knarr.engine.network import view as networkview
 from knarr.engine.networks import check_name
-from knarr.errors import Conflict, InvalidArgument, NotFound, Unsupported
+from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from knarr.network.model import AddressPool, Network
 from knarr.network.records import encode_network
 from knarr.store.networks import NetworkRow
@@ -137,5 +137,11 @@ def test_a_name_is_had_once(engine: Engine, name: str) -> None:
 def test_another_driver_is_not_to_be_had(engine: Engine) -> None:
     from knarr.engine.networks import NetworkOptions
 
-    with pytest.raises(Unsupported, match="no such network driver: overlay"):
-        engine.networks.create("x", NetworkOptions(driver="overlay"))
+    for driver, error, words in (
+        ("overlay", Unavailable, "not a swarm manager"),
+        ("weave", NotFound, 'plugin "weave" not found'),
+        ("host", PermissionDenied, 'only one instance of "host" network is allowed'),
+        ("null", PermissionDenied, 'only one instance of "null" network is allowed'),
+    ):
+        with pytest.raises(error, match=words):
+            engine.networks.create("x", NetworkOptions(driver=driver))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from knarr.engine import recovery
 from knarr.engine.checking.findings import Check, Finding
 from knarr.engine.container import groups, tasks
+from knarr.engine.image import mounting
 from knarr.engine.network.rules import Rules
-from knarr.linux import mount, rtnetlink
-from knarr.linux.cgroup import unescape
+from knarr.linux import mount, mounttable, rtnetlink
 from knarr.network.ports import is_free
 from knarr.network.sandbox import Host
 from knarr.store.containers import ContainerRecords
@@ -46,11 +46,13 @@ def find_mounts(engine: Engine) -> Iterable[Finding]:
     """Yield mounts on our directories that everybody on the host sees."""
     paths = engine.paths
     ours = (paths.containers_dir, paths.tasks_dir, paths.layers_dir)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        points = [unescape(line.split(" ")[4]) for line in file]
-    for point in reversed(points):  # those on top first
+    for point in [one.point for one in reversed(mounttable.mounted())]:  # those on top first
         if point.startswith(tuple(f"{directory}/" for directory in ours)):
             yield Finding(MOUNT, point, "nothing is ever mounted there", "unmount it")
+    for shown in mounting.mounts(paths):
+        if engine.images.records.find(shown.image) is None:
+            problem = f"it shows image {shown.image.short}, which is not here any more"
+            yield Finding(MOUNT, shown.path, problem, "unmount it")
 
 
 def unmount(engine: Engine, found: Sequence[Finding]) -> None:

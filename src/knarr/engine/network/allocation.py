@@ -50,23 +50,27 @@ class Allocation:
         six = self._address(network, 6, join.address6)
         pools = {version_of(pool.subnet): pool for pool in network.pools}
         endpoint_id = os.urandom(32).hex()
+        bridged = network.driver == "bridge"
+        straight = not bridged and _straight(network)
         endpoint = Endpoint(
             id=endpoint_id,
             sandbox_id=self._sandbox_id,
             network_id=network.id,
             network_name=network.name,
             interface=interface,
-            host_interface=f"kv{endpoint_id[:12]}",
-            mac=parse_mac(join.mac) if join.mac else mac_of(four or six),
+            host_interface=f"kv{endpoint_id[:12]}" if bridged else "",
+            mac=_mac(network, join, four or six),
             address=four,
             prefix=parse_subnet(pools[4].subnet).prefix if four else 0,
-            gateway=_gateway(network, pools.get(4)),
+            gateway="" if straight else _gateway(network, pools.get(4)),
             aliases=join.aliases,
             address6=six,
             prefix6=parse_subnet(pools[6].subnet).prefix if six else 0,
-            gateway6=_gateway(network, pools.get(6)),
+            gateway6="" if straight else _gateway(network, pools.get(6)),
             priority=join.priority,
             link_local=join.link_local,
+            driver=network.driver,
+            straight=straight,
         )
         self._record(endpoint)
         return endpoint
@@ -121,6 +125,23 @@ class Allocation:
 
 def _gateway(network: Network, pool: AddressPool | None) -> str:
     return "" if network.internal or pool is None else pool.gateway
+
+
+def _straight(network: Network) -> bool:
+    """Tell whether members of a network that is no bridge send everything straight out."""
+    from knarr.network.parents import routes_itself  # noqa: PLC0415 - bridges have a gateway
+
+    return routes_itself(network) and not network.internal
+
+
+def _mac(network: Network, join: Join, address: str) -> str:
+    """Return the hardware address of an endpoint; on ipvlan it is the parent's."""
+    if network.driver == "ipvlan":
+        if join.mac:
+            message = "ipvlan interfaces do not support custom mac address assignment"
+            raise InvalidArgument(message, hint="All of them have the parent's; macvlan has own.")
+        return ""
+    return parse_mac(join.mac) if join.mac else mac_of(address)
 
 
 def _refuse_own(join: Join) -> None:

@@ -1,6 +1,7 @@
-"""The kernel's side of networks: bridges, made from the records when they are found missing.
+"""The kernel's side of networks: bridges and parents, made when they are found missing.
 
-A network's bridge is made when the network is created, or first used since the host was booted.
+A network's bridge is made when the network is created, or first used since the host was booted;
+so is the parent of a network that stands on a link of the host, if it is ours to make.
 Subnets are chosen by one engine of the host at a time, so that engines on different roots see each
 other's bridges. Locks are taken in this order: the database's right to write, then the file for
 subnets.
@@ -20,7 +21,7 @@ from knarr.util.files import FileLock, read_file
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.networks import Networks
-    from knarr.linux.rtnetlink import Link
+    from knarr.network.drivers import Uplink
 
 # Held while a subnet is chosen, by engines of all roots.
 SUBNETS_LOCK = "/run/knarr-subnets.lock"
@@ -55,32 +56,38 @@ class Bridges:
     def make(self, network: Network) -> Network:
         """Set up the bridge of a network that is about to be recorded; part of a transaction.
 
-        Raises: Unavailable, PermissionDenied, Conflict, Failed
+        Raises: Unavailable, PermissionDenied, Conflict, Failed, and where it has a parent
+            InvalidArgument, NotFound, Unsupported
         """
         with FileLock(SUBNETS_LOCK), Host() as host:
+            if network.driver != "bridge":
+                host.set_up_parent(network, self.realm.root)
+                return network
             host.remove_bridge(network.interface)  # of one that was never recorded
             self._clear(host)
             network = self._settled(network, host)
             host.set_up_bridge(network, self.realm.root)
         return network
 
-    def ready(self, network: Network, host: Host) -> tuple[Network, Link]:
-        """Return the network with its bridge, set up if it is missing; part of a transaction.
+    def ready(self, network: Network, host: Host) -> tuple[Network, Uplink]:
+        """Return the network with its bridge or parent, set up if missing; part of a transaction.
 
         A subnet that knarr chose before the host came to use it for something else is replaced by
         another one, as long as nothing is in the network.
         """
-        link = host.find_bridge(network)
-        if link is not None:
-            return network, link
+        if network.driver != "bridge":
+            return network, host.set_up_parent(network, self.realm.root)
+        uplink = host.find_bridge(network)
+        if uplink is not None:
+            return network, uplink
         with FileLock(SUBNETS_LOCK):
             self._clear(host)
             settled = self._settled(network, host)
             if settled != network:
                 self._networks.update(settled)
-            link = host.set_up_bridge(settled, self.realm.root)
+            uplink = host.set_up_bridge(settled, self.realm.root)
         self._networks.reload()
-        return settled, link
+        return settled, uplink
 
     def _clear(self, host: Host) -> None:
         """Remove what is left of roots that somebody deleted, and so had no other end."""
@@ -90,14 +97,17 @@ class Bridges:
         from knarr.engine.network.rules import remove_tables  # noqa: PLC0415 - rare
 
         for name in abandoned:
-            host.remove_bridge(name)
+            host.remove_bridge(name)  # or another link
         roots = set(abandoned.values()) - {self.realm.root}
         remove_tables(realm_of(root, default_root()) for root in roots)
 
     def remove(self, network: Network) -> None:
-        """Remove a network's bridge, with the interfaces that are its ports."""
+        """Remove a network's bridge, with the interfaces that are its ports, or its parent."""
         with Host() as host:
-            host.remove_bridge(network.interface)
+            if network.driver == "bridge":
+                host.remove_bridge(network.interface)
+            else:
+                host.remove_parent(network, self.realm.root)
 
     def _settled(self, network: Network, host: Host) -> Network:
         """Return the network, with another subnet if one that knarr chose is taken by now."""
@@ -122,9 +132,12 @@ class Bridges:
         return [*ours, *theirs, *_servers()]
 
     def tear_down(self) -> None:
-        """Remove every bridge of the realm, with the interfaces that are its ports."""
+        """Remove every bridge of the realm, with the interfaces that are its ports, and parents."""
         with Host() as host:
             host.remove_bridges(self.realm.prefix)
+            for network in self._networks.recorded():
+                if network.driver in ("macvlan", "ipvlan"):
+                    host.remove_parent(network, self.realm.root)
 
 
 def _servers() -> list[Subnet]:

@@ -162,7 +162,7 @@ def _plug_in(
     networks = engine.networks
     before = networks.endpoints(container_id)
     with engine.database.transaction(durable=False):
-        settled, bridge = networks.bridges.ready(network, host)
+        settled, uplink = networks.bridges.ready(network, host)
         allocation = Allocation(
             networks, container_id, lambda ids: networks.sandboxes.reap(ids, host)
         )
@@ -171,11 +171,11 @@ def _plug_in(
     routes = [one for one in ways_out((*before, endpoint)) if one.interface == endpoint.interface]
     netns_fd = open_namespace(pid)
     try:
-        host.connect([endpoint], [bridge], netns_fd, ways_out=routes)
+        host.connect([endpoint], [uplink], netns_fd, ways_out=routes)
     finally:
         os.close(netns_fd)
     if endpoint.routed and all(endpoint.rank < one.rank for one in before):
-        networks.sandboxes.lead_ports_to(container_id, endpoint)
+        networks.sandboxes.lead_ports_to(container_id, endpoint if endpoint.publishes else None)
     _name_in_hosts(engine, container_id, added=endpoint)
     _serve_names(engine, container_id, pid)
     note_networks(engine.paths, container_id, (endpoint,), "connect")
@@ -185,7 +185,7 @@ def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> 
     networks = engine.networks
     before = networks.endpoints(container_id)
     left = [one for one in before if one.id != endpoint.id]
-    networks.sandboxes.lead_ports_to(container_id, left[0] if left and left[0].routed else None)
+    networks.sandboxes.lead_ports_to(container_id, left[0] if left and left[0].publishes else None)
     if pid:
         netns_fd = open_namespace(pid)
         try:
@@ -207,7 +207,7 @@ def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> 
 def _forget(engine: Engine, network: Network, container_id: str) -> None:
     """Take back an endpoint that did not come to work, or whose container is gone."""
     for endpoint in engine.networks.endpoints(container_id):
-        if endpoint.network_id == network.id:
+        if endpoint.network_id == network.id and endpoint.host_interface:
             with Host() as host:
                 host.remove_link(endpoint.host_interface)
     with engine.database.transaction(durable=False):

@@ -29,9 +29,10 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from knarr.engine.networks import Networks
-    from knarr.linux.rtnetlink import Link
+    from knarr.network.drivers import Uplink
     from knarr.network.model import Endpoint, Join, Network, SandboxOptions
     from knarr.network.sandbox import Host
     from knarr.store.networks import EndpointRow
@@ -55,8 +56,8 @@ class Prepared:
     """
 
     __slots__ = (
-        "binding", "bridges", "endpoints", "hostname", "hosts", "mode", "names", "ports",
-        "resolv_conf", "resolver", "sandbox_id", "shared_with", "sockets",
+        "binding", "endpoints", "hostname", "hosts", "mode", "names", "ports", "resolv_conf",
+        "resolver", "sandbox_id", "shared_with", "sockets", "uplinks",
     )  # fmt: skip
 
     def __init__(self, sandbox_id: str, mode: str, *, shared_with: str = "") -> None:
@@ -64,7 +65,7 @@ class Prepared:
         self.mode = mode
         self.shared_with = shared_with
         self.endpoints: tuple[Endpoint, ...] = ()
-        self.bridges: tuple[Link, ...] = ()
+        self.uplinks: tuple[Uplink, ...] = ()
         self.binding = ""
         self.ports: tuple[PortMapping, ...] = ()
         self.sockets: list[int] = []
@@ -158,13 +159,13 @@ class Sandboxes:
             allocation = Allocation(self._networks, prepared.sandbox_id, reap)
             placed = []
             for number, (network, join) in enumerate(found):
-                settled, bridge = self._networks.bridges.ready(network, host)
-                placed.append((allocation.allocate(settled, join, f"eth{number}"), bridge))
+                settled, uplink = self._networks.bridges.ready(network, host)
+                placed.append((allocation.allocate(settled, join, f"eth{number}"), uplink))
             placed.sort(key=lambda one: one[0].rank)
             prepared.endpoints = tuple(endpoint for endpoint, _ in placed)
             self._publish_names(prepared.endpoints)
-            prepared.bridges = tuple(bridge for _, bridge in placed)
-            if not prepared.endpoints[0].routed or not (options.ports or options.publish_all):
+            prepared.uplinks = tuple(uplink for _, uplink in placed)
+            if not prepared.endpoints[0].publishes or not (options.ports or options.publish_all):
                 return
             prepared.binding = _binding(self._networks, prepared.endpoints[0])
             from knarr.engine.network.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
@@ -212,7 +213,7 @@ class Sandboxes:
                 return
             with Host() as host:
                 routes = ways_out(prepared.endpoints)
-                host.connect(prepared.endpoints, prepared.bridges, netns_fd, ways_out=routes)
+                host.connect(prepared.endpoints, prepared.uplinks, netns_fd, ways_out=routes)
         finally:
             os.close(netns_fd)
         trace("networks:connected")
@@ -302,18 +303,26 @@ class Sandboxes:
 
         Part of a transaction.
         """
+        for sandbox_id in sorted(set(sandbox_ids)):
+            rows = self._records.endpoints_of(sandbox_id)
+            details = [jsontext.loads(row.detail) for row in rows]
+            if not any(self._counts(sandbox_id, detail, host) for detail in details):
+                self._release(sandbox_id)
+
+    def _counts(self, sandbox_id: str, detail: dict[str, Any], host: Host) -> bool:
+        """Tell whether an endpoint's record is of something that is there.
+
+        What has no interface on the host is there while the container's program is.
+        """
         from knarr.linux.rtnetlink import find_link  # noqa: PLC0415 - only when records collide
 
-        for sandbox_id in sorted(set(sandbox_ids)):
-            details = [
-                (r, jsontext.loads(r.detail)) for r in self._records.endpoints_of(sandbox_id)
-            ]
-            if any(
-                Owner(*detail["owner"]).alive or find_link(host.socket, detail["host_interface"])
-                for _, detail in details
-            ):
-                continue
-            self._release(sandbox_id)
+        if Owner(*detail["owner"]).alive:
+            return True
+        if detail["host_interface"]:
+            return find_link(host.socket, detail["host_interface"]) is not None
+        from knarr.engine.container.tasks import read_state  # noqa: PLC0415 - as above
+
+        return read_state(self._networks.engine.paths, sandbox_id).active
 
     def endpoints(self, sandbox_id: str) -> tuple[Endpoint, ...]:
         found = [endpoint_of(row) for row in self._records.endpoints_of(sandbox_id)]

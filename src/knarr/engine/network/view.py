@@ -101,7 +101,7 @@ def inspect(networks: Networks, network: Network) -> Document:
         "EnableIPv6": has_ipv6(network),
         "IPAM": {
             "Driver": "default",
-            "Options": None,
+            "Options": dict(network.ipam_options) or None,
             "Config": [_pool(pool) for pool in network.pools] or None,
         },
         "Internal": network.internal,
