@@ -39,11 +39,15 @@ class Noted(Value):
 
 
 class Finished(Value):
-    """An activity ended: well, from the cache, or with the message of an error."""
+    """An activity ended: well, from the cache, or with the message of an error.
+
+    `key` is that under which the cache now has what the activity did.
+    """
 
     id: str
     cached: bool = False
     error: str = ""
+    key: str = ""
 
 
 class Warned(Value):
@@ -61,6 +65,12 @@ class Located(Value):
     """The place in the Dockerfile where the error to come arose, as text to show."""
 
     excerpt: str
+
+
+class Explained(Value):
+    """Why each step was done or not, in lines of text; the last event of who asked for it."""
+
+    lines: tuple[str, ...]
 
 
 class Step(Value):
@@ -82,5 +92,5 @@ class Planned(Value):
 
 
 if TYPE_CHECKING:
-    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located | Planned
+    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located | Planned | Explained
     Report = Callable[[Event], None]

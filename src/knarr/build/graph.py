@@ -31,10 +31,11 @@ CONTEXT = -1
 
 
 class Image(Value):
-    """The file system of an image; without a reference that of `scratch`, which is empty."""
+    """The file system of the image `id`; without a reference `scratch`, which is empty."""
 
     reference: str
     stack: Stack
+    id: str = ""
 
 
 class RunMount(Value):
@@ -61,6 +62,8 @@ class RunMount(Value):
 class Run(Value):
     """A command. `env` is all of its environment but `hidden`, on which nothing may depend.
 
+    `declared` are the names of build arguments among `env`, for who explains.
+
     `script` is the text of a file at `script_path` that exists while the command runs.
     """
 
@@ -75,6 +78,7 @@ class Run(Value):
     script: str = ""
     mounts: tuple[RunMount, ...] = ()
     hidden: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
 
 
 class MakeDirectory(Value):

@@ -317,7 +317,7 @@ class Lowering:
         if name == "scratch":
             return make_vertex(Image("", ()), name="scratch")
         base = self._worker.resolve(name, self._demand.platform or self._demand.build)
-        image = Image(base.reference, base.stack)
+        image = Image(base.reference, base.stack, str(base.config.digest))
         lines = (self.at.first, self.at.last) if self.at else (0, 0)
         return make_vertex(image, name=f"FROM {base.reference}", lines=lines)
 

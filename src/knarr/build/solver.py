@@ -15,6 +15,9 @@ inputs have results:
 So the same work asked for twice at once is done once: within a build since vertices are known by
 their digest, between builds through the claim. When something fails or the user has had enough,
 everything under way is cancelled before the error leaves.
+
+A result may be known without its files (`Hollow`). Whoever needs them finds out, and the vertex that
+has this result is done after all.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import select
 from knarr.build.cache import ingredients, key_of
 from knarr.build.events import Finished, Noted, Printed, Started, Ticked
 from knarr.build.graph import Copy, Image, in_order
-from knarr.build.worker import Cached
+from knarr.build.worker import Cached, Hollow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,20 +66,22 @@ class _Running:
 class Solver:
     """Solves graphs with one worker. `failed` is the vertex at which an error arose, if any.
 
-    `failed_word` is the piece of its instruction that the error is about, if that is known.
+    `failed_word` is the piece of its instruction that the error is about, if that is known. `keys`
+    are the cache keys of the vertices it has come to, with what they were made of.
     """
 
     def __init__(self, worker: Worker, report: Report, *, parallel: int = PARALLEL) -> None:
         self.failed: Vertex | None = None
         self.failed_word = ""
         self.results: dict[str, Cached] = {}
+        self.keys: dict[str, tuple[str, dict[str, object]]] = {}
         self._worker = worker
         self._report = report
         self._parallel = parallel
         self._running: dict[str, _Running] = {}
         self._started: set[str] = set()
-        self._keys: dict[str, tuple[str, dict[str, object]]] = {}
         self._blocked: set[str] = set()
+        self._afresh: set[str] = set()
 
     def solve(self, target: Vertex) -> Cached:
         """Return the result of `target`; those of all it needed are in `results`.
@@ -102,9 +107,21 @@ class Solver:
             if len(self._running) < self._parallel:
                 try:
                     self._begin(vertex)
+                except Hollow as hollow:
+                    self.forget(hollow.stack)
                 except BaseException as error:
                     self._fail(vertex, error)
                     raise
+
+    def forget(self, stack: Stack) -> None:
+        """Forget a result whose files are needed and not to be had, so that it is made anew."""
+        for digest, result in list(self.results.items()):
+            if result.stack == stack:
+                del self.results[digest]
+                self._afresh.add(digest)
+        # What was made of that result may turn out otherwise.
+        for digest in self.keys.keys() - self.results.keys():
+            del self.keys[digest]
 
     def _begin(self, vertex: Vertex) -> None:
         if vertex.digest not in self._started:
@@ -139,10 +156,10 @@ class Solver:
             self._advance(running)
 
     def _key(self, vertex: Vertex, operation: Run | Files | Fetch) -> tuple[str, dict[str, object]]:
-        if vertex.digest not in self._keys:
+        if vertex.digest not in self.keys:
             about = ingredients(operation, self._inputs(vertex), self._fingerprint)
-            self._keys[vertex.digest] = (key_of(about), about)
-        return self._keys[vertex.digest]
+            self.keys[vertex.digest] = (key_of(about), about)
+        return self.keys[vertex.digest]
 
     def _fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:
         self.failed_word = taken.source if isinstance(taken, Copy) else taken.url
@@ -151,7 +168,8 @@ class Solver:
         return found
 
     def _look_up(self, vertex: Vertex, key: str) -> bool:
-        found = None if vertex.no_cache else self._worker.find(key)
+        afresh = vertex.no_cache or vertex.digest in self._afresh
+        found = None if afresh else self._worker.find(key)
         if found is not None:
             self._blocked.discard(vertex.digest)
             self._finish(vertex, found, cached=True)
@@ -187,15 +205,15 @@ class Solver:
                 found = self._worker.record(running.key, result, running.about)
                 del self._running[vertex.digest]
                 running.claim.__exit__(None, None, None)
-                self._finish(vertex, found, cached=False)
+                self._finish(vertex, found, cached=False, key=running.key)
         except BaseException as error:
             self._fail(vertex, error)
             raise
 
-    def _finish(self, vertex: Vertex, result: Cached, *, cached: bool) -> None:
+    def _finish(self, vertex: Vertex, result: Cached, *, cached: bool, key: str = "") -> None:
         self.results[vertex.digest] = result
         if vertex.name != "scratch":
-            self._report(Finished(vertex.digest, cached=cached))
+            self._report(Finished(vertex.digest, cached=cached, key=key))
 
     def _fail(self, vertex: Vertex, error: BaseException) -> None:
         if self.failed is None:

@@ -74,7 +74,7 @@ class StageState:
         config = base.config.config
         self.steps += 1 + len(config.on_build)
         name = self.title(f"FROM {base.reference}")
-        image = Image(base.reference, base.stack)
+        image = Image(base.reference, base.stack, str(base.config.digest))
         self.vertex = make_vertex(image, name=name, lines=(node.first, node.last))
         self.platform = base.config.platform
         self.author = base.config.author

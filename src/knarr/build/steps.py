@@ -59,6 +59,7 @@ def run(
         script=script,
         mounts=mounts[0],
         hidden=around.hidden,
+        declared=tuple(state.arguments),
     )
     vertex = _vertex(state, operation, mounts[1], title, instruction, around)
     state.note(f"RUN {_with_arguments(state, arguments)} # buildkit", vertex)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-from knarr.build.arguments import proxy_environment
+from knarr.build.arguments import PROXIES, proxy_environment
 from knarr.build.dockerfile.checks import Checks, Finding, parse_switches
 from knarr.build.dockerfile.document import Source
 from knarr.build.dockerfile.excerpt import excerpt
@@ -26,6 +26,7 @@ from knarr.build.steps import Surroundings
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.context import open_context
 from knarr.engine.build.export.outputs import Exporting, Output, Result
+from knarr.engine.build.history.recorder import Asked, Recorder
 from knarr.engine.build.steps import Steps
 from knarr.engine.build.worker import BuildWorker
 from knarr.engine.images import parse_tag
@@ -57,7 +58,7 @@ class BuildOptions(Value):
     `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`,
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
-    told.
+    told. `explained` is for who wants to hear at the end why each step was done.
     """
 
     context: str
@@ -76,6 +77,7 @@ class BuildOptions(Value):
     limits: Limits | None = None
     outputs: tuple[Output, ...] = ()
     described: bool = False
+    explained: bool = False
 
 
 class Builds:
@@ -96,12 +98,17 @@ class Builds:
             from knarr.engine.options.limits import check_resources  # noqa: PLC0415 - few builds
 
             check_resources(options.limits.resources, processors=os.cpu_count() or 1)
-        with Steps(self._engine, options.limits) as steps:
-            build = self._open(options, steps, report, stdin)
-            result = build.run(steps)
+        with (
+            Steps(self._engine, options.limits) as steps,
+            Recorder(self._engine, steps.id, _asked(options), report) as recorder,
+        ):
+            build = self._open(options, steps, recorder, stdin)
+            result = build.run(steps, recorder)
             named = [each.replace(names=each.names or names) for each in options.outputs]
-            exporting = Exporting(self._engine, [result], report, described=options.described)
-            return exporting.export(named or [Output(names=names)])
+            exporting = Exporting(self._engine, [result], recorder, described=options.described)
+            built = exporting.export(named or [Output(names=names)])
+            recorder.image_id = built.image_id or ""
+            return built
 
     def look(
         self, call: str, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None
@@ -149,12 +156,18 @@ class _Build:
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(context.name, lines)
 
-    def run(self, steps: Steps) -> Result:
+    def run(self, steps: Steps, recorder: Recorder) -> Result:
         """Build."""
         matcher = self._context.matcher()
         bases = Bases(self._engine, pull=self._options.pull, report=self._report)
         worker = BuildWorker(
-            self._engine, steps, self._context.directory, matcher, self._options.secrets, bases
+            self._engine,
+            steps,
+            self._context.directory,
+            matcher,
+            self._options.secrets,
+            bases,
+            recorder.keep,
         )
         try:
             lowering, lowered, checks = self._lower(worker)
@@ -167,6 +180,7 @@ class _Build:
             checks.raise_if_errors()
             self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
             solver = Solver(worker, self._report)
+            recorder.watch(solver, lowered.vertex, self._source.lines)
             try:
                 result = solver.solve(lowered.vertex)
             except KnarrError:
@@ -247,6 +261,27 @@ class _Build:
         text = excerpt(self._source, first, last, caret=caret)
         if text:
             self._report(Located(text))
+
+
+def _asked(options: BuildOptions) -> Asked:
+    """Return what the record of the build says that it was asked for."""
+    place = options.context
+    return Asked(
+        os.path.realpath(place) if os.path.isdir(place) else _public(place),
+        os.path.realpath(options.dockerfile) if options.dockerfile else "",
+        options.target,
+        options.platform,
+        options.tags,
+        {name: value for name, value in options.arguments.items() if name.upper() not in PROXIES},
+        options.explained,
+    )
+
+
+def _public(url: str) -> str:
+    """Return a URL without the password that it may have."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
 
 
 def _contexts(given: Mapping[str, str]) -> dict[str, str | Fetch]:

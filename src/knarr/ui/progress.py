@@ -16,6 +16,7 @@ import re
 import time
 
 from knarr.build.events import (
+    Explained,
     Finished,
     Located,
     Noted,
@@ -95,6 +96,7 @@ class Display:
         self.activities: dict[str, Activity] = {}
         self.findings: list[tuple[Finding, str]] = []
         self.excerpt = ""
+        self.explanation: tuple[str, ...] = ()
         self.started = clock()
 
     def __call__(self, event: Event) -> None:
@@ -117,6 +119,8 @@ class Display:
                 self.findings.append((event.finding, event.source))
             case Located():
                 self.excerpt = event.excerpt
+            case Explained():
+                self.explanation = event.lines
             case Ticked():
                 self.ticked()
 
@@ -136,7 +140,9 @@ class Display:
         """Show that time passes."""
 
     def conclude(self) -> None:
-        """Show what a failed step printed, and where in the Dockerfile it stands."""
+        """Show why steps were done, what a failed one printed, and where it is in the Dockerfile."""
+        for line in self.explanation:
+            self.write(line)
         failed = [each for each in self.activities.values() if each.error and each.lines]
         for activity in failed:
             self.write(f"{_RULE}\n > {activity.name}:")

@@ -23,7 +23,7 @@ def compare_copies(
 
     `listings` are those of the trees by their digests; of what is not there nothing can be told.
     """
-    if not all(digest in listings for text in (before, after) for digest, _ in _parts(text)):
+    if not all(digest in listings for text in (before, after) for digest, _ in parts(text)):
         return [Cause("copied", source)]
     old, new = (_entries(source, text, listings) for text in (before, after))
     found = []
@@ -36,7 +36,7 @@ def compare_copies(
     return found or [Cause("copied", source)]
 
 
-def _parts(fingerprint: str) -> Iterator[tuple[str, str]]:
+def parts(fingerprint: str) -> Iterator[tuple[str, str]]:
     """Yield digest and name of each match; a directory whose contents are taken has no name."""
     for word in fingerprint.split("sha256:")[1:]:
         hexadecimal, _, name = word.removesuffix(" ").partition(":")
@@ -47,7 +47,7 @@ def _entries(source: str, fingerprint: str, listings: Mapping[str, bytes]) -> di
     lead = source.strip("/").removeprefix("./")
     lead = "" if lead == "." else lead
     found = {}
-    for digest, name in _parts(fingerprint):
+    for digest, name in parts(fingerprint):
         for path, description in read_listing(listings[digest]):
             if name:
                 above = lead.rpartition("/")[0]

@@ -36,6 +36,7 @@ COMMAND = Command(
         Option("cpu-shares", "CPU shares (relative weight)", kind="int", short="c"),
         Option("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)", kind="string"),
         Option("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)", kind="string"),
+        Option("explain", "Say of each step why it was done again, or that it was cached"),
         Option(
             "file", 'Name of the Dockerfile (default: "PATH/Dockerfile")', kind="string",
             short="f", completes="files",
@@ -209,6 +210,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         pull=options.flag("pull"),
         limits=_limits(options),
         described=options.given("metadata-file"),
+        explained=options.flag("explain"),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Files, Stack
     from knarr.build.ignore import Matcher
     from knarr.build.worker import Job
+    from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.fetches import Fetches
     from knarr.engine.build.mounts import Caches
     from knarr.engine.build.steps import Steps
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
     from knarr.snapshot.snapshotter import Applied
+    from knarr.snapshot.treehash import Keep
 
 _STALE_NS = 60 * 1_000_000_000  # how long a record's time of last use may be behind
 
@@ -48,8 +50,13 @@ class BuildWorker:
         hidden: Matcher | None,
         secrets: Mapping[str, bytes],
         bases: Bases | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        """Work on a context, which is empty if it has no directory, with secrets by their IDs."""
+        """Work on a context, which is empty if it has no directory, with secrets by their IDs.
+
+        `keep` gets the listings of trees that are copied from, as of `tree_digest`.
+        """
+        self._keep = keep
         self._bases = bases or Bases(engine)
         self._secrets = secrets
         self._caches: dict[Run, Caches] = {}
@@ -65,6 +72,10 @@ class BuildWorker:
         self._used: list[str] = []
         self._known_fetches: Fetches | None = None
         self._stale: list[str] = []
+        self.imports: Imports | None = None
+        self.results: dict[str, Cached] = {}
+        self.copied: dict[str, str] = {}
+        self._foreign: dict[str, tuple[Cached, str]] = {}
         os.makedirs(f"{steps.directory}/empty", 0o700)
         place = context_dir or f"{steps.directory}/empty"
         descriptor = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -104,7 +115,7 @@ class BuildWorker:
             return self._fetches.state(taken)
         copy = taken
         if source is None:
-            self._taken[copy] = fingerprint(self._context, copy, self._cache.cache)
+            self._taken[copy] = fingerprint(self._context, copy, self._cache.cache, self._keep)
             return self._taken[copy]
         # A stack never changes: what is in it needs to be looked at once.
         key = _fingerprint_key(copy, source)
@@ -112,14 +123,26 @@ class BuildWorker:
         if found is not None:
             self._used.append(key)
             known: str = jsontext.loads(found.detail)["fingerprint"]
+            self.copied[key] = known
             return known
-        result = fingerprint(self._tree(source), copy, StatCache())
+        told = self.imports.copied(key) if self.imports else None
+        if told is not None:
+            self.copied[key] = told
+            return told
+        result = fingerprint(self._tree(source), copy, StatCache(), self._keep)
         now = time.time_ns()
         detail = jsontext.dumps({"fingerprint": result})
         self._records.add(BuildRow(key, None, 0, now, now, detail=detail))
+        self.copied[key] = result
         return result
 
     def find(self, key: str) -> Cached | None:
+        found = self._find_here(key) or self._find_elsewhere(key)
+        if found is not None:
+            self.results[key] = found
+        return found
+
+    def _find_here(self, key: str) -> Cached | None:
         row = self._records.find(key)
         if row is None:
             return None
@@ -130,6 +153,19 @@ class BuildWorker:
         if time.time_ns() - row.used_ns > _STALE_NS:
             self._stale.append(key)
         return Cached(self._stack(row.chain), row.created_ns)
+
+    def _find_elsewhere(self, key: str) -> Cached | None:
+        found = self.imports.find(key) if self.imports else None
+        if found is None:
+            return None
+        self._foreign[key] = found
+        self._stacks[found[0].stack[-1]] = found[0].stack
+        return found[0]
+
+    def bring(self, stack: Stack) -> None:
+        """See to it that the layers of a result are here. Raises: Hollow, Corrupt, Unavailable"""
+        if self.imports is not None:
+            self.imports.bring(stack)
 
     def record(self, key: str, result: Stack, about: dict[str, object]) -> Cached:
         applied = self._applied[result[-1]]
@@ -146,6 +182,7 @@ class BuildWorker:
             if applied.chain_id not in self._doubtful:
                 self._records.remove([key])
                 self._records.add(row)
+                self.results[key] = Cached(result, now)
         return Cached(result, now)
 
     def claim(
@@ -172,6 +209,8 @@ class BuildWorker:
     ) -> Job:
         if isinstance(operation, Fetch):
             return self._fetches.start(operation, emit)
+        for stack in inputs:
+            self.bring(stack)
         if isinstance(operation, Run):
             from knarr.engine.build.run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
@@ -222,6 +261,7 @@ class BuildWorker:
         """Return a stack to read from."""
         key = stack[-1] if stack else ""
         if key not in self._mounts:
+            self.bring(stack)
             self._mounts[key] = self._engine.layers.mount(stack, readonly=True)
         return Tree(self._mounts[key], owned=True)
 
@@ -238,8 +278,21 @@ class BuildWorker:
             os.close(descriptor)
         self._mounts.clear()
         self._cache.save()
+        self._record_foreign()
         if self._stale or self._used:
             self._records.touch([*self._stale, *self._used], time.time_ns())
+
+
+    def _record_foreign(self) -> None:
+        """Record the results of other caches whose layers have come."""
+        now = time.time_ns()
+        for key, (result, place) in self._foreign.items():
+            chain = result.stack[-1]
+            row = self._layers.find(chain)
+            if row is not None and self._engine.layers.has(chain):
+                detail = jsontext.dumps({"about": {"kind": "imported", "from": place}})
+                created_ns = result.created_ns
+                self._records.add(BuildRow(key, chain, row.size, created_ns, now, detail=detail))
 
 
 class _Done:

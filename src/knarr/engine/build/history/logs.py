@@ -1,0 +1,133 @@
+"""What the steps of builds printed: whole, with times, as long as it can be of use.
+
+A log is called `<build>.<number>` while its step runs, and if it failed; when its result enters the
+cache it gets the name of the cache key. So it lives as long as the result can be used: a step that
+is found in a cache has the log of the time when it was done, and whoever prunes the result prunes
+the log. That of a failed step goes with the record of its build.
+
+The lines of the file are JSON arrays: `["step", number, name, started_ns]`, then for each piece of
+output `[milliseconds, stream, text]`, at last `["end", ended_ns, error]`. Bytes that are not UTF-8
+are kept as surrogates.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from knarr.engine.build.steps import builds_dir
+from knarr.util import jsontext
+from knarr.util.files import write_all
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from knarr.engine.paths import Paths
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND
+_PIECE = 1 << 16
+_AGAIN = 0.1
+
+
+class Piece(Value):
+    """Output of a step: its stream, when it came, in seconds from the step's begin."""
+
+    stream: int
+    seconds: float
+    data: bytes
+
+
+def logs_dir(paths: Paths) -> str:
+    """Return where logs are."""
+    return f"{builds_dir(paths)}/history/logs"
+
+
+def name_of_key(key: str) -> str:
+    """Return the name of the log of a step whose result has the cache key."""
+    return key.rpartition(":")[2]
+
+
+class StepLog:
+    """The log of a step that runs."""
+
+    def __init__(self, directory: str, build_id: str, number: int, name: str) -> None:
+        """Begin the log of step `number` of a build."""
+        self._directory = directory
+        self._name = f"{build_id}.{number}"
+        self._started = time.monotonic()
+        path = f"{directory}/{self._name}"
+        try:
+            self._descriptor = os.open(path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            os.makedirs(directory, 0o700, exist_ok=True)
+            self._descriptor = os.open(path, _FLAGS, 0o600)
+        self._put(["step", number, name, time.time_ns()])
+
+    def write(self, stream: int, data: bytes) -> None:
+        """Add output."""
+        passed = round((time.monotonic() - self._started) * 1000)
+        self._put([passed, stream, data.decode("utf-8", "surrogateescape")])
+
+    def end(self, error: str, key: str) -> None:
+        """End the log; it becomes that of the cached result if there is a key."""
+        self._put(["end", time.time_ns(), error])
+        os.close(self._descriptor)
+        if key and not error:
+            os.rename(f"{self._directory}/{self._name}", f"{self._directory}/{name_of_key(key)}")
+
+    def _put(self, row: list[object]) -> None:
+        write_all(self._descriptor, f"{jsontext.dumps(row)}\n".encode())
+
+
+def read(path: str, *, waits: Callable[[], bool] | None = None) -> Iterator[Piece]:
+    """Yield the output that a log holds; nothing if there is no such log.
+
+    With `waits` go on until the log has ended, as long as it returns True.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    with open(descriptor, "rb") as file:
+        rest = b""
+        while True:
+            data = file.read(_PIECE)
+            if not data:
+                if waits is None or not waits():
+                    return
+                time.sleep(_AGAIN)
+                continue
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                row = jsontext.loads(line.decode())
+                if row[0] == "end":
+                    return
+                if row[0] != "step":
+                    yield Piece(row[1], row[0] / 1000, row[2].encode("utf-8", "surrogateescape"))
+
+
+def header(path: str) -> list[Any]:
+    """Return number, name and time of begin of the step whose log this is; empty for no log."""
+    try:
+        with open(path, "rb") as file:
+            found: list[Any] = jsontext.loads(file.readline().decode())[1:]
+            return found
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def sweep(paths: Paths, keys: frozenset[str], builds: frozenset[str]) -> None:
+    """Remove the logs of which neither the cache key nor the build is known any more."""
+    directory = logs_dir(paths)
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    known = {name_of_key(key) for key in keys}
+    for name in names:
+        build_id, dot, _ = name.partition(".")
+        if (build_id not in builds) if dot else (name not in known):
+            os.unlink(f"{directory}/{name}")
