@@ -39,6 +39,14 @@ class Cached(Value):
     created_ns: int
 
 
+class Hollow(Exception):  # noqa: N818 - it is no fault
+    """A result is known, and its files are neither here nor to be had: they have to be made."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.stack = stack
+
+
 class Job(Protocol):
     """An operation under way."""
 
@@ -67,11 +75,11 @@ class Worker(Resolver, Protocol):
 
         Equal digests mean equal names, kinds, modes, owners, attributes and contents, as far as
         these arrive in the result; times do not count. Of what is fetched, it tells one state of
-        it from another. Raises: NotFound, Unavailable
+        it from another. Raises: NotFound, Unavailable, Hollow
         """
 
     def find(self, key: str) -> Cached | None:
-        """Return the result that is recorded under `key`."""
+        """Return the result that is recorded under `key`; its files may have to be fetched."""
 
     def record(self, key: str, result: Stack, about: dict[str, object]) -> Cached:
         """Record a result with what its key was made of, for who wants to know why."""
@@ -91,4 +99,4 @@ class Worker(Resolver, Protocol):
         inputs: Sequence[Stack],
         emit: Callable[[int, bytes], None],
     ) -> Job:
-        """Begin an operation on its inputs, of which the first is changed."""
+        """Begin an operation on its inputs, of which the first is changed. Raises: Hollow"""
