@@ -13,13 +13,18 @@ from knarr.engine.container.specify import Place, process
 from knarr.engine.container.users import identify, read_accounts
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.security import bounding_mask, capabilities
-from knarr.errors import Conflict, InvalidArgument, Unavailable
+from knarr.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from knarr.supervise.messages import EXEC_BYTES, EXEC_OWNER_DIGITS
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from knarr.engine.container.users import Identity
     from knarr.engine.containers import Container
+    from knarr.engine.engine import Engine
     from knarr.oci.runtime import Process
     from knarr.supervise.control import Client
 
@@ -69,8 +74,10 @@ class Session:
         self.client.exec_keep(self.id)
 
 
-def prepare(container: Container, wanted: ExecOptions) -> Session:
-    """Prepare a process in a container.
+def prepare(
+    container: Container, wanted: ExecOptions, about: Mapping[str, Any] | None = None
+) -> Session:
+    """Prepare a process in a container; `find` gives back what it is `about`.
 
     Raises: Conflict (it does not run, or is paused), InvalidArgument
     """
@@ -81,12 +88,45 @@ def prepare(container: Container, wanted: ExecOptions) -> Session:
     try:
         made = make_process(container, wanted)
         exec_id = client.exec_create(
-            dict(made), terminal=wanted.tty, stdin=wanted.stdin, attended=wanted.attended
+            dict(made),
+            terminal=wanted.tty,
+            stdin=wanted.stdin,
+            attended=wanted.attended,
+            about=about,
         )
     except BaseException:
         client.close()
         raise
     return Session(client, exec_id)
+
+
+def find(engine: Engine, exec_id: str) -> tuple[Container, dict[str, Any]]:
+    """Return the container of an exec, and what its supervisor knows of that.
+
+    Docker: an exec is forgotten some time after its end, and with the run of its container
+
+    Raises: NotFound
+    """
+    begins = exec_id[2 * EXEC_BYTES :]
+    message = f"no such exec instance: {exec_id}"
+    if len(begins) != EXEC_OWNER_DIGITS:
+        raise NotFound(message)
+    try:
+        container = engine.containers.get(begins)
+        with reach(container) as client:
+            return container, client.exec_inspect(exec_id)
+    except (InvalidArgument, NotFound, Unavailable):
+        raise NotFound(message) from None
+
+
+def reach(container: Container) -> Client:
+    """Connect to the supervisor of an exec's container.
+
+    Raises: Unavailable (it does not run)
+    """
+    from knarr.engine.container import stopping  # noqa: PLC0415 - loads the client
+
+    return stopping.connect(container.engine, container.row)
 
 
 def complete(container: Container, wanted: ExecOptions, data: bytes = b"") -> Completed:

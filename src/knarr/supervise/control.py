@@ -315,16 +315,21 @@ class Client:
         return state
 
     def exec_create(
-        self, process: dict[str, Any], *, terminal: bool, stdin: bool, attended: bool = False
+        self,
+        process: dict[str, Any],
+        *,
+        terminal: bool,
+        stdin: bool,
+        attended: bool = False,
+        about: Mapping[str, Any] | None = None,
     ) -> str:
         """Prepare a further process (`process` of the runtime spec); return the exec's ID.
 
         One that is `attended` ends with the connection that it is attached to, and with it all
-        that it started.
+        that it started. `exec_inspect` says again what it is `about`.
         """
-        answer = self.request(
-            "exec-create", process=process, terminal=terminal, stdin=stdin, attended=attended
-        )
+        manner = {"terminal": terminal, "stdin": stdin, "attended": attended}
+        answer = self.request("exec-create", process=process, about=about, **manner)
         exec_id: str = answer["exec"]
         return exec_id
 
@@ -347,7 +352,7 @@ class Client:
         return pid
 
     def exec_inspect(self, exec_id: str) -> dict[str, Any]:
-        """Return what is known of an exec: id, running, exit_code, pid, process, terminal.
+        """Return what is known of an exec: id, running, exit_code, pid, process, terminal, about.
 
         Raises: NotFound
         """

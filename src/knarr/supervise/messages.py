@@ -34,7 +34,7 @@ with the same "n" and either "ok" or "error":
     {"do": "state"}              answers with what task.json says
     {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s, reset_s, factor]}
     {"do": "limits", "resources": object of the spec}     of later runs; this one has them already
-    {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool}
+    {"do": "exec-create", "process": spec process, "terminal": bool, "stdin": bool, "about": …}
     {"do": "exec-start", "exec": id, "attach": bool, "height": h, "width": w}
     {"do": "exec-inspect", "exec": id or absent for all}
     {"do": "rename", "name": text}    for the events that follow
@@ -64,6 +64,10 @@ STDIN = 0
 STDOUT = 1
 STDERR = 2
 CONTROL = 3
+
+# An exec's ID is random bytes and the beginning of its container's ID: 64 digits, as that has.
+EXEC_BYTES = 20
+EXEC_OWNER_DIGITS = 24
 
 UNKNOWN_STATUS = 255  # of a container whose exit nobody could see
 

@@ -176,6 +176,7 @@ class Requests:
             process, terminal=bool(message.get("terminal")), stdin=bool(message.get("stdin"))
         )
         session.attended = bool(message.get("attended"))
+        session.about = dict(message.get("about") or {})
         supervisor = self._supervisor
         supervisor.note(f"exec_create: {session.words}", execID=session.id)
         return {"ok": True, "exec": session.id}

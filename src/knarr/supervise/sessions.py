@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 
-from knarr.errors import Conflict, NotFound, Unsupported
+from knarr.errors import CommandFailed, Conflict, NotFound, Unsupported
 from knarr.linux import tty
-from knarr.supervise.messages import STDERR, STDOUT
+from knarr.supervise.messages import EXEC_BYTES, EXEC_OWNER_DIGITS, STDERR, STDOUT
 from knarr.supervise.stdio import give_away
 from knarr.supervise.streams import Streams
 
@@ -30,15 +30,18 @@ if TYPE_CHECKING:
     from knarr.supervise.messages import Order
     from knarr.supervise.peers import Peer
 
+FAILED = 126  # Docker's exit code of an exec that could not be made
 REMEMBERED = 300.0  # seconds after its end
 REMEMBERED_COUNT = 100
 
 
 class Session:
-    """One exec."""
+    """One exec. `about` is what whoever prepared it wants to be told again, and nobody else."""
 
-    def __init__(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> None:
-        self.id = os.urandom(32).hex()
+    def __init__(
+        self, exec_id: str, process: dict[str, Any], *, terminal: bool, stdin: bool
+    ) -> None:
+        self.id = exec_id
         self.process = process
         self.terminal = terminal
         self.stdin = stdin
@@ -46,6 +49,7 @@ class Session:
         self.exit_code: int | None = None
         self.streams: Streams | None = None
         self.master = -1
+        self.about: dict[str, Any] = {}
         self.attended = False  # whether it ends with its client
         self.family: Family | None = None
         self.on_ended: Callable[[], None] | None = None  # of one that no client asked for
@@ -69,6 +73,7 @@ class Session:
             "pid": self.pid,
             "running": self.running,
             "exit_code": self.exit_code,
+            "about": self.about,
         }
 
     def end_input(self) -> None:
@@ -90,8 +95,12 @@ class Sessions:
         self._ended_ids: list[str] = []
 
     def create(self, process: dict[str, Any], *, terminal: bool, stdin: bool) -> Session:
-        """Prepare an exec."""
-        session = Session(process, terminal=terminal, stdin=stdin)
+        """Prepare an exec.
+
+        Its ID ends with the beginning of the container's: who has only the ID finds us by it.
+        """
+        exec_id = f"{os.urandom(EXEC_BYTES).hex()}{self._order.id[:EXEC_OWNER_DIGITS]}"
+        session = Session(exec_id, process, terminal=terminal, stdin=stdin)
         self._by_id[session.id] = session
         return session
 
@@ -117,7 +126,7 @@ class Sessions:
 
         Raises: Conflict, CommandFailed (126, 127)
         """
-        if session.pid:
+        if session.pid or session.exit_code is not None:
             message = f"exec {session.id} has been started already"
             raise Conflict(message)
         outer = self._execute(session, target_pid, attached=peer is not None)
@@ -138,7 +147,11 @@ class Sessions:
 
         Raises: CommandFailed (126, 127), Conflict
         """
-        outer = self._execute(session, target_pid, attached=True)
+        try:
+            outer = self._execute(session, target_pid, attached=True)
+        except BaseException:
+            self._forget(session.id)
+            raise
         session.on_ended = ended
         session.streams = Streams(self._loop, patience=self._order.patience, log=output)
         self._connect(session.streams, outer)
@@ -150,11 +163,12 @@ class Sessions:
             if attached and inner:
                 give_away(inner, session.process, self._order.spec)
             session.pid, session.master = self._make(session, target_pid, inner)
-        except BaseException:
+        except BaseException as error:
             for descriptor in outer:
                 if descriptor >= 0:
                     os.close(descriptor)
-            self._by_id.pop(session.id)
+            session.exit_code = error.status if isinstance(error, CommandFailed) else FAILED
+            self._remember(session)
             raise
         finally:
             for descriptor in set(inner):
@@ -280,7 +294,11 @@ class Sessions:
         if session.on_ended:
             self._by_id.pop(session.id, None)
             session.on_ended()
-            return
+        else:
+            self._remember(session)
+
+    def _remember(self, session: Session) -> None:
+        """Keep an exec that has ended for a while."""
         self._ended_ids.append(session.id)
         if len(self._ended_ids) > REMEMBERED_COUNT:
             self._forget(self._ended_ids[0])
