@@ -29,6 +29,7 @@ import time
 from knarr.engine import leftovers
 from knarr.engine.container import cleanup, creating, groups, orders, removing, starting, tasks
 from knarr.engine.container.locks import ContainerLock
+from knarr.engine.image import mounting
 from knarr.engine.options.encoding import decode
 from knarr.errors import KnarrError, NotFound, Unavailable
 from knarr.store.containers import ContainerRecords
@@ -253,6 +254,7 @@ def _sweep(engine: Engine) -> list[str]:
     for path in groups.strays(engine, at_work(engine)):
         groups.remove(path)
     engine.volumes.sweep()
+    mounting.sweep(engine.paths)
     from knarr.engine.space.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
     return done + collect_all(engine)

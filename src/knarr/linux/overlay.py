@@ -6,6 +6,8 @@ the top first:
     [("lowerdir+", "/layers/b"), ("lowerdir+", "/layers/a"), ("upperdir", …), ("workdir", …),
      ("index", "off"), ("volatile", "")]
 
+`source`, if it is among them, is what the mount table calls the mount.
+
 Three ways to mount them, tried in this order:
 
 1. fsconfig(2) with `lowerdir+` (Linux 6.8): any number of lower directories up to the kernel's
@@ -153,9 +155,12 @@ def mount_page_at(options: Options, target: str, *, attributes: int = 0) -> None
     target_fd = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     before_fd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     opened = [target_fd, before_fd]
+    source = dict(options).get("source", "overlay")
     try:
         short = []
         for key, value in options:
+            if key == "source":
+                continue
             if key in ("lowerdir+", "upperdir", "workdir"):
                 opened.append(os.open(value, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
                 value = str(opened[-1])
@@ -164,7 +169,7 @@ def mount_page_at(options: Options, target: str, *, attributes: int = 0) -> None
         if len(page) > _LONGEST_PAGE:
             raise OSError(errno.E2BIG, "too many lower directories for mount(2)")
         os.chdir("/proc/self/fd")
-        mount.mount("overlay", str(target_fd), "overlay", _flags(attributes), page)
+        mount.mount(source, str(target_fd), "overlay", _flags(attributes), page)
     finally:
         os.fchdir(before_fd)
         for descriptor in opened:

@@ -230,6 +230,23 @@ class Layers:
             self._explain(stack, error)
             raise
 
+    def show(self, stack: Stack, *, source: str) -> int:
+        """Mount `stack` nowhere, for people to look at, and return the descriptor (O_PATH).
+
+        Read-only, without devices and set-user-ID. The mount table calls it `source`.
+
+        Raises: Corrupt, Unsupported
+        """
+        from knarr.linux import mount, overlay  # noqa: PLC0415 - for who asks for it
+
+        attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV
+        options = [("source", source), *self.overlay_options(stack)]
+        try:
+            return overlay.open_mount(options, attributes=attributes)
+        except OSError as error:
+            self._explain(stack, error)
+            raise
+
     def usage(self, directory: str) -> Usage:
         """Return what a tree or an upper directory takes."""
         from knarr.snapshot import usage  # noqa: PLC0415 - not for running containers

@@ -2,7 +2,7 @@
 
 Docker: `rmi NAME` takes a name away, and the image only with its last one; `rmi ID` takes the
 image, if it has one name at most. Hard conflicts (a running container, an image made from this one)
-cannot be forced, soft ones (a stopped container, further names) can.
+cannot be forced, soft ones (a stopped container, further names, a mount) can.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 
 from knarr.engine.container.tasks import read_state
+from knarr.engine.image import mounting
 from knarr.engine.image.platforms import siblings
 from knarr.engine.space.collect import collect
 from knarr.errors import Conflict
@@ -64,6 +65,8 @@ def _carry_out(
     with engine.journal.begin("collect", text):
         with engine.database.transaction():
             run()
+        for shown in removal.mounted:
+            mounting.take_down(engine.paths, shown, force=True)
         engine.images.publish()
         if removal.deleted:
             chains = collect(engine, blobs=removal.blobs)
@@ -96,6 +99,7 @@ class _Removal:
         self.events: list[tuple[Digest, str]] = []
         self.blobs: set[Digest] = set()
         self.deleted = False
+        self.mounted: list[mounting.Shown] = []
 
     def run(self, text: str, *, prune: bool) -> None:
         row = self._images.get(text)
@@ -160,6 +164,7 @@ class _Removal:
                 return
             raise
         self._untag_all(row.id)
+        self.mounted += self._mounts(row.id)
         self.blobs.update(self._images.records.blobs(row.id), (row.id,))
         self._images.records.remove(row.id)
         self.log.append(Removed(deleted=str(row.id)))
@@ -187,6 +192,13 @@ class _Removal:
             reason = f"image is being used by stopped container {used[0].id[:12]}"
             self._refuse(image_id, reason)
 
+        mounts = self._mounts(image_id) if stopped else []
+        if mounts:
+            self._refuse(image_id, f"image is mounted at {mounts[0].path}")
+
+    def _mounts(self, image_id: Digest) -> list[mounting.Shown]:
+        return [shown for shown in mounting.mounts(self._engine.paths) if shown.image == image_id]
+
     def _refuse(self, image_id: Digest, reason: str, *, hard: bool = False) -> None:
         force = "cannot be forced" if hard else "must be forced"
         message = f"conflict: unable to delete {image_id.short} ({force}) - {reason}"
@@ -198,6 +210,13 @@ class _Removal:
             message = (
                 f'conflict: unable to remove repository reference "{text}" (must force) - '
                 f"container {used[0].id[:12]} is using its referenced image {image_id.short}"
+            )
+            raise Conflict(message)
+        mounts = self._mounts(image_id)
+        if mounts:
+            message = (
+                f'conflict: unable to remove repository reference "{text}" (must force) - '
+                f"image {image_id.short} is mounted at {mounts[0].path}"
             )
             raise Conflict(message)
 
