@@ -33,7 +33,10 @@ STATUS = {
 }
 
 # What a message begins with, and what Docker says instead.
-_WORDS = ((re.compile(r"no such (container|image|exec instance)\b"), r"No such \1"),)
+_WORDS = (
+    (re.compile(r"no such (container|image|exec instance)\b"), r"No such \1"),
+    (re.compile(r"no such volume: (.*)"), r"get \1: no such volume"),
+)
 
 
 def status(error: errors.KnarrError) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Version = tuple[int, int]
     Document = dict[str, Any]
+    # Version from which on a document is as it is made, and what older ones see; the newest first.
+    Changes = tuple[tuple[Version, Callable[[Document], Document]], ...]
 
 NEWEST: Version = (1, 55)
 OLDEST: Version = (1, 24)
@@ -56,11 +58,15 @@ def split(path: str) -> tuple[Version, str]:
 
 def adapt(kind: str, document: Document, version: Version) -> Document:
     """Return a document of a `kind` as clients of `version` know it."""
-    for changed, undo in _CHANGES.get(kind, ()):
+    return take_back(document, version, _CHANGES.get(kind, ()))
+
+
+def take_back(document: Document, version: Version, changes: Changes) -> Document:
+    """Return a document as it was before those `changes` that are newer than `version`."""
+    for changed, undo in changes:
         if version < changed:
             document = undo(document)
     return document
 
 
-# kind: (version from which on it is as it is made, what older ones see instead), the newest first
-_CHANGES: dict[str, tuple[tuple[Version, Callable[[Document], Document]], ...]] = {}
+_CHANGES: dict[str, Changes] = {}

@@ -22,7 +22,7 @@ from knarr.engine.images import parse_tag
 from knarr.engine.noting import note
 from knarr.errors import Conflict, InvalidArgument
 from knarr.oci.config import History, RunConfig, encode_config
-from knarr.oci.document import FrozenDict
+from knarr.oci.document import EMPTY, FrozenDict
 from knarr.store.journal import EVERYTHING
 from knarr.store.layers import LayerRecords, LayerRow
 from knarr.util.times import render_rfc3339
@@ -32,6 +32,7 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
@@ -47,13 +48,17 @@ COMMIT = "commit"
 
 
 class CommitOptions(Value):
-    """What the image is to be like: its name, instructions to carry out, author, comment."""
+    """What the image is to be like: its name, instructions to carry out, author, comment.
+
+    What `config` says goes before what the container says.
+    """
 
     reference: str = ""
     changes: tuple[str, ...] = ()
     author: str = ""
     comment: str = ""
     pause: bool = True
+    config: RunConfig | None = None
 
 
 def changes(container: Container) -> Iterator[Change]:
@@ -96,6 +101,8 @@ def commit(container: Container, options: CommitOptions) -> Digest:
     reference = parse_tag(options.reference) if options.reference else None
     base = _base(container)
     config = run_config(container.options)
+    if options.config is not None:
+        config = merged(options.config, config)
     if options.changes:
         from knarr.build.changes import change_config  # noqa: PLC0415 - only for who gives any
 
@@ -162,6 +169,26 @@ def run_config(options: Options) -> RunConfig:
         stop_timeout=options.stop_timeout,
         healthcheck=options.healthcheck,
     )
+
+
+def merged(given: RunConfig, own: RunConfig) -> RunConfig:
+    """Return what `given` says, and for the rest of it `own`.
+
+    Docker: ports, variables, volumes and labels are added up; a command goes with its entrypoint
+    """
+    named = {entry.partition("=")[0] for entry in given.env}
+    fields: dict[str, Any] = {
+        "exposed_ports": tuple(dict.fromkeys((*given.exposed_ports, *own.exposed_ports))),
+        "volumes": tuple(dict.fromkeys((*given.volumes, *own.volumes))),
+        "env": (*given.env, *(e for e in own.env if e.partition("=")[0] not in named)),
+        "labels": FrozenDict({**own.labels, **given.labels}),
+    }
+    if given.entrypoint is None:
+        fields["entrypoint"] = own.entrypoint
+        fields["cmd"] = own.cmd if given.cmd is None else given.cmd
+    for name in ("user", "working_dir", "stop_signal", "stop_timeout", "healthcheck"):
+        fields[name] = getattr(given, name) or getattr(own, name)
+    return given.replace(**fields, extra=EMPTY)
 
 
 def _describe(

@@ -288,16 +288,19 @@ class Images:
         self.note("import", image_id)
         return image_id
 
-    def load(self, stream: Reader, *, platform: Platform | None = None) -> Arrivals:
-        """Take in every image of an archive: all of them, or none.
+    def load(
+        self, stream: Reader, *, platform: Platform | None = None, report: Report | None = None
+    ) -> Arrivals:
+        """Take in every image of an archive: all of them, or none; `report` is told of layers.
 
         Of images for several platforms that for `platform` is taken, by default for this machine.
 
         Raises: InvalidArgument, Corrupt
         """
         from knarr.engine.image.loading import load  # noqa: PLC0415 - as the module says
+        from knarr.engine.image.progress import silent  # noqa: PLC0415
 
-        return self._noted(load(self._engine, stream, platform=platform))
+        return self._noted(load(self._engine, stream, platform=platform, report=report or silent))
 
     def pull(
         self,

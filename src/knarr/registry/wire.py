@@ -82,13 +82,13 @@ class Answer:
         lines: list[str] = self._response.headers.getlist(name)
         return lines
 
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes of the body, none at its end.
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes of the body, none at its end; all of it if negative.
 
         Raises: Cut
         """
         try:
-            return self._response.read(size, decode_content=False)
+            return self._response.read(None if size < 0 else size, decode_content=False)
         except (u.HTTPError, OSError) as error:
             self.close()
             raise translate(error, self.url) from None

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 
-from knarr.util.text import human_size
+from knarr.util.text import progress_bar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from knarr.oci.digest import Digest
 
-_BAR = 50
 _PERIOD = 0.1  # seconds between two drawings
 # What a file is told; the rest are steps of a moment, or repeat what was said.
 _QUIET = frozenset(("Waiting", "Downloading", "Extracting", "Pushing"))
@@ -95,9 +94,7 @@ def _row(digest: Digest, state: tuple[str, int, int]) -> str:
     action, done, whole = state
     if not whole:
         return f"{digest.short}: {action} "
-    filled = min(_BAR, _BAR * done // whole)
-    bar = "=" * filled + ">" * (filled < _BAR) + " " * (_BAR - filled - 1)
-    return f"{digest.short}: {action} [{bar}] {human_size(done)}/{human_size(whole)}"
+    return f"{digest.short}: {action} {progress_bar(done, whole)}"
 
 
 class Nothing:

@@ -34,6 +34,13 @@ def _scaled(size: float, base: float, units: tuple[str, ...], precision: int, ga
     return f"{size:.{precision}g}{gap}{units[index]}"
 
 
+def progress_bar(done: int, whole: int, *, width: int = 50) -> str:
+    """Return how far something has come: `[====>     ]  1.05MB/3.8MB`."""
+    filled = min(width, width * done // whole)
+    bar = "=" * filled + ">" * (filled < width) + " " * (width - filled - 1)
+    return f"[{bar}] {human_size(done)}/{human_size(whole)}"
+
+
 def parse_size(text: str) -> int:
     """Return the bytes of a size as people write it: `64m`, `1.5g`, `10kb`, `1KiB`, `512`.
 

@@ -30,6 +30,7 @@ COMMAND = Command(
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.streams import open_input  # noqa: PLC0415 - not for --help
+    from knarr.engine.image.loading import describe_arrivals  # noqa: PLC0415
     from knarr.errors import InvalidArgument  # noqa: PLC0415
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
 
@@ -44,14 +45,6 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
                 message = "requested load from stdin, but stdin is empty"
                 raise InvalidArgument(message, hint="Use the -i flag or redirect.")
             arrivals = context.engine.images.load(stream, platform=platform)
-    for arrival in arrivals:
-        for reference, before in arrival.displaced:
-            context.print(
-                f"The image {reference.familiar()} already exists, "
-                f"renaming the old one with ID {before} to empty string"
-            )
-        for reference in arrival.references:
-            context.print(f"Loaded image: {reference.familiar()}")
-        if not arrival.references:
-            context.print(f"Loaded image ID: {arrival.id}")
+    for line in describe_arrivals(arrivals):
+        context.print(line)
     return 0

@@ -45,7 +45,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         context.print(f"The push refers to repository [{reference.name}]")
     references = [reference.with_default_tag()]
     if options.flag("all-tags"):
-        references = _tags(context, reference)
+        from knarr.engine.image.pushing import tags_of  # noqa: PLC0415 - for few
+
+        references = tags_of(context.engine, reference)
     for each in references:
         _push(context, each, options.text("platform"), quiet=quiet)
     if quiet:
@@ -63,19 +65,10 @@ def _push(context: Context, reference: Reference, platform: str, *, quiet: bool)
         pushed = context.engine.images.push(reference, platform=wanted, report=display)
     finally:
         display.close()
+    if pushed.renewed:
+        context.warn(
+            f"{reference.familiar()} has a new digest there: layers were compressed anew, since "
+            "their blobs are neither kept here nor to be had from where they came from"
+        )
     if not quiet:
         context.print(f"{reference.tag}: digest: {pushed.digest} size: {pushed.size}")
-
-
-def _tags(context: Context, reference: Reference) -> list[Reference]:
-    from knarr.errors import NotFound  # noqa: PLC0415 - as above
-
-    found = [
-        row.reference
-        for row in context.engine.images.tags.all()
-        if row.reference.name == reference.name and row.reference.tag
-    ]
-    if not found:
-        message = f"An image does not exist locally with the tag: {reference.familiar_name}"
-        raise NotFound(message)
-    return found

@@ -11,6 +11,7 @@ from knarr.engine.image.places.directory import Directory
 from knarr.engine.image.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.storetarget import StoreTarget
+from knarr.engine.image.progress import silent
 from knarr.engine.image.transfer import copy
 from knarr.engine.space.collect import collect, collect_all
 from knarr.errors import InvalidArgument
@@ -18,21 +19,30 @@ from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.storetarget import Arrival
+    from knarr.engine.image.progress import Report
     from knarr.oci.descriptor import Platform
     from knarr.util.compression import Reader
 
     Several = LayoutSource | DockerArchiveSource
 
 
-def load(engine: Engine, stream: Reader, *, platform: Platform | None = None) -> list[Arrival]:
+def load(
+    engine: Engine,
+    stream: Reader,
+    *,
+    platform: Platform | None = None,
+    report: Report = silent,
+) -> list[Arrival]:
     """Take in every image of the archive in `stream`: all of them, or none.
 
     Raises: InvalidArgument, Corrupt, Unsupported
     """
     with open_archive(stream, engine.blobs.incoming_dir) as archive:
-        return _take_in(engine, _source(archive), platform)
+        return _take_in(engine, _source(archive), platform, report)
 
 
 def load_directory(engine: Engine, path: str, *, platform: Platform | None = None) -> list[Arrival]:
@@ -40,15 +50,31 @@ def load_directory(engine: Engine, path: str, *, platform: Platform | None = Non
 
     Raises: InvalidArgument, Corrupt, Unsupported
     """
-    return _take_in(engine, LayoutSource(Directory(path)), platform)
+    return _take_in(engine, LayoutSource(Directory(path)), platform, silent)
 
 
-def _take_in(engine: Engine, source: Several, platform: Platform | None) -> list[Arrival]:
+def describe_arrivals(arrivals: Iterable[Arrival]) -> Iterator[str]:
+    """Yield what is said of images that came, in the words that scripts look for."""
+    for arrival in arrivals:
+        for reference, before in arrival.displaced:
+            yield (
+                f"The image {reference.familiar()} already exists, "
+                f"renaming the old one with ID {before} to empty string"
+            )
+        for reference in arrival.references:
+            yield f"Loaded image: {reference.familiar()}"
+        if not arrival.references:
+            yield f"Loaded image ID: {arrival.id}"
+
+
+def _take_in(
+    engine: Engine, source: Several, platform: Platform | None, report: Report
+) -> list[Arrival]:
     images = source.images()
     key = ", ".join(reference for _, references in images for reference in references)
     try:
         with engine.journal.begin("load", key) as operation:
-            target = StoreTarget(engine, operation)
+            target = StoreTarget(engine, operation, report=report)
             for name, references in images:
                 _take(source, target, name, references, platform)
             arrivals = target.commit()

@@ -13,11 +13,10 @@ import io
 import json
 
 from knarr.engine.image.places.registry import RegistryTarget
+from knarr.engine.image.remote import platform_of
 from knarr.engine.image.transfer import copy_all
 from knarr.errors import Conflict, InvalidArgument, NotFound, Unsupported
 from knarr.oci import descriptor as d
-from knarr.oci.config import decode_config
-from knarr.oci.digest import VerifyingReader
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 from knarr.oci.reference import parse_reference
 from knarr.store.manifests import ManifestRecords, Member
@@ -275,11 +274,7 @@ def _raw(repository: Repository, digest: Digest) -> bytes:
 
 def _described(repository: Repository, reference: Reference, manifest: Manifest) -> Member:
     """Return a manifest with the platform that its image's config names."""
-    platform = None
-    if manifest.config.media_type in d.CONFIGS:
-        with repository.blob(manifest.config) as stream:
-            reader = VerifyingReader(stream, manifest.config.digest, manifest.config.size)
-            platform = decode_config(reader.read()).platform
+    platform = platform_of(repository, manifest)
     return Member(reference, manifest.descriptor.replace(platform=platform), manifest.raw)
 
 

@@ -1,7 +1,7 @@
 """Pushing: an image is given to a registry.
 
 What came from elsewhere is given on under the manifest it came with, byte for byte, as long as
-every blob of it is here or at the registry. What was made here gets a manifest with gzipped layers:
+every blob of it is here, at the registry, or to be had again. What was made here gets a manifest with gzipped layers:
 of a layer that was compressed before the digest is on record, and if the registry has that blob
 nothing is compressed, nor sent (see `sending`). So a second push sends nothing.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import io
 
+from knarr.engine.image.originals import Originals
+from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.registry import RegistryTarget
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.progress import silent
@@ -32,11 +34,15 @@ if TYPE_CHECKING:
 
 
 class Pushed(Value):
-    """What the registry has now under a tag: digest and size of the manifest."""
+    """What the registry has now under a tag: digest and size of the manifest.
+
+    `renewed` says that the image came under another manifest, whose blobs are not to be had again.
+    """
 
     reference: Reference
     digest: Digest
     size: int
+    renewed: bool = False
 
 
 def push(
@@ -53,7 +59,6 @@ def push(
     row = _meant(engine, reference, platform)
     source = StoreSource(engine)
     with engine.journal.begin("push", str(reference), needs=source.needs(row.id)):
-        source.resolve(row.id)
         pushing = _Pushing(engine, row, reference, report)
         manifest = pushing.run()
         target = pushing.target
@@ -62,7 +67,23 @@ def push(
     by_digest = reference.replace(tag=None, digest=manifest.digest)
     engine.images.set_tag(by_digest, row.id)
     engine.images.note("push", row.id, reference.familiar())
-    return Pushed(reference, manifest.digest, manifest.size)
+    return Pushed(reference, manifest.digest, manifest.size, pushing.renewed)
+
+
+def tags_of(engine: Engine, reference: Reference) -> list[Reference]:
+    """Return the tags that there are here of a repository.
+
+    Raises: NotFound
+    """
+    found = [
+        row.reference
+        for row in engine.images.tags.all()
+        if row.reference.name == reference.name and row.reference.tag
+    ]
+    if not found:
+        message = f"An image does not exist locally with the tag: {reference.familiar_name}"
+        raise NotFound(message)
+    return found
 
 
 def _meant(engine: Engine, reference: Reference, platform: Platform | None) -> ImageRow:
@@ -85,9 +106,12 @@ class _Pushing:
         self.target = RegistryTarget(
             repository, mount_from=neighbours(engine, row, reference), report=self._tell
         )
-        self._sending = Sending(engine, engine.images.stack(row.id), self.target)
+        originals = Originals(engine, row.id, besides=reference)
+        stack = engine.images.stack(row.id)
+        self._sending = Sending(engine, stack, self.target, originals=originals)
         self._documents: dict[Digest, bytes] = {row.id: engine.blobs.read(row.id)}
         self._manifest: Manifest | None = None
+        self.renewed = False
 
     def _tell(self, digest: Digest, action: str, done: int, whole: int) -> None:
         if digest != self._row.id:
@@ -103,6 +127,11 @@ class _Pushing:
             for layer, descriptor in zip(layers, recorded.layers, strict=True):
                 layer.descriptor = descriptor
         named = self._sending.run()
+        if recorded is not None:
+            self.renewed = any(
+                layer.made and before.media_type in COMPRESSED
+                for layer, before in zip(layers, recorded.layers, strict=True)
+            )
         if recorded is None or any(layer.made for layer in layers):
             config = Descriptor(OCI_CONFIG, self._row.id, len(self._documents[self._row.id]))
             recorded = encode_manifest(config, named)
