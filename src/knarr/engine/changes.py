@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.engine.container.freezing import Frozen, thaw
+from knarr.engine.freezing import Frozen, thaw
 from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
 from knarr.engine.noting import note

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.container.freezing import Frozen, thaw
 from knarr.engine.container.locks import ContainerLock
+from knarr.engine.freezing import Frozen, thaw
 from knarr.engine.volume.content import copy_whole, open_content
 from knarr.engine.volume.names import SNAPSHOT, check_name, check_snapshot, is_snapshot
 from knarr.errors import Conflict, InvalidArgument
