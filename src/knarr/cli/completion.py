@@ -47,7 +47,8 @@ class Page:
 def _pages() -> list[Page]:
     pages = [Page([""], GLOBAL.replace(completes=" ".join(name for name, _ in _top())))]
     for group, (_, members) in table.GROUPS.items():
-        command = Command(short="", completes=" ".join(members))
+        words = [name for name in members if " " not in name]
+        command = Command(short="", completes=" ".join(words))
         pages.append(Page([group], command))
     for module in table.modules():
         home = __import__(f"knarr.cli.commands.{module}", fromlist=("COMMAND",))
@@ -67,6 +68,21 @@ def _words(option: Option) -> list[str]:
 
 def _groups() -> str:
     return "|".join(table.GROUPS)
+
+
+def _deeper() -> dict[str, None]:
+    """Return the commands that are followed by a word of their own, as `builder history ls`."""
+    return {
+        f"{group} {name.partition(' ')[0]}": None
+        for group, (_, members) in table.GROUPS.items()
+        for name in members
+        if " " in name
+    }
+
+
+def _walk() -> str:
+    """Return the part of a script that finds out which command it is."""
+    return _WALK.replace("GROUPS", _groups()).replace("DEEPER", _patterns([*_deeper()]))
 
 
 def _patterns(paths: list[str], quote: str = '"') -> str:
@@ -124,7 +140,7 @@ _WALK = """\
                 case "$word" in GROUPS) in_group=1 ;; esac
             elif [[ -n $in_group ]]; then
                 place="$place $word"
-                in_group=
+                case "$place" in DEEPER) ;; *) in_group= ;; esac
             else
                 break
             fi ;;
@@ -144,7 +160,7 @@ _knarr() {{
     local words=("${{COMP_WORDS[@]}}") last=$COMP_CWORD i=1
     local word place= in_group= options= arguments= kind=
     local previous=${{COMP_WORDS[COMP_CWORD-1]}}
-{_WALK.replace("GROUPS", _groups())}
+{_walk()}
     # The shell cuts words at ":" and "=": put back together what is before the cursor.
     local whole=${{COMP_LINE:0:COMP_POINT}}
     whole=${{whole##*[[:space:]]}}
@@ -174,7 +190,7 @@ complete -F _knarr knarr
 
 
 def _zsh() -> str:
-    walk = _WALK.replace("GROUPS", _groups())
+    walk = _walk()
     return f"""\
 #compdef knarr
 # Completion of knarr for zsh. Save it as _knarr in a directory of $fpath.
@@ -211,6 +227,7 @@ _knarr "$@"
 
 def _fish() -> str:
     groups = " ".join(table.GROUPS)
+    deeper = " ".join(f"'{path}'" for path in _deeper())
     lines = [
         "# Completion of knarr for fish. Load it with: knarr completion fish | source",
         "",
@@ -229,7 +246,7 @@ def _fish() -> str:
         f"            contains -- $word {groups}; or break",
         "        else",
         '            set place "$place $word"',
-        "            break",
+        f"            contains -- $place {deeper}; or break",
         "        end",
         "    end",
         "    echo $place",
@@ -245,6 +262,8 @@ def _fish() -> str:
         lines.append(f"complete -c knarr -n '__knarr_in \"\"' -a {name} -d {_fish_quote(line)}")
     for group, (_, members) in table.GROUPS.items():
         for name, module in members.items():
+            if " " in name:
+                continue
             about = _fish_quote(table.line(module))
             lines.append(f"complete -c knarr -n '__knarr_in {group}' -a {name} -d {about}")
     for page in _pages():

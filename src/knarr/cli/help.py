@@ -26,7 +26,7 @@ def page(names: list[str], columns: int) -> str:
     if len(names) == 1:
         module = table.find(names[0]) or ""
     else:
-        module = table.GROUPS[names[0]][1][names[1]]
+        module = table.GROUPS[names[0]][1][" ".join(names[1:])]
     home = __import__(f"knarr.cli.commands.{module}", fromlist=("COMMAND",))
     return command_page(f"knarr {' '.join(names)}", home.COMMAND, table.paths(module), columns)
 

@@ -129,6 +129,8 @@ def _group(group: str, words: list[str], context: Context, *, wants_help: bool) 
         return _help([group], context)
     members = table.GROUPS[group][1]
     name, *rest = words
+    if " ".join(words[:2]) in members:
+        name, rest = " ".join(words[:2]), words[2:]
     path = f"knarr {group}"
     if name.startswith("-"):
         from knarr.cli.command import Misuse  # noqa: PLC0415 - an error may take its time

@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("create", "Create a new container"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "events": ("events", "Get real time events"),
-    "explain": ("explain", "Explain why a container ended, did not start, or does not do well"),
+    "explain": ("explain", "Explain why a container ended, or why a build did steps again"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "help": ("help", "Show the help of a command"),
     "history": ("history", "Show the history of an image"),
@@ -63,6 +63,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # One line about each command that is reached by its group alone.
 GROUPED: dict[str, str] = {
     "builder_du": "Show what the build cache holds",
+    "builder_history_inspect": "Show what is remembered of a build",
+    "builder_history_ls": "List the builds that are remembered",
+    "builder_history_rm": "Forget builds, with the logs of their failed steps",
+    "builder_logs": "Show what the steps of a build printed",
     "builder_prune": "Remove build cache",
     "container_inspect": "Display detailed information on one or more containers",
     "container_prune": "Remove all stopped containers",
@@ -115,7 +119,17 @@ GROUPED: dict[str, str] = {
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "builder": (
         "Manage builds",
-        {"build": "build", "du": "builder_du", "prune": "builder_prune"},
+        {
+            "build": "build",
+            "du": "builder_du",
+            "history ls": "builder_history_ls",
+            "history": "builder_history_ls",
+            "history inspect": "builder_history_inspect",
+            "history logs": "builder_logs",
+            "history rm": "builder_history_rm",
+            "logs": "builder_logs",
+            "prune": "builder_prune",
+        },
     ),
     "container": (
         "Manage containers",

@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
     from knarr.engine.explaining.facts import Explanation, Facts
 
+_BUILD = "build"
 _SHOWN = 5  # lines of the log, where nothing else is known
 
 COMMAND = Command(
-    short="Explain why a container ended, did not start, or does not do well",
+    short="Explain why a container ended, or why a build did steps again",
     long=(
         "Say in a sentence why a container ended, could not be started, is unhealthy or cannot be "
-        "reached, and what to do about it. What facts do not prove is said to be most likely."
+        "reached, and what to do about it. What facts do not prove is said to be most likely.\n"
+        "After the word build: say why the steps of a build, the last one, were done again; a "
+        "build is named by a directory, the beginning of its ID, or a tag."
     ),
-    usage="[OPTIONS] CONTAINER",
+    usage="[OPTIONS] CONTAINER | build [BUILD]",
     options=(
         Option(
             "format",
@@ -32,12 +35,22 @@ COMMAND = Command(
         ),
     ),
     minimum=1,
-    maximum=1,
+    maximum=2,
     completes="containers",
 )
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
+    if arguments[0] == _BUILD:
+        from knarr.cli.buildexplaining import explain_build  # noqa: PLC0415 - not for containers
+
+        explain_build(context, options.text("format"), *arguments[1:])
+        return 0
+    if len(arguments) > 1:
+        from knarr.errors import InvalidArgument  # noqa: PLC0415 - an error may take its time
+
+        message = "one container at a time can be explained"
+        raise InvalidArgument(message)
     from knarr.engine.explaining.explain import explain  # noqa: PLC0415 - not for --help
     from knarr.engine.explaining.gathering import gather  # noqa: PLC0415
 

@@ -22,14 +22,12 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
 
     from knarr.engine.paths import Paths
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND
 _PIECE = 1 << 16
-_AGAIN = 0.1
 
 
 class Piece(Value):
@@ -82,41 +80,33 @@ class StepLog:
         write_all(self._descriptor, f"{jsontext.dumps(row)}\n".encode())
 
 
-def read(path: str, *, waits: Callable[[], bool] | None = None) -> Iterator[Piece]:
-    """Yield the output that a log holds; nothing if there is no such log.
+class LogReader:
+    """Reads a log, which may still grow. `name` is that of its step; `ended`: it is complete."""
 
-    With `waits` go on until the log has ended, as long as it returns True.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    with open(descriptor, "rb") as file:
-        rest = b""
-        while True:
-            data = file.read(_PIECE)
-            if not data:
-                if waits is None or not waits():
-                    return
-                time.sleep(_AGAIN)
-                continue
-            *lines, rest = (rest + data).split(b"\n")
+    def __init__(self, path: str) -> None:
+        """Open a log. FileNotFoundError if there is none."""
+        self.name = ""
+        self.ended = False
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - read little by little
+        self._rest = b""
+
+    def take(self) -> Iterator[Piece]:
+        """Yield the output that came since it was asked for the last time."""
+        while data := self._file.read(_PIECE):
+            *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
                 row = jsontext.loads(line.decode())
-                if row[0] == "end":
-                    return
-                if row[0] != "step":
-                    yield Piece(row[1], row[0] / 1000, row[2].encode("utf-8", "surrogateescape"))
+                if row[0] == "step":
+                    self.name = row[2]
+                elif row[0] == "end":
+                    self.ended = True
+                else:
+                    data = row[2].encode("utf-8", "surrogateescape")
+                    yield Piece(row[1], row[0] / 1000, data)
 
-
-def header(path: str) -> list[Any]:
-    """Return number, name and time of begin of the step whose log this is; empty for no log."""
-    try:
-        with open(path, "rb") as file:
-            found: list[Any] = jsontext.loads(file.readline().decode())[1:]
-            return found
-    except (FileNotFoundError, ValueError):
-        return []
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def sweep(paths: Paths, keys: frozenset[str], builds: frozenset[str]) -> None:

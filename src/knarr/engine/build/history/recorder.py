@@ -106,6 +106,8 @@ class _Activity:
         state = "cached" if self.cached else "done"
         if self.error or not self.ended_ns:
             state = FAILED if self.error not in ("", "cancelled") else CANCELED
+        if not self.ended_ns and self.log is not None:
+            state = RUNNING
         return {
             "state": state,
             "number": self.number,
@@ -141,6 +143,8 @@ class Recorder:
                 self._print(self._activities[event.id], event)
             case Finished():
                 self._activities[event.id].finish(event)
+                if self._announced and not event.cached:
+                    self._put(RUNNING, 0, {"steps": self._so_far()})
             case Ticked():
                 self._announce()
         self._report(event)
@@ -168,7 +172,7 @@ class Recorder:
         """Let others know, once, that this build is under way."""
         if not self._announced:
             self._announced = True
-            self._put(RUNNING, 0, {})
+            self._put(RUNNING, 0, {"steps": self._so_far()})
 
     def __enter__(self) -> Self:
         """Do nothing: there is nothing to tell yet."""
@@ -206,13 +210,24 @@ class Recorder:
         row = BuildRun(self._id, asked.source, asked.name, *times, status, detail)
         BuildRuns(self._engine.database).put(row)
 
-    def _describe_steps(self) -> list[dict[str, Any]]:
-        """Return what the record tells of each step; remember what entered it for the next time."""
+    def _enter(self) -> tuple[list[tuple[Solver, Vertex]], list[Entered]]:
+        """Return the steps with what entered them, as far as the build has come."""
         steps: list[Entered] = []
         vertices: list[tuple[Solver, Vertex]] = []
         for solver, order in self._parts:
             steps += enter(order, solver.keys, self._lines, first=len(steps))
             vertices += [(solver, vertex) for vertex in order]
+        return vertices, steps
+
+    def _so_far(self) -> list[dict[str, Any]]:
+        """Return what can be told of the steps while the build runs."""
+        return [
+            self._describe(*whose, step, ()) for whose, step in zip(*self._enter(), strict=True)
+        ]
+
+    def _describe_steps(self) -> list[dict[str, Any]]:
+        """Return what the record tells of each step; remember what entered it for the next time."""
+        vertices, steps = self._enter()
         cached = {
             number
             for number, (_, vertex) in enumerate(vertices)
