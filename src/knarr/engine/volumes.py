@@ -8,8 +8,7 @@ A snapshot is a volume called VOLUME@NAME, which no container can have. It goes 
 where a person insists; otherwise a volume that has snapshots stays.
 
 An empty volume gets what the image has at the place where it is mounted, owners and all, when the
-container is created. The copy is made aside and takes the place of the empty directory by a rename,
-unless another container may be looking at that directory already; then it is filled where it is.
+container is created: see `engine.volume.copyup`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ import time
 
 from knarr.engine.filters import boolean, matches_labels, parse_filters, pruning_condition
 from knarr.engine.noting import note_pruned
-from knarr.engine.volume.directories import Directories, Locked
+from knarr.engine.volume.directories import Directories
+from knarr.engine.volume.driver import Mounted, check_options, find, is_plain
 from knarr.engine.volume.names import DRIVER, SNAPSHOT, check_driver, check_name, is_snapshot
 from knarr.errors import Conflict, NotFound
 from knarr.store.volumes import VolumeRecords, VolumeRow
@@ -46,8 +46,6 @@ ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 FILTERS = ("dangling", "driver", "label", "name")
 PRUNE_FILTERS = ("all", "label", "label!")
 
-_FILLING = ".filling"
-
 
 class Volume:
     """A volume as recorded."""
@@ -61,7 +59,7 @@ class Volume:
         self.created_ns = row.created_ns
         detail = jsontext.loads(row.detail)
         self.labels: dict[str, str] = detail.get("labels", {})
-        self.options: dict[str, str] = detail.get("options", {})
+        self.options: dict[str, str] = detail.get("options", {})  # of the driver
 
     @property
     def path(self) -> str:
@@ -129,7 +127,12 @@ class Volumes:
         return self.get(name).inspect()
 
     def create(
-        self, name: str = "", *, driver: str = DRIVER, labels: Mapping[str, str] | None = None
+        self,
+        name: str = "",
+        *,
+        driver: str = DRIVER,
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
     ) -> Volume:
         """Return the volume of this name, made if there is none; without a name, an anonymous one.
 
@@ -140,9 +143,8 @@ class Volumes:
         if name:
             check_name(name)
         name = name or os.urandom(32).hex()
-        labels = {**(labels or {}), **({ANONYMOUS_LABEL: ""} if anonymous else {})}
         with self._engine.database.transaction():
-            self._make(name, anonymous=anonymous, labels=labels)
+            self._make(name, labels or {}, options or {}, anonymous=anonymous)
         return self.get(name)
 
     def remove(self, name: str, *, force: bool = False) -> None:
@@ -231,6 +233,8 @@ class Volumes:
     def unused(self, filters: Iterable[str] = (), *, every: bool = False) -> VolumeList:
         """Return unused anonymous volumes, or with `every` all unused ones, that pass `filters`.
 
+        Docker: those with options stay
+
         Raises: InvalidArgument
         """
         texts = list(filters)
@@ -244,6 +248,7 @@ class Volumes:
             if (every or volume.anonymous)
             and not volume.used
             and volume.name not in kept
+            and not volume.options
             and wanted(volume.created_ns, volume.labels)
         ]
 
@@ -280,6 +285,17 @@ class Volumes:
         """Return the directory of a volume."""
         return self.directories.data(name)
 
+    def mounted(self, name: str) -> Mounted:
+        """Return what a container has to mount to have the volume, after a try.
+
+        Raises: NotFound, Failed
+        """
+        volume = self.get(name)
+        if is_plain(volume.options):
+            return Mounted(volume.path)
+        shared = f"{self._engine.paths.run}/volumes/{name}"
+        return find(volume.path, volume.options, shared=shared)
+
     def users(self, name: str) -> NameList:
         """Return the IDs of the containers that have the volume."""
         return self._records.users(name)
@@ -297,8 +313,9 @@ class Volumes:
                 check_driver(mount.source, mount.driver or DRIVER)
                 if not mount.anonymous:
                     check_name(mount.source)
-                labels = {**mount.labels, **({ANONYMOUS_LABEL: ""} if mount.anonymous else {})}
-                self._make(mount.source, anonymous=mount.anonymous, labels=labels)
+                self._make(
+                    mount.source, mount.labels, mount.driver_options, anonymous=mount.anonymous
+                )
                 names.append(mount.source)
             self._records.use(container_id, names)
 
@@ -308,20 +325,9 @@ class Volumes:
         Docker: only directories are copied; a volume's directory takes the owner and mode of the
         image's, with or without content
         """
-        from knarr.engine.volume.copyup import copy_up  # noqa: PLC0415 - few containers have volumes
+        from knarr.engine.volume import copyup  # noqa: PLC0415 - few containers have volumes
 
-        wanted = [m for m in mounts if m.kind == "volume" and not m.nocopy and not m.subpath]
-        wanted = [m for m in wanted if not os.listdir(self.path(m.source))]
-        if not wanted:
-            return
-        image_fd = self._engine.layers.mount(stack, readonly=True)
-        try:
-            for mount in wanted:
-                with Locked(f"{self.directories.top}/{mount.source}") as volume_fd:
-                    alone = len(self.users(mount.source)) <= 1
-                    copy_up(image_fd, mount.target, volume_fd, aside=_FILLING if alone else "")
-        finally:
-            os.close(image_fd)
+        copyup.fill(self._engine, stack, mounts)
 
     def release(self, container_id: str) -> None:
         """Forget the anonymous volumes that only this container has, unless snapshots say "stay".
@@ -349,18 +355,33 @@ class Volumes:
 
     # records
 
-    def _make(self, name: str, *, anonymous: bool, labels: Mapping[str, str]) -> None:
+    def _make(
+        self, name: str, labels: Mapping[str, str], options: Mapping[str, str], *, anonymous: bool
+    ) -> None:
         """Record a volume, if it is new, with a directory; part of a transaction."""
         if self._records.find(name) is not None:
             return
+        if options:
+            check_options(name, options)
+        if anonymous:
+            labels = {**labels, ANONYMOUS_LABEL: ""}
         self.directories.make(name)
         trace("volumes:directory-made")
-        self.record(name, anonymous=anonymous, labels=labels)
+        self.record(name, labels, options, anonymous=anonymous)
 
-    def record(self, name: str, *, anonymous: bool = False, labels: Mapping[str, str]) -> None:
+    def record(
+        self,
+        name: str,
+        labels: Mapping[str, str],
+        options: Mapping[str, str] | None = None,
+        *,
+        anonymous: bool = False,
+    ) -> None:
         """Record a volume or snapshot whose directory is there; part of a transaction."""
-        detail = jsontext.dumps({"labels": dict(labels)})
-        self._records.add(VolumeRow(name, anonymous, time.time_ns(), detail))
+        detail = {"labels": dict(labels)}
+        if options:
+            detail["options"] = dict(sorted(options.items()))
+        self._records.add(VolumeRow(name, anonymous, time.time_ns(), jsontext.dumps(detail)))
         self.note(name, "create")
 
     def note(self, name: str, action: str, **more: str) -> None:

@@ -99,6 +99,14 @@ if TYPE_CHECKING:
         path: Required[str]
         readonly: bool
 
+    class FileSystem(TypedDict, total=False):
+        """What a mount brings with it: an object of ours."""
+
+        type: Required[str]
+        source: str
+        options: list[str]
+        shared: str
+
     class Mount(TypedDict, total=False):
         """One mount of the list."""
 
@@ -108,6 +116,7 @@ if TYPE_CHECKING:
         options: list[str]
         uidMappings: list[IDMapping]
         gidMappings: list[IDMapping]
+        fileSystem: FileSystem  # our own: see `runtime.steps.carried`
 
     class Hook(TypedDict, total=False):
         """A program to run at a point of the container's life."""

@@ -183,6 +183,7 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
             cgroups.make([group.unified], _needed(plan), made)
         if group.unified is not None:
             born_inside = born_inside and group.unified.directory in made
+        undo.push("letting others share mounts", _settle, plan, 0)
         child = _fork(request, plan, group, born_inside=born_inside)
         undo.push("ending the container's init", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
@@ -194,8 +195,15 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
             holder.end()
         _place(plan, group, child, made)
         init.master_fd = _accompany(request, plan, child)
+        _settle(plan, child.pid)
         undo.keep()
     return init
+
+
+def _settle(plan: Plan, pid: int) -> None:
+    """Let steps do what follows when a container is ready, or `pid` is 0: when it has failed."""
+    for step in plan.mounting:
+        step.settle(pid)
 
 
 def _start_unit(request: Request, plan: Plan, group: Cgroup, made: list[str]) -> Holder:

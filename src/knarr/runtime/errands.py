@@ -27,6 +27,7 @@ from knarr.runtime import birth
 from knarr.runtime import channel as talk
 from knarr.runtime.failures import failed
 from knarr.runtime.steps import outside
+from knarr.runtime.steps.mounts import open_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,6 +204,22 @@ def borrow(pid: int, path: str) -> int:
     flags = OPEN_TREE_CLONE | mount.AT_SYMLINK_NOFOLLOW
     doing = f"sharing {path} of process {pid}"
     return do_inside(pid, lambda: mount.open_tree(AT_FDCWD, path, flags), doing)
+
+
+def part_of(mount_fd: int, part: str, whole: str) -> int:
+    """Return a detached mount of a part of a detached mount, `whole` in words.
+
+    Raises: KnarrError
+    """
+
+    def work() -> int:
+        # A kernel before 6.15 copies no mount that hangs nowhere: it hangs for a moment here.
+        mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE, None)
+        top_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        mount.attach(mount_fd, top_fd)
+        return open_part(mount_fd, part, whole)
+
+    return _run(work, f"mounting {part} of {whole}", namespaces.CLONE_NEWNS)
 
 
 def open_mount(step: Bind, pid: int) -> int:

@@ -227,6 +227,10 @@ def plan_mount(
             options.bind = AT_RECURSIVE
         mapped = options.idmap or "uidMappings" in node or "gidMappings" in node
         users = _mapping(node, users) if mapped else None
+        if "fileSystem" in node:
+            from knarr.runtime.steps.carried import Carried  # noqa: PLC0415 - for few containers
+
+            return Carried(node.node("fileSystem"), target, options, users)
         return Bind(os.path.join(bundle_dir, source), target, options, users)
     if options.idmap or "uidMappings" in node or "gidMappings" in node:
         node.refuse("options", "only bind mounts can map owners")

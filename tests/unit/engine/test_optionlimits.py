@@ -247,7 +247,7 @@ def test_recursion_of_read_only_binds() -> None:
 
 
 def mount_words(text: str) -> list[str]:
-    return plan_mount(storage.parse_mount(text), lambda name: name)["options"]
+    return plan_mount(storage.parse_mount(text))["options"]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +277,6 @@ def test_bad_options_of_tmpfs(word: str) -> None:
 
 
 def test_owners_of_binds_are_mapped_on_request() -> None:
-    assert "idmap" not in plan_mount(storage.parse_volume("/a:/b"), str, ["idmap"])["options"]
-    assert "idmap" in plan_mount(storage.parse_volume("/a:/b:idmap"), str, ["idmap"])["options"]
-    assert "idmap" in plan_mount(storage.parse_volume("v:/b"), str, ["idmap"])["options"]
+    assert "idmap" not in plan_mount(storage.parse_volume("/a:/b"), mapped=["idmap"])["options"]
+    assert "idmap" in plan_mount(storage.parse_volume("/a:/b:idmap"), mapped=["idmap"])["options"]
+    assert "idmap" in plan_mount(storage.parse_volume("v:/b"), mapped=["idmap"])["options"]

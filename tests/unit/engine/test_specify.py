@@ -17,7 +17,7 @@ import pytest
 from knarr.cli import options as parser
 from knarr.cli.commands.run import COMMAND
 from knarr.cli.creating import parse_create
-from knarr.engine.container.mounts import FILES, plan_mounts
+from knarr.engine.container.mounts import FILES, Source, plan_mounts
 from knarr.engine.container.specify import Place, environment, specify
 from knarr.engine.container.users import identify
 from knarr.engine.options.merge import merged
@@ -56,7 +56,12 @@ def place_of(options: Options) -> Place:
         domainname=options.domainname,
         identity=identify(options.user, options.group_add, passwd=PASSWD, group=GROUP),
         mounts=plan_mounts(
-            options, bundle_dir="/bundle", files=FILES, volume_path=lambda name: f"/volumes/{name}"
+            options,
+            bundle_dir="/bundle",
+            files=FILES,
+            source_of=lambda one: Source(
+                f"/volumes/{one.source}" if one.kind == "volume" else one.source
+            ),
         ),
         devices=devices,  # type: ignore[arg-type]
         cgroups_path="/knarr/0123456789abcdef",

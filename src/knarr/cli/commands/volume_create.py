@@ -15,6 +15,7 @@ COMMAND = Command(
         Option("driver", "Specify volume driver name", kind="string", short="d",
                default="local", shown='"local"'),
         Option("label", "Set metadata for a volume", kind="list"),
+        Option("opt", "Set driver specific options", kind="list", short="o", shown="map[]"),
         Option("name", "Specify volume name", kind="string", hidden=True),
     ),
     maximum=1,
@@ -32,9 +33,11 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
             "positional arg"
         )
         raise InvalidArgument(message)
-    labels = parse_pairs(options.texts("label"))
     volume = context.engine.volumes.create(
-        name or "".join(arguments), driver=options.text("driver"), labels=labels
+        name or "".join(arguments),
+        driver=options.text("driver"),
+        labels=parse_pairs(options.texts("label")),
+        options=parse_pairs(options.texts("opt")),
     )
     context.print(volume.name)
     return 0

@@ -154,7 +154,7 @@ class RunJob:
         limits = self._steps.limits
         if limits is not None:
             options = options.replace(resources=limits.resources, shm_size=limits.shm_size)
-        mounts = plan_mounts(options, bundle_dir=directory, files=FILES, volume_path=str)
+        mounts = plan_mounts(options, bundle_dir=directory, files=FILES)
         mounts += [*given, *self._script()]
         place = Place(
             self.id,

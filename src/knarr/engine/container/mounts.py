@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 
 from knarr.errors import InvalidArgument
+from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from knarr.engine.engine import Engine
     from knarr.engine.options.values import MountRequest, Options
-    from knarr.oci.runtime import Mount
+    from knarr.oci.runtime import FileSystem, Mount
 
 # Files that the engine writes for each container, and where they are seen in it.
 FILES = {"resolv.conf": "/etc/resolv.conf", "hostname": "/etc/hostname", "hosts": "/etc/hosts"}
@@ -30,15 +32,47 @@ OPPOSITES = (
 )  # fmt: skip
 
 
+class Source(Value):
+    """What is mounted: `path` of the host, or a file system that the mount brings with it.
+
+    `file_system` is the object that `runtime.steps.carried` takes; `words` come before the mount's
+    own options.
+    """
+
+    path: str
+    words: tuple[str, ...] = ()
+    file_system: FileSystem | None = None
+
+
+def named_source(request: MountRequest) -> Source:
+    """Return the source of a mount of the host's files."""
+    return Source(request.source)
+
+
+def source_finder(
+    engine: Engine, container_id: str, options: Options
+) -> Callable[[MountRequest], Source]:
+    """Return what knows the sources of a container's mounts."""
+    if all(request.kind in ("bind", "tmpfs") for request in options.mounts):
+        return named_source
+    from knarr.engine.volume.sources import Sources  # noqa: PLC0415 - for few containers
+
+    return Sources(engine, container_id)
+
+
 def plan_mounts(
-    options: Options, *, bundle_dir: str, files: Iterable[str], volume_path: Callable[[str], str]
+    options: Options,
+    *,
+    bundle_dir: str,
+    files: Iterable[str],
+    source_of: Callable[[MountRequest], Source] = named_source,
 ) -> list[Mount]:
     """Return the mounts of the user and, where the user mounts nothing, of the engine's `files`.
 
-    `volume_path` returns the directory of a volume by its name.
+    `source_of` is asked for what is mounted, but not for a tmpfs.
     """
     mapped = ["idmap"] if options.namespaces.remapped else []
-    mounts = [plan_mount(request, volume_path, mapped) for request in options.mounts]
+    mounts = [plan_mount(request, source_of, mapped) for request in options.mounts]
     targets = {mount["destination"] for mount in mounts}
     mode = "ro" if options.readonly else "rw"
     mounts += [
@@ -55,7 +89,9 @@ def plan_mounts(
 
 
 def plan_mount(
-    request: MountRequest, volume_path: Callable[[str], str], mapped: Iterable[str] = ()
+    request: MountRequest,
+    source_of: Callable[[MountRequest], Source] = named_source,
+    mapped: Iterable[str] = (),
 ) -> Mount:
     """Return the mount that `request` asks for.
 
@@ -71,13 +107,22 @@ def plan_mount(
             "source": "tmpfs",
             "options": _tmpfs_options(request),
         }
-    source = request.source if request.kind == "bind" else volume_path(request.source)
+    source = source_of(request)
     words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]
+    words += source.words
     if request.readonly:
         words += ["ro", "rro"] if request.recursive and not request.writable_below else ["ro"]
     words += [f"subpath={request.subpath}"] if request.subpath else []
-    words += mapped if request.kind == "volume" or request.mapped else ()
-    return {"destination": request.target, "type": "bind", "source": source, "options": words}
+    words += mapped if request.kind != "bind" or request.mapped else ()
+    mount: Mount = {
+        "destination": request.target,
+        "type": "bind",
+        "source": source.path,
+        "options": words,
+    }
+    if source.file_system is not None:
+        mount["fileSystem"] = source.file_system
+    return mount
 
 
 def _tmpfs_options(request: MountRequest) -> list[str]:

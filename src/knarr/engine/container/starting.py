@@ -21,7 +21,7 @@ import os
 from knarr.engine import noting
 from knarr.engine.container import groups, tasks
 from knarr.engine.container.locks import ContainerLock
-from knarr.engine.container.mounts import FILES, make_sources, plan_mounts
+from knarr.engine.container.mounts import FILES, make_sources, plan_mounts, source_finder
 from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
@@ -254,8 +254,8 @@ class _Launch:
 
     def _mounts(self, files_dir: str, files: list[str]) -> list[Mount]:
         options = self.options
-        path = self.engine.volumes.path if _has_volumes(options) else _no_volume
-        mounts = plan_mounts(options, bundle_dir=files_dir, files=files, volume_path=path)
+        find = source_finder(self.engine, self.row.id, options)
+        mounts = plan_mounts(options, bundle_dir=files_dir, files=files, source_of=find)
         if options.secrets:
             from knarr.engine.supplies.secrets import lay_out  # noqa: PLC0415 - for few containers
 
@@ -395,15 +395,6 @@ def _block_devices(options: Options) -> dict[str, tuple[int, int]]:
     from knarr.engine.container.devices import block_device_number  # noqa: PLC0415 - for few
 
     return {limit.path: block_device_number(limit.path) for limit in limits}
-
-
-def _has_volumes(options: Options) -> bool:
-    return any(mount.kind == "volume" for mount in options.mounts)
-
-
-def _no_volume(name: str) -> str:
-    message = f"no such volume: {name}"
-    raise Conflict(message)
 
 
 def _encode(order: Order) -> str:

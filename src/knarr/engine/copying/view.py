@@ -23,7 +23,7 @@ import stat
 
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
-from knarr.engine.container.mounts import FILES, plan_mounts
+from knarr.engine.container.mounts import FILES, plan_mounts, source_finder
 from knarr.errors import Failed, InvalidArgument, Unavailable
 from knarr.linux import mount, namespaces
 from knarr.linux import path as paths
@@ -156,7 +156,7 @@ class View:
             options,
             bundle_dir=directory,
             files=[name for name in FILES if os.path.exists(f"{directory}/{name}")],
-            volume_path=engine.volumes.path if options.mounts else str,
+            source_of=source_finder(engine, self._container.id, options),
         )
 
     def _mount_here(self, stack: Stack, planned: list[Mount]) -> None:
@@ -184,12 +184,12 @@ class View:
         """Return a detached mount of what is to be bound; -1 if it is missing or no bind."""
         if planned["type"] != "bind":
             return -1
+        from knarr.engine.copying.binding import open_bind  # noqa: PLC0415 - for what does not run
+
         words = planned["options"]
         recursive = mount.AT_RECURSIVE if "rbind" in words else 0
-        flags = mount.OPEN_TREE_CLONE | recursive
-        try:
-            source_fd = mount.open_tree(mount.AT_FDCWD, planned["source"], flags)
-        except FileNotFoundError:
+        source_fd = open_bind(planned)
+        if source_fd < 0:
             return -1
         self._descriptors.append(source_fd)
         if "ro" in words:

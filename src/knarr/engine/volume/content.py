@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.volume.directories import DIRECTORY
+from knarr.engine.volume.driver import is_plain, open_mounted
 from knarr.snapshot.copy import CopyOptions, copy_tree
 from knarr.snapshot.overlay import copy_attributes
 
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
 
 
 def open_content(engine: Engine, name: str) -> int:
-    """Return the open top directory of a volume or snapshot.
+    """Return the open top directory of a volume or snapshot, mounted if it takes that.
 
-    Raises: NotFound
+    Raises: NotFound, Failed
     """
-    return os.open(engine.volumes.get(name).path, DIRECTORY)
+    volume = engine.volumes.get(name)
+    if is_plain(volume.options):
+        return os.open(volume.path, DIRECTORY)
+    return open_mounted(volume.path, volume.options, engine.volumes.mounted(name))
 
 
 def copy_whole(source_fd: int, target_fd: int, *, changing: bool = False) -> None:

@@ -19,6 +19,7 @@ import os
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.freezing import Frozen, thaw
 from knarr.engine.volume.content import copy_whole, open_content
+from knarr.engine.volume.driver import is_plain
 from knarr.engine.volume.names import SNAPSHOT, check_name, check_snapshot, is_snapshot
 from knarr.errors import Conflict, InvalidArgument
 from knarr.util.trace import trace
@@ -91,7 +92,7 @@ def _copy(
             if is_snapshot(new_name):
                 volumes.get(name)
             incoming.publish(new_name)
-            volumes.record(new_name, labels=labels)
+            volumes.record(new_name, labels)
     trace("volumes:recorded")
     return volumes.get(new_name)
 
@@ -193,9 +194,9 @@ def _refuse_running(engine: Engine, name: str) -> None:
 
 
 def _refuse_options(volume: Volume, deed: str) -> None:
-    if volume.options:
+    if not is_plain(volume.options):
         message = f"volume {volume.name} cannot {deed}: its content is not kept by knarr"
-        hint = f"It is {volume.options.get('device') or volume.options.get('type')}."
+        hint = f"It is mounted from {volume.options['device']}."
         raise InvalidArgument(message, hint=hint)
 
 

@@ -216,16 +216,9 @@ class Bind(MountStep):
         """Return a mount of the part of the source that is wanted."""
         whole_fd = os.open(self.source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            part_fd = path.open_in_root(whole_fd, self.options.subpath)
-        except FileNotFoundError as error:
-            message = f"cannot mount {self.options.subpath} of {self.source}: it is not there"
-            raise InvalidArgument(message) from error
+            return open_part(whole_fd, self.options.subpath, self.source, recursive)
         finally:
             os.close(whole_fd)
-        try:
-            return mount.open_tree(part_fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive)
-        finally:
-            os.close(part_fd)
 
     def run(self, room: Room) -> None:
         """Bind it."""
@@ -245,6 +238,22 @@ class Bind(MountStep):
         refuse_cover(room, target_fd, self.target, mount_fd)
         bind_attributes(mount_fd, options)
         self.attach(mount_fd, target_fd)
+
+
+def open_part(whole_fd: int, part: str, whole: str, recursive: int = 0) -> int:
+    """Return a detached mount of what is at `part` in an open directory, `whole` in words.
+
+    Raises: InvalidArgument
+    """
+    try:
+        part_fd = path.open_in_root(whole_fd, part)
+    except FileNotFoundError as error:
+        message = f"cannot mount {part} of {whole}: it is not there"
+        raise InvalidArgument(message) from error
+    try:
+        return mount.open_tree(part_fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | recursive)
+    finally:
+        os.close(part_fd)
 
 
 def foreign_mount(source: str) -> tuple[int, str] | None:

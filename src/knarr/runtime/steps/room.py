@@ -44,6 +44,9 @@ class Step:
         """
         return -1
 
+    def settle(self, pid: int) -> None:
+        """Do, in the parent, what follows when the container `pid` is ready, or 0 has failed."""
+
     def doing(self) -> str:
         """Say what is being done, for the beginning of an error."""
         return str(self)

@@ -78,12 +78,26 @@ class ForeignRoot:
     def _prepared(self, entry: dict[str, Any], users: Users | None) -> dict[str, Any]:
         """Return a mount as it is, or of what was mounted here in its place."""
         options = entry.get("options") or []
-        if not entry.get("source", "").startswith("/") or not {"bind", "rbind"} & set(options):
+        plain = entry.get("source", "").startswith("/") and {"bind", "rbind"} & set(options)
+        if not plain and "fileSystem" not in entry:
             return entry
         step = plan_mount(Node(entry), self._order.bundle_dir, users)
         if not isinstance(step, Bind) or not step.early:
             return entry
-        descriptor = step.prepare()
+        try:
+            path = self._hang(step.prepare())
+        except BaseException:
+            step.settle(0)
+            raise
+        step.settle(os.getpid())
+        done = ("idmap", "ridmap", f"subpath={step.options.subpath}")
+        kept = [option for option in options if option not in done]
+        spent = ("uidMappings", "gidMappings", "fileSystem")
+        told = {key: value for key, value in entry.items() if key not in spent}
+        return {**told, "source": path, "options": kept}
+
+    def _hang(self, descriptor: int) -> str:
+        """Hang a detached mount at a path of our own, and return that."""
         os.makedirs(self._directory, 0o711, exist_ok=True)
         path = f"{self._directory}/{len(self._mounted)}"
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -91,11 +105,7 @@ class ForeignRoot:
         else:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._attach(descriptor, path)
-        done = ("idmap", "ridmap", f"subpath={step.options.subpath}")
-        kept = [option for option in options if option not in done]
-        mapped = ("uidMappings", "gidMappings")
-        told = {key: value for key, value in entry.items() if key not in mapped}
-        return {**told, "source": path, "options": kept}
+        return path
 
     def _attach(self, mount_fd: int, path: str) -> None:
         """Hang a detached mount at a path; the descriptor is closed."""
