@@ -38,6 +38,19 @@ def second(tmp_path: Path) -> Iterator[Knarr]:
         yield lent
 
 
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Return a function that makes a text the settings of all commands of a test."""
+
+    def say(text: str) -> Path:
+        path = tmp_path / "knarr.toml"
+        path.write_text(text)
+        monkeypatch.setenv("KNARR_SETTINGS", str(path))
+        return path
+
+    return say
+
+
 @pytest.fixture(scope="session")
 def busybox_rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a rootfs of busybox, to be used read-only."""

@@ -18,7 +18,7 @@ from support.registry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.root
 
@@ -131,7 +131,10 @@ def test_skopeo_pushed_and_skopeo_pulls(store: Knarr, host: str, tmp_path: Path)
     assert Path(tmp_path, "dir", images.sha(config)[7:]).read_bytes() == config
 
 
-def test_skopeo_reads_the_store_while_knarr_works(store: Knarr, host: str, tmp_path: Path) -> None:
+def test_skopeo_reads_the_store_while_knarr_works(
+    store: Knarr, host: str, tmp_path: Path, settings: Callable[[str], Path]
+) -> None:
+    settings('[images]\nkeep_blobs = "always"\n')
     store("load", stdin=images.oci_archive([BASE, TOP], "x:1"))
     store("tag", "x:1", f"{host}/x:1")
     store("push", "-q", f"{host}/x:1")

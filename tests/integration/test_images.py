@@ -167,9 +167,12 @@ def test_a_tar_that_cannot_be_made_again_is_kept(store: Knarr, second: Knarr) ->
     assert contents(store) == NOTHING
 
 
-def test_a_compressed_blob_stays_as_long_as_its_layer(store: Knarr, second: Knarr) -> None:
-    store("load", stdin=images.oci_archive([BASE], "base"))
-    store("load", stdin=images.docker_archive([BASE, OTHER], "built"))
+def test_a_blob_that_tells_more_than_its_tree_stays_as_long_as_its_layer(
+    store: Knarr, second: Knarr
+) -> None:
+    twice = archive(f'file f data="{"a" * 400}"\nfile f data="{"b" * 400}"').getvalue()
+    store("load", stdin=images.oci_archive([twice], "base"))
+    store("load", stdin=images.docker_archive([twice, OTHER], "built"))
     store("rmi", "base")
     assert len(contents(store)["images/blobs/sha256"]) == 2
     archived = saved(store, "built")

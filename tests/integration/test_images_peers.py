@@ -18,7 +18,7 @@ from support import images
 from support.engine import Knarr
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
 
 needs_skopeo = pytest.mark.skipif(
     not shutil.which("skopeo"), reason="skopeo is not installed: nobody to compare with"
@@ -83,7 +83,10 @@ def test_skopeo_reads_what_we_save(store: Knarr, tmp_path: Path, form: str) -> N
         shutil.rmtree(target)
 
 
-def test_skopeo_reads_the_store_itself(store: Knarr, tmp_path: Path) -> None:
+def test_skopeo_reads_the_store_itself(
+    store: Knarr, tmp_path: Path, settings: Callable[[str], Path]
+) -> None:
+    settings('[images]\nkeep_blobs = "always"\n')
     store("load", stdin=FORMS["oci+gzip"])
     store("tag", "x:1", "me/app:v2")
     layout = f"oci:{store.root}/images"

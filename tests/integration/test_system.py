@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.engine import Knarr
@@ -133,14 +134,10 @@ def test_info_has_what_programs_look_for(knarr: Knarr) -> None:
     assert "\n  Network: bridge host null\n" in knarr.do("info").stdout
 
 
-def test_info_names_the_settings_in_use(
-    knarr: Knarr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "knarr.toml"
-    path.write_text('[images]\nspace = "20GB"\n')
-    monkeypatch.setenv("KNARR_SETTINGS", str(path))
+def test_info_names_the_settings_in_use(knarr: Knarr, settings: Callable[[str], Path]) -> None:
+    path = settings('[images]\nspace = "20GB"\n')
     assert f"Settings File: {path}\n" in knarr("info")
-    path.write_text('[images]\nspase = "20GB"\n')
+    settings('[images]\nspase = "20GB"\n')
     assert f"{path}: unknown setting images.spase (did you mean images.space?)" in knarr.fails(
         "info"
     )

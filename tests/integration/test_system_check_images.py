@@ -14,7 +14,7 @@ from support.engine import Knarr
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.root
 
@@ -117,7 +117,10 @@ def pull(store: Knarr, registry: TestRegistry) -> str:
     return reference
 
 
-def test_a_tree_is_made_again_of_its_blob(store: Knarr, registry: TestRegistry) -> None:
+def test_a_tree_is_made_again_of_its_blob(
+    store: Knarr, registry: TestRegistry, settings: Callable[[str], Path]
+) -> None:
+    settings('[images]\nkeep_blobs = "always"\n')
     pull(store, registry)
     flip(only_tree(store) / "other", at=0)
     (found,) = check(store)
@@ -130,10 +133,6 @@ def test_a_tree_is_made_again_of_its_blob(store: Knarr, registry: TestRegistry) 
 def test_what_a_registry_has_is_pulled_again(store: Knarr, registry: TestRegistry) -> None:
     reference = pull(store, registry)
     flip(only_tree(store) / "other", at=0)
-    layers = store.engine.images.layers
-    (layer,) = layers.all()
-    for blob in layers.blobs(layer.diff_id):
-        flip(Path(store.engine.blobs.path(blob.digest)))
     repairs = {one["Kind"]: one["Repair"] for one in check(store)}
     assert repairs["layer"].startswith(f"pull {reference.rpartition(':')[0]}@sha256:")
     assert {one["Repaired"] for one in check(store, "--repair", status=0)} == {"yes"}

@@ -106,10 +106,14 @@ def choice(*words: str) -> Callable[[Any], str]:
     return read
 
 
+ALWAYS, NEEDED, NEVER = "always", "needed", "never"
+
+KEEP_BLOBS = Setting("images.keep_blobs", choice(ALWAYS, NEEDED, NEVER), NEEDED)
 SPACE = Setting("images.space", size, 0)
 CGROUP_MANAGER = Setting("runtime.cgroup_manager", choice("cgroupfs", "systemd"), "cgroupfs")
 
 _ALL: tuple[Setting[Any], ...] = (
+    KEEP_BLOBS,
     SPACE,
     CGROUP_MANAGER,
 )

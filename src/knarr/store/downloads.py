@@ -6,7 +6,8 @@ What a killed process left here is the start of the next download of the same bl
 command. Nothing here is trusted for its name: whoever goes on with a file hashes what is there.
 Two processes that want the same blob take turns: the second finds all of it.
 
-A complete, verified file leaves by a rename when its image is about to be recorded. So recovery and
+A complete, verified file leaves by a rename when its image is about to be recorded; one that is not
+to be kept is deleted right after that. So recovery and
 the collector of garbage, which remove blobs without a record, do not take away what a cut pull had.
 """
 
@@ -21,7 +22,7 @@ from knarr.util.files import sync_directory, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -99,14 +100,22 @@ class Downloads:
         finally:
             os.close(descriptor)
 
+    def drop(self, digests: Collection[str]) -> None:
+        """Delete downloads that are of no more use here, unless another process has them."""
+        for name in self._names():
+            if name.replace("-", ":", 1) in digests:
+                _delete(f"{self.directory}/{name}", float("inf"))
+
     def sweep(self, *, older_than: float = 0.0) -> int:
         """Delete what nobody writes and was not touched for so many seconds; return the bytes."""
-        try:
-            names = os.listdir(self.directory)
-        except FileNotFoundError:
-            return 0
         limit = time.time() - older_than
-        return sum(_delete(f"{self.directory}/{name}", limit) for name in names)
+        return sum(_delete(f"{self.directory}/{name}", limit) for name in self._names())
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.directory)
+        except FileNotFoundError:
+            return []
 
 
 class Download:

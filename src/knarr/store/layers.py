@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from knarr.store.database import Database, Row
 
 _COLUMNS = "chain, diff, parent, size, tar_size, created_ns"
+_BLOB_COLUMNS = "diff, digest, media_type, size, needed, maker"
 
 
 class LayerRow(Value):
@@ -34,7 +35,8 @@ class LayerRow(Value):
 class LayerBlob(Value):
     """A form of a layer's tar: the blob `digest` holds it, compressed as `media_type` says.
 
-    `needed` says that the tar cannot be made from the tree, so that the blob must stay.
+    `needed` says that the tar cannot be made from the tree, so that the blob must stay. `maker` is
+    what makes the blob from the tar, as `knarr.util.regzip` writes it; empty if that is not known.
     """
 
     diff_id: Digest
@@ -42,6 +44,7 @@ class LayerBlob(Value):
     media_type: str
     size: int
     needed: bool = False
+    maker: str = ""
 
 
 class LayerRecords:
@@ -103,25 +106,29 @@ class LayerRecords:
             cursor.execute("DELETE FROM layer_blobs WHERE diff NOT IN (SELECT diff FROM layers)")
 
     def add_blob(self, blob: LayerBlob) -> None:
-        """Remember a form of a layer's tar; one that is needed stays so."""
+        """Remember a form of a layer's tar; one that is needed stays so, as does a maker."""
         with self._database.transaction() as cursor:
             cursor.execute(
-                "INSERT INTO layer_blobs VALUES (?,?,?,?,?) ON CONFLICT (diff, digest)"
-                " DO UPDATE SET needed = max(needed, excluded.needed)",
-                (blob.diff_id, blob.digest, blob.media_type, blob.size, blob.needed),
+                f"INSERT INTO layer_blobs ({_BLOB_COLUMNS}) VALUES (?,?,?,?,?,?)"  # noqa: S608
+                " ON CONFLICT (diff, digest) DO UPDATE SET needed = max(needed, excluded.needed),"
+                " maker = iif(excluded.maker = '', maker, excluded.maker)",
+                (blob.diff_id, blob.digest, blob.media_type, blob.size, blob.needed, blob.maker),
             )
 
     def blobs(self, diff_id: Digest) -> list[LayerBlob]:
         """Return the known forms of a layer's tar."""
         rows = self._database.rows(
-            "SELECT diff, digest, media_type, size, needed FROM layer_blobs WHERE diff = ?"
-            " ORDER BY size",
+            f"SELECT {_BLOB_COLUMNS} FROM layer_blobs WHERE diff = ? ORDER BY size",  # noqa: S608
             (diff_id,),
         )
         return [
-            LayerBlob(Digest(diff), Digest(digest), media_type, size, bool(needed))
-            for diff, digest, media_type, size, needed in rows
+            LayerBlob(Digest(diff), Digest(digest), media_type, size, bool(needed), maker)
+            for diff, digest, media_type, size, needed, maker in rows
         ]
+
+    def known_blobs(self) -> frozenset[str]:
+        """Return every blob that is a known form of a layer."""
+        return frozenset(d for (d,) in self._database.rows("SELECT digest FROM layer_blobs"))
 
     def needed_blobs(self) -> frozenset[str]:
         """Return the blobs without which the tar of a layer is lost."""

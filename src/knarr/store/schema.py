@@ -161,4 +161,7 @@ _BUILD_RUNS = (
     "CREATE INDEX build_runs_started ON build_runs (started_ns)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS, _BUILD_RUNS)
+# What makes a compressed form of a layer again from its tar, so that its blob need not be kept.
+_MAKERS = ("ALTER TABLE layer_blobs ADD COLUMN maker TEXT NOT NULL DEFAULT ''",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS, _BUILD_RUNS, _MAKERS)

@@ -22,7 +22,7 @@ from knarr.oci.digest import hasher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from knarr.engine.image.progress import Report
     from knarr.oci.descriptor import Descriptor
@@ -63,12 +63,18 @@ class Fetcher:
         self._busy = 0
         self._stopping = False
 
-    def expect(self, descriptors: Iterable[Descriptor]) -> None:
-        """Begin to download blobs, in this order."""
+    def expect(
+        self, descriptors: Iterable[Descriptor], *, there: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Begin to download blobs, in this order.
+
+        `there` tells whether another process has taken them in, which makes a download idle: it is
+        asked, by a thread, after that process has had the download for itself.
+        """
         for descriptor in descriptors:
             if descriptor.digest in self._known:
                 continue
-            self._known[descriptor.digest] = fetching = _Fetching(descriptor)
+            self._known[descriptor.digest] = fetching = _Fetching(descriptor, there)
             self._report(descriptor.digest, "Waiting", 0, 0)
             with self._lock:
                 self._queue.append(fetching)
@@ -84,16 +90,20 @@ class Fetcher:
         self.expect([descriptor])
         return Following(self._known[descriptor.digest])
 
-    def publish(self) -> list[Digest]:
-        """Give the blobs that were read to their end their place, and return their digests.
+    def publish(self, wanted: Collection[Digest]) -> list[Digest]:
+        """Give those that are `wanted` of the blobs their place, and return their digests.
 
         Raises: Corrupt
         """
         for fetching in self._known.values():
             fetching.wait_for_end()
-        missing = [digest for digest in self._known if not self._blobs.has(digest)]
+        missing = [digest for digest in wanted if not self._blobs.has(digest)]
         self._downloads.publish({digest: self._blobs.path(digest) for digest in missing})
         return missing
+
+    def drop(self) -> None:
+        """Delete the downloads that were not published: what was in them is recorded otherwise."""
+        self._downloads.drop(self._known)
 
     def stop(self) -> None:
         """Give up what is under way; what has come stays for the next time."""
@@ -125,13 +135,18 @@ class Fetcher:
     def _fetch(self, fetching: _Fetching) -> None:
         descriptor = fetching.descriptor
         digest = descriptor.digest
-        taken = self._downloads.take(
-            digest,
-            waiting=lambda: self._report(digest, "Waiting", 0, 0),
-            stopped=lambda: self._stopping,
-        )
+        waited = False
+
+        def waiting() -> None:
+            nonlocal waited
+            waited = True
+            self._report(digest, "Waiting", 0, 0)
+
+        taken = self._downloads.take(digest, waiting=waiting, stopped=lambda: self._stopping)
         with taken as download:
-            if self._blobs.has(digest):
+            if waited and not download.size and fetching.there():
+                download.discard()
+            elif self._blobs.has(digest):
                 download.discard()
                 fetching.adopt(os.open(self._blobs.path(digest), os.O_RDONLY | os.O_CLOEXEC))
                 fetching.advance(descriptor.size)
@@ -193,8 +208,9 @@ class Fetcher:
 class _Fetching:
     """A blob under way: how far it is there, and whether it is whole. For several threads."""
 
-    def __init__(self, descriptor: Descriptor) -> None:
+    def __init__(self, descriptor: Descriptor, there: Callable[[], bool]) -> None:
         self.descriptor = descriptor
+        self.there = there
         self._changed = threading.Condition()
         self._size = 0
         self._whole = False
@@ -234,6 +250,12 @@ class _Fetching:
             size = min(size, self._size - offset)
         return os.pread(self._file, size, offset)
 
+    def elsewhere(self) -> bool:
+        """Tell, as soon as it is known, whether nothing comes since another process has it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._size or self._whole or self._error)
+            return self._whole and not self._size
+
     def wait_for_end(self) -> None:
         """Return when everything is there and was verified."""
         with self._changed:
@@ -269,6 +291,10 @@ class Following:
         data = self._fetching.read(size, self._offset)
         self._offset += len(data)
         return data
+
+    def elsewhere(self) -> bool:
+        """Tell whether another process has taken the blob in meanwhile: then none of it comes."""
+        return self._fetching.elsewhere()
 
     def close(self) -> None:
         """Do nothing: the file is the download's."""

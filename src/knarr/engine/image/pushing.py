@@ -1,9 +1,10 @@
 """Pushing: an image is given to a registry.
 
 What came from elsewhere is given on under the manifest it came with, byte for byte, as long as
-every blob of it is here, at the registry, or to be had again. What was made here gets a manifest with gzipped layers:
-of a layer that was compressed before the digest is on record, and if the registry has that blob
-nothing is compressed, nor sent (see `sending`). So a second push sends nothing.
+every blob of it is here, at the registry, or to be had again. What was made here gets a manifest
+with gzipped layers: of a layer that was compressed before the digest is on record, and if the
+registry has that blob nothing is compressed, nor sent (see `sending`). So a second push sends
+nothing.
 """
 
 from __future__ import annotations

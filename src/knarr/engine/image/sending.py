@@ -1,9 +1,10 @@
 """Giving the layers of an image to a place, each in a form: compressed somehow, or not.
 
 What a layer was compressed to before is on record. If the place has that blob nothing is done; if
-the blob is here it is sent; else the layer is compressed into a file without a name, and sent from
-there. The compressed form is not kept: the place has it now, and the same tar gives the same bytes
-again.
+the blob is here it is sent. One that an image came with, and that was not kept, is made again if
+its compressor is known, or had from where it came from (`originals`), so that the image keeps its
+digest. Else the layer is compressed into a file without a name, and sent from there. The compressed
+form is not kept: the place has it now, and the same tar gives the same bytes again.
 
 Several layers are compressed and sent at a time, by threads, which never ask the database.
 """
@@ -15,13 +16,14 @@ import threading
 from collections import deque
 
 from knarr.engine.image.places.archive import Slice, spool_file
+from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.storesource import write_tar
-from knarr.errors import Corrupt
+from knarr.errors import Corrupt, Unsupported
 from knarr.oci import descriptor as d
 from knarr.oci.descriptor import Descriptor
-from knarr.oci.digest import Digest, hasher
+from knarr.oci.digest import Digest, digest_of, hasher
 from knarr.store.layers import LayerBlob
-from knarr.util import compression
+from knarr.util import compression, regzip
 from knarr.util.files import write_all
 from knarr.util.value import Value
 
@@ -31,12 +33,12 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from knarr.engine.engine import Engine
+    from knarr.engine.image.originals import Originals
     from knarr.engine.image.places.place import Stream, Target
 
 AT_ONCE = 3
 _LEVEL = 3  # of ISA-L; zlib's stands beside it in docs/images.md
 _GZIP = 31
-_PIECE = 1 << 18
 _FORMS = {
     d.OCI_LAYER: d.OCI_LAYER,
     d.OCI_LAYER_GZIP: d.OCI_LAYER_GZIP,
@@ -87,11 +89,21 @@ class Sending:
     """The layers of one image on their way to `target`."""
 
     def __init__(
-        self, engine: Engine, stack: Sequence[Digest], target: Target, form: Form | None = None
+        self,
+        engine: Engine,
+        stack: Sequence[Digest],
+        target: Target,
+        form: Form | None = None,
+        *,
+        originals: Originals | None = None,
     ) -> None:
-        """Send the layers of `stack`, compressed as `form` says where that is left to us."""
+        """Send the layers of `stack`, compressed as `form` says where that is left to us.
+
+        Blobs that the image came with and that are not here are had from `originals`.
+        """
         self._engine = engine
         self._target = target
+        self._originals = originals
         self._form = form or Form()
         self.layers = [self._layer(chain) for chain in stack]
         self.shown = {b.digest: x.diff_id for x in self.layers for b in x.blobs}
@@ -136,7 +148,9 @@ class Sending:
     def _give(self, layer: Layer) -> None:
         """See to it that the place has a layer, in whichever form."""
         wanted = layer.descriptor
-        if wanted is not None and (self._target.has(wanted) or self._send_kept(wanted)):
+        if wanted is not None and (
+            self._target.has(wanted) or self._send_kept(wanted) or self._send_again(layer, wanted)
+        ):
             return
         for form in self._known(layer):
             if form != wanted and (self._target.has(form) or self._send_kept(form)):
@@ -167,6 +181,31 @@ class Sending:
         self._target.put(descriptor, self)
         return True
 
+    def _send_again(self, layer: Layer, wanted: Descriptor) -> bool:
+        """Send the blob that the image came with: made again, or from where it came from."""
+        for blob in layer.blobs:
+            if blob.digest == wanted.digest and blob.maker and self._send_made(layer, blob, wanted):
+                return True
+        if self._originals is None or wanted.media_type not in COMPRESSED:
+            return False
+        original = self._originals.fetch(wanted)
+        if original is None:
+            return False
+        with original:
+            self._target.put(wanted, original)
+        return True
+
+    def _send_made(self, layer: Layer, blob: LayerBlob, wanted: Descriptor) -> bool:
+        try:
+            maker = regzip.Maker(blob.maker)
+        except Unsupported:
+            return False
+        with Packed(self._engine, layer, Form(), maker) as packed:
+            if packed.descriptor.digest != wanted.digest:
+                return False
+            self._target.put(wanted, packed)
+        return True
+
     def open(self, descriptor: Descriptor) -> Stream:
         """Return a blob that is kept here."""
         return self._engine.blobs.open(descriptor.digest)
@@ -185,43 +224,36 @@ class Sending:
                 )
 
 
-class Packed:
-    """A layer, compressed into a file without a name; the source of that one blob. A context."""
+class Spooled:
+    """What is written, compressed into a file without a name; the source of that one blob.
 
-    def __init__(self, engine: Engine, layer: Layer, form: Form) -> None:
-        """Compress the layer now. Raises: Corrupt"""
+    A context, at whose end the file is gone. The blob can be had after `finish`.
+    """
+
+    def __init__(self, engine: Engine, form: Form, maker: Any = None) -> None:
+        """Begin; `maker` compresses if it is given."""
+        self.descriptor = Descriptor("", digest_of(b""), 0)
+        self._form = form
         self._file = spool_file(engine.blobs.incoming_dir)
         self._hash = hasher()
-        self._waiting: list[bytes] = []
-        self._size = 0
-        self._compressor = _compressor(form)
-        try:
-            found = write_tar(engine, layer.chain_id, layer.diff_id, self, blobs=layer.blobs)
-            if found != layer.diff_id:
-                message = f"the tree of layer {layer.chain_id} is not that of {layer.diff_id}"
-                raise Corrupt(message, hint="Load, pull or build the image again.")
-            self._flush()
-            if self._compressor:
-                self._put(self._compressor.flush())
-        except BaseException:
-            os.close(self._file)
-            raise
-        digest = Digest(f"sha256:{self._hash.hexdigest()}")
-        size = os.fstat(self._file).st_size
-        self.descriptor = Descriptor(form.media_type, digest, size)
+        self._compressor = maker or _compressor(form)
+        self._pieces = regzip.Pieces(self._take)
 
     def write(self, data: bytes, /) -> None:
-        """Take a piece of the tar; many of them are small."""
-        self._waiting.append(data)
-        self._size += len(data)
-        if self._size >= _PIECE:
-            self._flush()
+        """Take a piece of the contents; many of them are small."""
+        self._pieces.write(data)
 
-    def _flush(self) -> None:
-        data = b"".join(self._waiting)
-        self._put(self._compressor.compress(data) if self._compressor else data)
-        self._waiting.clear()
-        self._size = 0
+    def finish(self) -> None:
+        """Come to the end: the blob is complete, and described."""
+        self._pieces.close()
+        if self._compressor:
+            self._put(self._compressor.flush())
+        digest = Digest(f"sha256:{self._hash.hexdigest()}")
+        size = os.fstat(self._file).st_size
+        self.descriptor = Descriptor(self._form.media_type, digest, size)
+
+    def _take(self, piece: bytes) -> None:
+        self._put(self._compressor.compress(piece) if self._compressor else piece)
 
     def _put(self, data: bytes) -> None:
         if data:
@@ -243,6 +275,23 @@ class Packed:
     def __exit__(self, *_: object) -> None:
         """Delete the file."""
         os.close(self._file)
+
+
+class Packed(Spooled):
+    """A layer, compressed."""
+
+    def __init__(self, engine: Engine, layer: Layer, form: Form, maker: Any = None) -> None:
+        """Compress the layer now, by `maker` if it is given. Raises: Corrupt"""
+        super().__init__(engine, form, maker)
+        try:
+            found = write_tar(engine, layer.chain_id, layer.diff_id, self, blobs=layer.blobs)
+            if found != layer.diff_id:
+                message = f"the tree of layer {layer.chain_id} is not that of {layer.diff_id}"
+                raise Corrupt(message, hint="Load, pull or build the image again.")
+            self.finish()
+        except BaseException:
+            self.__exit__()
+            raise
 
 
 def _compressor(form: Form) -> Any:

@@ -77,6 +77,7 @@ def collect_all(engine: Engine) -> list[str]:
     if swept:
         found.append(f"removed {swept} unfinished layers and blobs")
     collect(engine, blobs=engine.blobs.list())
+    engine.downloads.drop(LayerRecords(engine.database).known_blobs())
     with engine.journal.gate():
         leased = leases(engine.journal.living())
         orphans = _orphans(engine, leased)

@@ -17,7 +17,7 @@ from knarr.oci.digest import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
     from typing import Any, BinaryIO
 
     from knarr.engine.image.fetching import Fetcher
@@ -64,17 +64,22 @@ class RegistrySource:
             return self._fetcher.open(descriptor)
         return self._repository.blob(descriptor)
 
-    def expect(self, descriptors: Iterable[Descriptor]) -> None:
-        """Begin to fetch layers that will be opened, in this order."""
+    def expect(self, descriptors: Iterable[Descriptor], *, there: Callable[[], bool]) -> None:
+        """Begin to fetch layers that will be opened, in this order; see `Fetcher.expect`."""
         if self._fetcher is not None:
-            self._fetcher.expect(descriptors)
+            self._fetcher.expect(descriptors, there=there)
 
-    def publish(self) -> list[Digest]:
-        """Give what was fetched its place in the store.
+    def publish(self, wanted: Collection[Digest]) -> list[Digest]:
+        """Give those that are `wanted` of what was fetched their place in the store.
 
         Raises: Corrupt
         """
-        return self._fetcher.publish() if self._fetcher is not None else []
+        return self._fetcher.publish(wanted) if self._fetcher is not None else []
+
+    def drop(self) -> None:
+        """Delete what was fetched and is not wanted: it was unpacked, and that is on record."""
+        if self._fetcher is not None:
+            self._fetcher.drop()
 
 
 class RegistryTarget:

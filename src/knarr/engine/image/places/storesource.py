@@ -1,9 +1,10 @@
 """The local store as a place that images are had from.
 
-An image that came with a manifest is given under that manifest, with the blobs that were kept.
-Where there is none (the image was built here), or a blob of it is not here any more, a manifest is
-made that has every layer as an uncompressed tar. Then nothing but the size and digest of each tar
-has to be known beforehand, which they are; and the manifest is the same each time.
+An image that came with a manifest is given under that manifest, with the blobs that were kept and
+those that can be made again. Where there is none (the image was built here), or a blob of it cannot
+be had here, a manifest is made that has every layer as an uncompressed tar. Then nothing but the
+size and digest of each tar has to be known beforehand, which they are; and the manifest is the same
+each time.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import io
 import os
 
 from knarr.engine.image.places.archive import Slice, spool_file
-from knarr.errors import Corrupt
+from knarr.errors import Corrupt, KnarrError
 from knarr.oci.descriptor import OCI_CONFIG, OCI_LAYER, Descriptor
-from knarr.oci.digest import VerifyingReader
+from knarr.oci.digest import Digest, VerifyingReader, hasher
 from knarr.oci.manifest import Manifest, decode_manifest, encode_manifest
-from knarr.util import compression
+from knarr.util import compression, regzip
 from knarr.util.files import write_all
 
 TYPE_CHECKING = False
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Stream
-    from knarr.oci.digest import Digest
     from knarr.store.images import ImageRow
     from knarr.store.layers import LayerBlob
     from knarr.util.compression import Writer
@@ -40,6 +40,7 @@ class StoreSource:
         self._engine = engine
         self._documents: dict[Digest, bytes] = {}
         self._trees: dict[Digest, Digest] = {}  # diff ID: a chain ID under which it is unpacked
+        self._makings: dict[Digest, LayerBlob] = {}  # what can be made again of a tree
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest of an image.
@@ -49,7 +50,11 @@ class StoreSource:
         row = self._engine.images.get(name)
         stack = self._engine.images.stack(row.id)
         for chain_id in stack:
-            self._trees[self._engine.images.layers.get(chain_id).diff_id] = chain_id
+            diff_id = self._engine.images.layers.get(chain_id).diff_id
+            self._trees[diff_id] = chain_id
+            self._makings |= {
+                b.digest: b for b in self._engine.images.layers.blobs(diff_id) if b.maker
+            }
         manifest = self._recorded(row) or self._made(row, stack)
         self._documents[manifest.digest] = manifest.raw
         return manifest.descriptor
@@ -71,8 +76,21 @@ class StoreSource:
         manifest = decode_manifest(blobs.read(row.manifest), row.media_type)
         if not isinstance(manifest, Manifest):
             return None
-        given = all(blobs.has(x.digest) or x.digest in self._trees for x in manifest.layers)
+        given = all(self._can_give(layer.digest) for layer in manifest.layers)
         return manifest if given else None
+
+    def _can_give(self, digest: Digest) -> bool:
+        """Tell whether a blob is here, or is made again when it is tried."""
+        if self._engine.blobs.has(digest) or digest in self._trees:
+            return True
+        try:
+            return digest in self._makings and self._make(digest, _Counter()) == digest
+        except KnarrError:
+            return False
+
+    def _make(self, digest: Digest, out: Writer) -> Digest:
+        blob = self._makings[digest]
+        return write_blob(self._engine, blob, self._trees[blob.diff_id], out)
 
     def _made(self, row: ImageRow, stack: tuple[Digest, ...]) -> Manifest:
         """Return a manifest with uncompressed layers."""
@@ -98,7 +116,10 @@ class StoreSource:
         digest = descriptor.digest
         if digest in self._documents:
             return io.BytesIO(self._documents[digest])
-        if self._engine.blobs.has(digest) or digest not in self._trees:
+        if (
+            self._engine.blobs.has(digest)
+            or digest not in self._trees.keys() | self._makings.keys()
+        ):
             return self._engine.blobs.open(digest)
         return _Spooled(self, descriptor, self._engine.blobs.incoming_dir)
 
@@ -110,13 +131,17 @@ class StoreSource:
         digest = descriptor.digest
         if digest in self._documents:
             out.write(self._documents[digest])
-        elif self._engine.blobs.has(digest) or digest not in self._trees:
+        elif not self._engine.blobs.has(digest) and digest in self._trees:
+            self._pour_tree(digest, out)
+        elif not self._engine.blobs.has(digest) and digest in self._makings:
+            if self._make(digest, out) != digest:
+                message = f"layer {digest} cannot be made again: the compressor is another one now"
+                raise Corrupt(message, hint="Pull or load the image again.")
+        else:
             with self._engine.blobs.open(digest) as file:
                 reader = VerifyingReader(file, digest, descriptor.size)
                 while data := reader.read(_CHUNK):
                     out.write(data)
-        else:
-            self._pour_tree(digest, out)
 
     def _pour_tree(self, diff_id: Digest, out: Writer) -> None:
         chain_id = self._trees[diff_id]
@@ -154,6 +179,26 @@ def write_tar(
                     out.write(data)
             return diff_id
     return engine.layers.write_layer(chain_id, out)
+
+
+def write_blob(engine: Engine, blob: LayerBlob, chain_id: Digest, out: Writer) -> Digest:
+    """Make a compressed layer again from its tree; return the digest of what was written.
+
+    Only the caller knows by that whether it is what it was. Threads may call this.
+
+    Raises: NotFound, Corrupt, Unsupported (the compressor is not at hand here)
+    """
+    maker, check = regzip.Maker(blob.maker), hasher()
+
+    def put(data: bytes) -> None:
+        check.update(data)
+        out.write(data)
+
+    pieces = regzip.Pieces(lambda piece: put(maker.compress(piece)))
+    write_tar(engine, chain_id, blob.diff_id, pieces, blobs=(blob,))
+    pieces.close()
+    put(maker.flush())
+    return Digest(f"sha256:{check.hexdigest()}")
 
 
 def plain_manifest(config: Descriptor, layers: list[Descriptor]) -> Manifest:

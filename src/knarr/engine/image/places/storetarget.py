@@ -4,11 +4,8 @@ Blobs and trees are put where they belong as they come, which nobody sees; `comm
 records in one transaction. The journal entry of the operation names everything beforehand, so that
 nobody collects it in between, and so that it is found if this process dies.
 
-A layer is unpacked as it comes, in one pass. Of an uncompressed one the recipe is kept, from which
-its tar can be made again bit for bit; if the recipe does not give the same bytes (a tar that has a
-name twice, say), the blob stays as long as the layer. A compressed blob stays as long as the layer
-in any case: what compressed it cannot be repeated. What is there already is not unpacked again, and
-not asked for from afar in another form.
+Layers are taken in as `intake` says. What is there already is not unpacked again, and not asked for
+from afar in another form.
 
 An index that led to an image is kept for it: the image is known under the index's digest too, and
 those for other platforms that came by the same index are found from it.
@@ -16,47 +13,38 @@ those for other platforms that came by the same index are found from it.
 
 from __future__ import annotations
 
-import contextlib
 import time
+from functools import partial
 
+from knarr.engine.image.places.intake import COMPRESSED, PLAIN, Intake
 from knarr.engine.image.places.place import read_document
-from knarr.engine.image.places.storesource import write_tar
 from knarr.engine.image.progress import silent
 from knarr.engine.images import moment
 from knarr.errors import Corrupt, KnarrError, Unsupported
 from knarr.oci import descriptor as d
-from knarr.oci.config import chain_id, chain_ids, decode_config
-from knarr.oci.digest import VerifyingReader
+from knarr.oci.config import chain_ids, decode_config
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 from knarr.oci.reference import parse_reference
-from knarr.snapshot.recipe import Recorder
+from knarr.store.database import Database
 from knarr.store.images import ImageRow
-from knarr.store.layers import LayerBlob, LayerRow
-from knarr.util import compression
+from knarr.store.layers import LayerRecords, LayerRow
 from knarr.util.trace import trace
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Self
+    from typing import Any
 
     from knarr.engine.engine import Engine
-    from knarr.engine.image.places.place import Source, Stream
+    from knarr.engine.image.places.place import Source
     from knarr.engine.image.progress import Report
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
-    from knarr.snapshot.snapshotter import Applied
     from knarr.store.journal import Operation
-    from knarr.util.compression import Reader
 
-_CHUNK = 1 << 20
-_PLAIN = frozenset((d.OCI_LAYER, d.DOCKER_LAYER))
-_COMPRESSED = frozenset(
-    (d.OCI_LAYER_GZIP, d.OCI_LAYER_ZSTD, d.DOCKER_LAYER_GZIP, d.DOCKER_LAYER_ZSTD)
-)
 _FOREIGN = frozenset(
     (
         d.DOCKER_FOREIGN_LAYER,
@@ -81,22 +69,23 @@ class StoreTarget:
     def __init__(self, engine: Engine, operation: Operation, *, report: Report = silent) -> None:
         self._engine = engine
         self._operation = operation
-        self._report = report
-        self.written: list[Digest] = []  # blobs that another process may turn out to have spared
+        self._intake = Intake(engine, report)
         self._manifests: dict[Digest, Manifest] = {}
         self._made_up: set[Digest] = set()
         self._indexes: dict[Digest, Index] = {}
         self._configs: dict[Digest, ImageConfig] = {}
         self._sources: dict[Digest, Source] = {}
-        self._needed: set[Digest] = set()
-        self._spared: set[Digest] = set()
         self._images: dict[Digest, _Image] = {}
         self._landing: Any = None
 
+    @property
+    def written(self) -> list[Digest]:
+        """The blobs that were put into the store; another process may turn out to need them."""
+        return self._intake.written
+
     def has(self, descriptor: Descriptor) -> bool:
-        """Tell whether the blob of a layer is here; documents are always wanted."""
-        digest = descriptor.digest
-        return digest in self._manifests or digest in self._configs or digest in self._spared
+        """Tell whether a document was put; of layers it is remembered where they are."""
+        return descriptor.digest in self._manifests or descriptor.digest in self._configs
 
     def put(self, descriptor: Descriptor, source: Source) -> None:
         """Take a blob, or remember whom to ask for it.
@@ -116,7 +105,7 @@ class StoreTarget:
             if isinstance(index, Index):
                 self._indexes[digest] = index
                 self._operation.need((digest,))
-        elif kind in _PLAIN | _COMPRESSED:
+        elif kind in PLAIN | COMPRESSED:
             self._sources[digest] = source
         else:
             message = f"cannot take in a {kind or 'blob without a type'}"
@@ -133,7 +122,7 @@ class StoreTarget:
                     "give out, and is not fetched from there"
                 )
                 raise Unsupported(message, hint="Images for Windows have such layers.")
-            if layer.media_type not in _PLAIN | _COMPRESSED:
+            if layer.media_type not in PLAIN | COMPRESSED:
                 message = f"layer {layer.digest} is of the unsupported type {layer.media_type}"
                 hint = "knarr image copy copies artifacts between registries and layouts."
                 raise Unsupported(message, hint=hint)
@@ -141,7 +130,9 @@ class StoreTarget:
         self._operation.need(blobs)
         self._manifests[manifest.digest] = manifest
         if self._present(manifest.config.digest):
-            self._spared.update((manifest.digest, *(layer.digest for layer in manifest.layers)))
+            self._intake.spared.update(
+                (manifest.digest, *(layer.digest for layer in manifest.layers))
+            )
 
     def _present(self, image_id: Digest) -> bool:
         """Tell whether the image is here under another manifest, with all its layers.
@@ -155,17 +146,6 @@ class StoreTarget:
         return images.records.find(image_id) is not None and all(
             self._engine.layers.has(chain_id) for chain_id in images.stack(image_id)
         )
-
-    def _keep(self, descriptor: Descriptor, source: Source) -> None:
-        stream = source.open(descriptor)
-        try:
-            reader = VerifyingReader(stream, descriptor.digest, descriptor.size)
-            with self._engine.blobs.writer() as writer:
-                while data := reader.read(_CHUNK):
-                    writer.write(data)
-                self.written.append(writer.commit(descriptor.digest))
-        finally:
-            stream.close()
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Unpack the image and let `name` name it, once `commit` is called.
@@ -192,7 +172,8 @@ class StoreTarget:
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
             stack = tuple([row.chain_id for row in layers])
             try:
-                layers.append(self._layer(layer, diff_id, stack))
+                source = self._sources[layer.digest]
+                layers.append(self._intake.take(layer, source, diff_id, stack))
             except KnarrError as error:
                 error.add_note(f"while unpacking layer {layer.digest}")
                 raise
@@ -204,93 +185,16 @@ class StoreTarget:
         for chain, layer in zip(chains, manifest.layers, strict=True):
             source: Any = self._sources.get(layer.digest)
             if not self._engine.layers.has(chain) and getattr(source, "landing", False):
-                source.expect([layer])
+                source.expect([layer], there=partial(self._recorded, chain))
                 self._landing = source
 
-    def _layer(self, layer: Descriptor, diff_id: Digest, stack: tuple[Digest, ...]) -> LayerRow:
-        """Return the layer on `stack`, unpacked."""
-        if layer.media_type in _PLAIN and layer.digest != diff_id:
-            message = (
-                f"layer {layer.digest} is uncompressed and not what the config names: {diff_id}"
-            )
-            raise Corrupt(message)
-        engine, parent = self._engine, stack[-1] if stack else None
-        row = engine.images.layers.find(chain_id(parent, diff_id))
-        if row is not None and engine.layers.has(row.chain_id):
-            if layer.media_type in _PLAIN:
-                _check_size(layer, row.tar_size)
-            self._spare(layer)
-            return row
-        if layer.media_type in _PLAIN:
-            applied, tar_size = self._unpack_plain(layer, diff_id, stack)
-        else:
-            applied, tar_size = self._unpack_compressed(layer, diff_id, stack)
-        trace("store:unpacked")
-        self._report(layer.digest, "Pull complete", 0, 0)
-        return LayerRow(applied.chain_id, diff_id, parent, applied.size, tar_size, time.time_ns())
-
-    def _spare(self, layer: Descriptor) -> None:
-        """Keep the blob of a layer that is unpacked already, if that costs nothing but disk."""
-        source = self._sources.get(layer.digest)
-        if layer.digest not in self._spared:
-            self._report(layer.digest, "Already exists", 0, 0)
-        kept = layer.media_type in _PLAIN or self._engine.blobs.has(layer.digest)
-        if source is not None and not kept and not getattr(source, "distant", False):
-            self._keep(layer, source)
-
-    def _unpack_plain(
-        self, layer: Descriptor, diff_id: Digest, stack: tuple[Digest, ...]
-    ) -> tuple[Applied, int]:
-        engine, source = self._engine, self._sources[layer.digest]
-        stream = source.open(layer)
+    def _recorded(self, chain: Digest) -> bool:
+        """Tell whether another process has recorded a layer by now; asked by any thread."""
+        database = Database(self._engine.paths.database_path)
         try:
-            recorder = Recorder(stream)
-            applied = engine.layers.apply(recorder, parents=stack, diff_id=diff_id)
-            while recorder.read(_CHUNK):
-                pass  # nothing was read if there is such a tree already
+            return LayerRecords(database).find(chain) is not None and self._engine.layers.has(chain)
         finally:
-            stream.close()
-        _check_size(layer, recorder.size)
-        engine.recipes.put(diff_id, recorder.finish())
-        self._prove(layer, applied)
-        return applied, recorder.size
-
-    def _unpack_compressed(
-        self, layer: Descriptor, diff_id: Digest, stack: tuple[Digest, ...]
-    ) -> tuple[Applied, int]:
-        """Unpack a layer while its blob comes, and keep the blob as long as the layer."""
-        engine, source = self._engine, self._sources.get(layer.digest)
-        self._needed.add(layer.digest)
-        with contextlib.ExitStack() as closing:
-            stream: Stream
-            if source is not None and getattr(source, "landing", False):
-                stream = source.open(layer)  # verifies and keeps by itself
-            elif source is None or engine.blobs.has(layer.digest):
-                stream = engine.blobs.open(layer.digest)
-            else:
-                stream = closing.enter_context(_Kept(engine, source, layer, self.written))
-            closing.callback(stream.close)
-            counted = _Counted(compression.open_any(stream)[0])
-            self._report(layer.digest, "Extracting", 0, layer.size)
-            applied = engine.layers.apply(counted, parents=stack, diff_id=diff_id)
-            for rest in (counted, stream):
-                while rest.read(_CHUNK):
-                    pass  # nothing was read if there is such a tree already
-            if isinstance(stream, _Kept):
-                stream.commit()
-        return applied, counted.size
-
-    def _prove(self, layer: Descriptor, applied: Applied) -> None:
-        """Make sure that the layer's tar can be had again: by its recipe, or else as a blob."""
-        try:
-            found = write_tar(self._engine, applied.chain_id, applied.diff_id, _Nowhere())
-        except Corrupt:
-            found = None
-        if found != applied.diff_id:
-            self._engine.recipes.delete(applied.diff_id)
-            if layer.media_type in _PLAIN:
-                self._keep(layer, self._sources[layer.digest])
-            self._needed.add(layer.digest)
+            database.close()
 
     def commit(self) -> list[Arrival]:
         """Record everything, and return what came in the order it came.
@@ -300,17 +204,19 @@ class StoreTarget:
         engine = self._engine
         engine.layers.sync()
         if self._landing is not None:
-            self.written += self._landing.publish()
+            self.written.extend(self._landing.publish(self._intake.kept))
         for index in self._indexes.values():
             engine.blobs.put(index.raw)
         for image in self._images.values():
             engine.blobs.put(image.config.raw)
-            if image.manifest.digest not in self._made_up | self._spared:
+            if image.manifest.digest not in self._made_up | self._intake.spared:
                 self.written.append(engine.blobs.put(image.manifest.raw))
         trace("store:before-record")
         with engine.database.transaction():
             arrivals = [self._record(image) for image in self._images.values()]
         engine.images.publish()
+        if self._landing is not None:
+            self._landing.drop()
         return arrivals
 
     def _record(self, image: _Image) -> Arrival:
@@ -362,22 +268,10 @@ class StoreTarget:
 
     def _record_forms(self, image: _Image) -> None:
         """Record in which forms the tars of the layers came, and which of them must stay."""
-        for form, layer in zip(image.manifest.layers, image.layers, strict=True):
-            needed = form.digest in self._needed
-            if needed or form.media_type in _COMPRESSED:
-                self._engine.images.layers.add_blob(
-                    LayerBlob(layer.diff_id, form.digest, form.media_type, form.size, needed)
-                )
-
-
-def _check_size(layer: Descriptor, size: int) -> None:
-    """Raise if the tar of an uncompressed layer, of a `size` if that is known, is not as promised.
-
-    Its digest is right: but others would get the manifest that is wrong.
-    """
-    if size not in (-1, layer.size):
-        message = f"layer {layer.digest} has {size} bytes, and its manifest says {layer.size}"
-        raise Corrupt(message)
+        for form in image.manifest.layers:
+            blob = self._intake.forms.get(form.digest)
+            if blob is not None:
+                self._engine.images.layers.add_blob(blob)
 
 
 def image_row(config: ImageConfig, layers: Sequence[LayerRow], now_ns: int) -> ImageRow:
@@ -402,53 +296,3 @@ class _Image:
         self.config = config
         self.layers = layers
         self.references: list[Reference] = []
-
-
-class _Counted:
-    """Counts what is read."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self.size = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._reader.read(size)
-        self.size += len(data)
-        return data
-
-
-class _Kept:
-    """A blob that is verified and written to the store while it is read. Used as a context."""
-
-    def __init__(
-        self, engine: Engine, source: Source, layer: Descriptor, written: list[Digest]
-    ) -> None:
-        self._layer = layer
-        self._written = written
-        self._stream = source.open(layer)
-        self._reader = VerifyingReader(self._stream, layer.digest, layer.size)
-        self._writer = engine.blobs.writer()
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._reader.read(size)
-        self._writer.write(data)
-        return data
-
-    def commit(self) -> None:
-        """Give the blob its place: all of it was read."""
-        self._written.append(self._writer.commit(self._layer.digest))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def __enter__(self) -> Self:
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *failure: Any) -> None:  # noqa: PYI036 - handed on
-        self._writer.__exit__(*failure)
-
-
-class _Nowhere:
-    def write(self, data: bytes, /) -> None:
-        pass
