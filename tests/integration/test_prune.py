@@ -95,6 +95,20 @@ def test_build_cache(full: Knarr) -> None:
     assert said(full, "builder", "prune")[-1] == "Total reclaimed space: 500kB"
 
 
+def test_build_cache_by_space(full: Knarr) -> None:
+    full("rm", "ended")
+    full("rmi", "built")
+
+    def left(*words: str) -> str:
+        return said(full, "builder", "prune", *words)[-1]
+
+    nothing = "Total reclaimed space: 0B"
+    assert left("--min-free-space", "1") == nothing
+    assert left("--max-used-space", "1g") == nothing
+    assert left("--min-free-space", "1000000g", "--reserved-space", "1g") == nothing
+    assert left("--min-free-space", "1000000g") == "Total reclaimed space: 500kB"
+
+
 def test_everything(full: Knarr) -> None:
     lines = said(full, "system", "prune", "--all", "--volumes")
     titles = [line for line in lines if line.startswith("Deleted")]

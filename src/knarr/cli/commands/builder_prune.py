@@ -20,6 +20,10 @@ COMMAND = Command(
         Option("force", "Do not prompt for confirmation", short="f"),
         Option("keep-storage", "Amount of disk space to keep for cache", kind="bytes"),
         Option("max-used-space", "Maximum amount of disk space for cache to take", kind="bytes"),
+        Option("min-free-space", "Amount of disk space to be free afterwards", kind="bytes"),
+        Option(
+            "reserved-space", "Amount of disk space that the cache may always take", kind="bytes"
+        ),
     ),
 )
 ALL = "This will remove all build cache."
@@ -28,15 +32,20 @@ UNUSED = "This will remove all dangling build cache."
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.cli.confirm import confirmed  # noqa: PLC0415 - not for --help
-    from knarr.engine.build.pruning import prune  # noqa: PLC0415 - as above
+    from knarr.engine.build.pruning import allowance, prune  # noqa: PLC0415 - as above
 
     every = options.flag("all")
     dry_run = options.flag("dry-run")
     warning = ALL if every else UNUSED
     if not (dry_run or options.flag("force") or confirmed(context, warning)):
         return 0
-    # Two names of one thing: buildx has given up the first.
-    keep = max(options.number("keep-storage"), options.number("max-used-space"))
+    keep = allowance(
+        context.engine,
+        most=options.number("max-used-space"),
+        # Two names of one thing: buildx has given up the first.
+        reserved=max(options.number("keep-storage"), options.number("reserved-space")),
+        free=options.number("min-free-space"),
+    )
     filters = options.texts("filter")
     keys, freed = prune(context.engine, filters, every=every, keep=keep, dry_run=dry_run)
     lines = [key.removeprefix("sha256:") for key in keys]

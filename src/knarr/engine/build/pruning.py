@@ -54,6 +54,28 @@ def prune(
     return keys, freed
 
 
+def allowance(engine: Engine, *, most: int = 0, reserved: int = 0, free: int = 0) -> int:
+    """Return how many bytes of cache may stay, 0 for none, where limits of 0 are none.
+
+    `most` is what the cache may take, `free` what is to be free on the disk afterwards, `reserved`
+    what the cache may take in any case.
+
+    Docker: `--max-used-space`, `--min-free-space`, `--reserved-space` of buildx
+    """
+    if not (most or reserved or free):
+        return 0
+    cached = BuildRecords(engine.database).used_chains()
+    freeable = cached - ImageRecords(engine.database).used_chains()
+    layers = LayerRecords(engine.database).all()
+    used = sum(row.size for row in layers if row.chain_id in freeable)
+    disk = os.statvfs(engine.paths.root)
+    excess = free - disk.f_bavail * disk.f_frsize
+    keep = most or (used if free else 0)
+    if excess > 0:
+        keep = min(keep, used - excess)
+    return max(keep, reserved, 1)
+
+
 def _forget(
     engine: Engine,
     wanted: Callable[[BuildRow], bool],
