@@ -6,6 +6,8 @@ A cached result keeps its layer. What an image has too costs nothing to keep, so
 
 from __future__ import annotations
 
+import os
+
 from knarr.engine.build.usage import choose
 from knarr.engine.noting import note_pruned
 from knarr.engine.space.collect import collect, forget_layers
