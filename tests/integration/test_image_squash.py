@@ -102,6 +102,91 @@ def test_a_killed_squash_leaves_nothing(store: Knarr, point: str) -> None:
     assert store("system", "check") == "Everything is as it should be.\n"
 
 
+# On BASE: everything that a layer can do to those below it.
+MIDDLE = archive(
+    "dir d mode=711 uid=5 mtime=5000\nfile d/.wh.gone\nfile d/new data=n mtime=6000\n"
+    "link d/other to=d/new\nfile f data=new mtime=3000\nfile scratch data=xxxx\ndir o\n"
+    "file o/.wh..wh..opq\nfile o/shown data=y\nfile s data=was-a-link"
+).read()
+LAST = archive(
+    "file .wh.scratch\nfile .wh.null\ndir null\nfile null/now-a-directory data=z\n"
+    "dir d mode=711 uid=5 mtime=5000\nfile d/late data=l mtime=7000"
+).read()
+
+
+@pytest.fixture
+def tall(store: Knarr) -> Knarr:
+    """Lend the command with an image of three layers, and one of the lowest of them."""
+    store("rmi", "x:1")
+    store("load", stdin=images.docker_archive([BASE], "base:1"))
+    store("load", stdin=images.docker_archive([BASE, MIDDLE, LAST], "tall:1"))
+    return store
+
+
+def layers_of(knarr: Knarr, name: str) -> list[str]:
+    (document,) = json.loads(knarr("inspect", name))
+    found: list[str] = document["RootFS"]["Layers"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "words", [("--new",), ("--from", "base:1"), ("--from", "2"), ("--from", images.sha(MIDDLE))]
+)
+def test_layers_above_another_image_become_one(tall: Knarr, words: tuple[str, ...]) -> None:
+    tall("image", "squash", *words, "-t", "flat:1", "tall:1")
+    assert tall("image", "diff", "tall:1", "flat:1") == ""
+    first, second = layers_of(tall, "flat:1")
+    assert first == images.sha(BASE)
+    assert second not in (images.sha(MIDDLE), images.sha(LAST))
+    engine = tall.engine
+    top = Path(engine.layers.path(engine.images.stack(engine.images.get("flat:1").id)[-1]))
+    # Nothing of what came and went, or of what did not change.
+    assert sorted(str(path.relative_to(top)) for path in top.rglob("*")) == [
+        "d", "d/gone", "d/late", "d/new", "d/other", "f", "null", "null/now-a-directory", "o",
+        "o/hidden", "o/shown", "s",
+    ]  # fmt: skip
+    assert os.stat(top / "d/gone").st_rdev == os.stat(top / "o/hidden").st_rdev == 0
+    assert os.stat(top / "d/new").st_ino == os.stat(top / "d/other").st_ino
+    assert (os.stat(top / "d").st_mtime, os.stat(top / "f").st_mtime) == (5000, 3000)
+    lines = tall("history", "--format", "{{.CreatedBy}}|{{.Comment}}", "--no-trunc", "flat:1")
+    sizes = tall("history", "--format", "{{.CreatedBy}} {{.Size}}", "-H=false", "flat:1")
+    old = tall("images", "-q", "--no-trunc", "tall").strip()
+    assert lines.splitlines()[0] == f"|merge 2 layers of {old} to one"
+    assert "COPY 1 / 0" in sizes
+    assert "COPY 2 / 0" in sizes
+    assert tall("image", "squash", *words, "tall:1") == tall("image", "squash", *words, "tall:1")
+    tall("rmi", "tall:1")
+    assert tall("system", "check") == "Everything is as it should be.\n"
+
+
+def test_a_squashed_layer_travels(tall: Knarr, tmp_path: Path) -> None:
+    tall("image", "squash", "--from", "3", "-t", "flat:1", "tall:1")
+    assert layers_of(tall, "flat:1")[:2] == [images.sha(BASE), images.sha(MIDDLE)]
+    path = str(tmp_path / "flat.tar")
+    tall("save", "-o", path, "flat:1")
+    before = tall("images", "-q", "--no-trunc", "flat")
+    tall("rmi", "flat:1")
+    tall("load", "-i", path)
+    assert tall("images", "-q", "--no-trunc", "flat") == before
+    assert tall("image", "diff", "tall:1", "flat:1") == ""
+
+
+def test_where_to_begin_is_checked(tall: Knarr) -> None:
+    tall("load", stdin=images.docker_archive([MIDDLE], "stranger:1"))
+    for words, why in (
+        (("--from", "9"), "the image has no step 9"),
+        (("--from", "0"), "the image has no step 0"),
+        (("--from", "stranger:1"), "the image does not stand on stranger:1"),
+        (("--from", "none:1"), "no such image: none:1"),
+        (("--from", "4"), "has no layers above that"),
+        (("--from", "1", "--new"), "cannot specify both --from and --new"),
+    ):
+        assert why in tall.fails("image", "squash", *words, "tall:1")
+    tall("rmi", "base:1")
+    said = tall.fails("image", "squash", "--new", "tall:1")
+    assert "the image that this one was made from is not here" in said
+
+
 def test_what_is_refused(store: Knarr) -> None:
     assert "no such image" in store.fails("image", "squash", "nope")
     assert "not a valid repository/tag" in store.fails("image", "squash", "-t", "A:b", "x:1")

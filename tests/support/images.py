@@ -84,6 +84,19 @@ def docker_archive(
     )
 
 
+def on_top_of(path: str, layers: Sequence[bytes], *tags: str) -> bytes:
+    """Return an archive of the image in the archive at `path`, with more layers."""
+    with tarfile.open(path) as base:
+        files = {member.name: base.extractfile(member) for member in base if member.isfile()}
+        data = {name: file.read() for name, file in files.items() if file is not None}
+    (item,) = json.loads(data["manifest.json"])
+    config = json.loads(data[item["Config"]])
+    below = [data[name] for name in item["Layers"]]
+    config["rootfs"]["diff_ids"] += [sha(layer) for layer in layers]
+    config["history"] = []
+    return docker_archive([*below, *layers], *tags, config=json.dumps(config).encode())
+
+
 COMPRESS = {
     "": lambda data: data,
     "+gzip": lambda data: gzip.compress(data, mtime=0),

@@ -75,7 +75,7 @@ GROUPED: dict[str, str] = {
     "image_inspect": "Display detailed information on one or more images",
     "image_mount": "Mount the file system of one or more images, read-only",
     "image_prune": "Remove unused images",
-    "image_squash": "Make an image of one layer of an image",
+    "image_squash": "Make one layer of all layers of an image, or of those above another",
     "image_unmount": "Unmount one or more images that are mounted",
     "manifest_annotate": "Add additional information to a local image manifest",
     "manifest_create": "Create a local manifest list for annotating and pushing to a registry",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _POINTS = "points"
 _BASE = "base"  # a link to a directory of the host, in the place of layers
+# With mount points, and changes that are only looked at, it makes as many as overlay mounts (500).
+_MOST_BELOW = 498
 _PLAIN = [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off")]
 
 
@@ -54,12 +56,15 @@ class Layers:
     def _lowers(self, stack: Stack, active: str | None) -> list[str]:
         """Return the lower directories of a mount, with the mount points of `active` if it has.
 
-        An `active` with a base of its own stands on that instead of `stack`.
+        An `active` with a base of its own stands on that instead of `stack`. The points of one on
+        a very high stack are its topmost layers, too.
         """
         points = f"{active}/{_POINTS}"
         base = _base(active) if active and not stack else ""
         lowers = [base] if base else self.lowers(stack)
-        return [*([points] if active and os.path.isdir(points) else ()), *lowers]
+        if active and os.path.isdir(points):
+            return [points, *lowers[-_MOST_BELOW:]]
+        return lowers
 
     def view(self, stack: Stack, *, active: str | None = None) -> Directory:
         """Return the root of `stack`, to be looked at without mounting.
@@ -142,6 +147,22 @@ class Layers:
             copy.copy_upper(upper_dir, target_dir)
             copy_attributes(upper_dir, target_dir)
 
+    def merge(self, stack: Stack, count: int, target_dir: str) -> None:
+        """Make the empty `target_dir` what can be adopted in place of all but `count` layers.
+
+        Raises: Corrupt, Unsupported
+        """
+        from knarr.snapshot import merge  # noqa: PLC0415 - not for running containers
+
+        root_fd = self.mount(stack, readonly=True)
+        try:
+            with storage("merging layers"):
+                bottom = self.view(stack[:count])
+                merge.merge(root_fd, target_dir, stack=self.view(stack), bottom=bottom)
+                copy_attributes(f"/proc/self/fd/{root_fd}/.", target_dir)
+        finally:
+            os.close(root_fd)
+
     def write_layer(self, chain_id: Digest, out: Sink) -> Digest:
         """Write the tar of a tree and return its diff ID. Equal trees give equal bytes."""
         from knarr.snapshot import diff  # noqa: PLC0415 - not for running containers
@@ -175,11 +196,15 @@ class Layers:
                 return
             if base:
                 os.symlink(base, f"{directory}/{_BASE}")
+            root = self.view(stack, active=directory)
+            if len(stack) > _MOST_BELOW:
+                os.mkdir(f"{directory}/{_POINTS}", 0o755)
+                self.merge(stack, _MOST_BELOW, f"{directory}/{_POINTS}")
             copy_attributes(self._lowers(stack, directory)[0], upper)
             if points:
                 from knarr.snapshot.points import make_points  # noqa: PLC0415 - once a container
 
-                make_points(f"{directory}/{_POINTS}", self.view(stack, active=directory), points)
+                make_points(f"{directory}/{_POINTS}", root, points)
 
     def overlay_options(
         self, stack: Stack, active: str | None = None, *, volatile: bool = False

@@ -1,18 +1,18 @@
-"""Making one layer of all layers of an image: `image squash`.
+"""Making one layer of several layers of an image, or of all: `image squash`.
 
-The file system that a container would see is copied into a tree of its own; what lower layers have
-and higher ones hide is left behind. The image is given the times of the first one: squashed again,
-it is the same again.
+The file system that a container would see stays the same; what the layers have and others of them
+hide is left behind. The image is given the times of the first one: squashed again, it is the same
+again.
 """
 
 from __future__ import annotations
 
-import os
 import time
 
 from knarr.engine.image.places.storetarget import image_row
 from knarr.engine.images import parse_tag
-from knarr.errors import InvalidArgument
+from knarr.errors import InvalidArgument, NotFound
+from knarr.linux.overlay import MAX_LOWERS
 from knarr.oci.config import History, encode_config
 from knarr.store.journal import EVERYTHING
 from knarr.store.layers import LayerRow
@@ -20,15 +20,24 @@ from knarr.util.trace import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from knarr.engine.engine import Engine
     from knarr.oci.config import ImageConfig
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
-    from knarr.snapshot.snapshotter import Applied
+    from knarr.snapshot.snapshotter import Applied, Stack
+
+_SHORTEST = 12  # digits of a digest by which a layer is meant
 
 
-def squash(engine: Engine, text: str, *, tag: str = "") -> Digest:
-    """Make an image of one layer of the image `text`, named `tag` if given; return its ID.
+def squash(
+    engine: Engine, text: str, *, tag: str = "", start: str = "", new: bool = False
+) -> Digest:
+    """Make an image of fewer layers of the image `text`, named `tag` if given; return its ID.
+
+    All layers become one; from `start` on, a step, a layer or an image below, if that is given;
+    with `new` those above the image that this one stands on.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
@@ -36,57 +45,119 @@ def squash(engine: Engine, text: str, *, tag: str = "") -> Digest:
     with engine.journal.begin("squash", text, needs=(EVERYTHING,)):
         image_id = engine.images.get(text).id
         stack = engine.images.stack(image_id)
-        if not stack:
-            message = f"image {text} has no layers"
+        config = engine.images.config(image_id)
+        count = _kept(engine, config, stack, start=start, new=new)
+        if count >= len(stack):
+            message = f"image {text} has no layers" + (" above that" if count else "")
             raise InvalidArgument(message)
-        layer = _flatten(engine, stack)
+        layer = _merge(engine, stack, count)
         trace("squash:adopted")
-        config = _describe(engine.images.config(image_id), image_id, layer)
-        _record(engine, config, layer, reference)
+        described = _describe(config, image_id, count, layer)
+        _record(engine, described, stack[:count], layer, reference)
     if reference is not None:
-        engine.images.note("tag", config.digest, reference.familiar())
-    return config.digest
+        engine.images.note("tag", described.digest, reference.familiar())
+    return described.digest
 
 
-def _flatten(engine: Engine, stack: tuple[Digest, ...]) -> Applied:
-    root_fd = engine.layers.mount(stack, readonly=True)
-    try:
-        with engine.layers.incoming() as incoming:
-            engine.layers.capture(f"/proc/self/fd/{root_fd}/.", incoming.path)
-            return engine.layers.adopt(incoming.path)
-    finally:
-        os.close(root_fd)
+def _kept(engine: Engine, config: ImageConfig, stack: Stack, *, start: str, new: bool) -> int:
+    """Return how many layers, from the bottom up, stay as they are."""
+    if new:
+        return _longest_below(engine, stack)
+    if not start:
+        return 0
+    if start.isdecimal() and len(start) < _SHORTEST:
+        return _before_step(config, int(start))
+    digits = start.removeprefix("sha256:")
+    if len(digits) >= _SHORTEST:
+        for position, names in enumerate(zip(config.diff_ids, stack, strict=True)):
+            if any(name.hex.startswith(digits) for name in names):
+                return position
+    below = engine.images.stack(engine.images.get(start).id)
+    if stack[: len(below)] != below:
+        message = f"the image does not stand on {start}"
+        raise InvalidArgument(message, hint="Name a step of its history, or one of its layers.")
+    return len(below)
 
 
-def _describe(base: ImageConfig, image_id: Digest, layer: Applied) -> ImageConfig:
-    """Return the config of the image; the lines of its history have no layers any more.
+def _before_step(config: ImageConfig, step: int) -> int:
+    if not 1 <= step <= len(config.history):
+        message = f"the image has no step {step}"
+        hint = f"Its history has {len(config.history)} lines; the oldest is step 1."
+        raise InvalidArgument(message, hint=hint)
+    return sum(not line.empty_layer for line in config.history[: step - 1])
+
+
+def _longest_below(engine: Engine, stack: Stack) -> int:
+    """Return how many layers the image has of which this one is made, as far as that is here."""
+    others = [engine.images.stack(row.id) for row in engine.images.records.all()]
+    found = [len(other) for other in others if other != stack and other == stack[: len(other)]]
+    if not any(found):
+        message = "the image that this one was made from is not here"
+        raise NotFound(message, hint="Name with --from what is to become one layer.")
+    return max(found)
+
+
+def _merge(engine: Engine, stack: Stack, count: int) -> Applied:
+    """Make one layer of all but `count` layers; if they are too many to be mounted, bit by bit."""
+    merged = _merge_once(engine, stack[:MAX_LOWERS], count)
+    more = max(MAX_LOWERS - count - 1, 1)
+    for end in range(MAX_LOWERS, len(stack), more):
+        between = merged
+        higher = stack[end : end + more]
+        merged = _merge_once(engine, (*stack[:count], between.chain_id, *higher), count)
+        if not between.kept and between.chain_id != merged.chain_id:
+            engine.layers.remove(between.chain_id)
+    return merged
+
+
+def _merge_once(engine: Engine, stack: Stack, count: int) -> Applied:
+    with engine.layers.incoming() as incoming:
+        engine.layers.merge(stack, count, incoming.path)
+        return engine.layers.adopt(incoming.path, parents=stack[:count])
+
+
+def _describe(base: ImageConfig, image_id: Digest, count: int, layer: Applied) -> ImageConfig:
+    """Return the config of the image; the lines of what was merged have no layers any more.
 
     Docker: what `docker build --squash` adds to the history
     """
-    merged = History(created=base.created, comment=f"merge {image_id} to one layer")
-    lines = [line.replace(empty_layer=True) for line in base.history]
+    what = (
+        f"merge {len(base.diff_ids) - count} layers of {image_id} to one"
+        if count
+        else (f"merge {image_id} to one layer")
+    )
+    lines, left = [], count
+    for line in base.history:
+        left -= not line.empty_layer
+        lines.append(line if left >= 0 else line.replace(empty_layer=True))
     return encode_config(
         platform=base.platform,
         created=base.created,
         author=base.author,
         config=base.config,
-        diff_ids=(layer.diff_id,),
-        history=(*lines, merged),
+        diff_ids=(*base.diff_ids[:count], layer.diff_id),
+        history=(*lines, History(created=base.created, comment=what)),
     )
 
 
 def _record(
-    engine: Engine, config: ImageConfig, layer: Applied, reference: Reference | None
+    engine: Engine,
+    config: ImageConfig,
+    below: Sequence[Digest],
+    layer: Applied,
+    reference: Reference | None,
 ) -> None:
     """Record the image, its layer and its name, all or nothing."""
     engine.blobs.put(config.raw)
     engine.layers.sync()
     now_ns = time.time_ns()
-    row = LayerRow(layer.chain_id, layer.diff_id, None, layer.size, layer.tar_size, now_ns)
+    layers = [engine.images.layers.get(chain_id) for chain_id in below]
+    parent = below[-1] if below else None
+    row = LayerRow(layer.chain_id, layer.diff_id, parent, layer.size, layer.tar_size, now_ns)
     with engine.database.transaction():
         engine.images.layers.add(row)
-        image = image_row(config, [row], now_ns)
-        engine.images.records.add(image, (layer.chain_id,), (config.digest,))
+        image = image_row(config, [*layers, row], now_ns)
+        engine.images.records.add(image, (*below, layer.chain_id), (config.digest,))
         if reference:
             engine.images.tags.set(reference, config.digest, now_ns)
         trace("squash:recorded")
