@@ -101,7 +101,11 @@ class Failed(KnarrError):
 class CommandFailed(Failed):
     """A process could not be executed, or ended with a status other than 0."""
 
-    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
-        """Keep the exit `status`: 126 not executable, 127 not found, 128+n signal, or its own."""
+    def __init__(self, message: str, *, status: int, hint: str = "", command: str = "") -> None:
+        """Keep the exit `status`: 126 not executable, 127 not found, 128+n signal, or its own.
+
+        `command` is what ended like that, where somebody may want to name it.
+        """
         super().__init__(message, hint=hint)
         self.status = status
+        self.command = command

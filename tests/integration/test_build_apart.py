@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from knarr.build.events import Finished, Planned, Printed, Started
-from knarr.engine.build.apart import Apart
+from knarr.engine.build.apart import Apart, cancel
 from knarr.engine.builds import BuildOptions
-from knarr.errors import CommandFailed, SyntaxFault
+from knarr.errors import CommandFailed, SyntaxFault, Unavailable
 from support.images import archive
 
 if TYPE_CHECKING:
@@ -61,13 +61,26 @@ def test_leaving_early_ends_what_runs(knarr: Knarr) -> None:
         pid = build.pid
     assert not os.path.exists(f"/proc/{pid}")
     assert not os.listdir(f"{knarr.root}/journal")
-    assert os.listdir(f"{knarr.root}/builds") in ([], ["contexts"])
+    assert set(os.listdir(f"{knarr.root}/builds")) <= {"contexts", "history"}
+
+
+def test_anybody_may_cancel_a_build_by_its_name(knarr: Knarr) -> None:
+    paths = knarr.engine.paths
+    with Apart(paths, BuildOptions("-"), name="a/b") as build:
+        build.feed(archive({"Dockerfile": b"FROM busybox\nRUN echo up; sleep 1000"}))
+        events = build.events()
+        while not isinstance(next(events), Printed):
+            pass
+        assert cancel(paths, "a/b")
+        with pytest.raises(Unavailable, match="canceled"):
+            list(events)
+    assert not cancel(paths, "a/b")
 
 
 PROGRAM = """
 import sys
 from knarr.build.events import Printed
-from knarr.engine.build.apart import Apart
+from knarr.engine.build.apart import Apart, cancel
 from knarr.engine.builds import BuildOptions
 from knarr.engine.engine import Engine
 

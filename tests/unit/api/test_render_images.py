@@ -20,8 +20,8 @@ ROW = ImageRow(
 TAGGED = Image(ROW, (parse_reference("docker.io/library/busybox:latest"),))
 
 
-def summary(image: Image, version: tuple[int, int], **more: int) -> dict[str, object]:
-    document = render.summary(render.Sized(image, **more))
+def summary(image: Image, version: tuple[int, int], containers: int = -1) -> dict[str, object]:
+    document = render.summary(render.Sized(image, containers=containers))
     return versions.take_back(document, version, render.SUMMARY)
 
 

@@ -43,7 +43,7 @@ def _options(fields: Fields) -> NetworkOptions:
         message = f'could not resolve driver "{driver}" in registry'
         raise InvalidArgument(message, hint="The IPAM driver is default.")
     pools = ipam.children("Config") if ipam else []
-    reserved = {}
+    reserved: dict[str, str] = {}
     for pool in pools:
         reserved.update(pool.mapping("AuxiliaryAddresses"))
     given = fields.object

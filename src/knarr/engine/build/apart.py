@@ -16,10 +16,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from knarr.engine.build.export.outputs import Built
-from knarr.errors import Failed, KnarrError
+from knarr.errors import Failed, KnarrError, Unavailable
 from knarr.linux import process
+from knarr.util.files import write_atomically
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -39,6 +41,7 @@ _PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv.pop(1));"
     "from knarr.engine.build.apart import main; main()"
 )
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _PAUSE_MS = 200  # after which who follows a silent build hears that it is
 
 
@@ -55,12 +58,18 @@ class Apart:
     """A build under way in a process of its own; `result` is there when `events` has ended."""
 
     def __init__(
-        self, paths: Paths, options: BuildOptions, *, handed: Handed | None = None
+        self,
+        paths: Paths,
+        options: BuildOptions,
+        *,
+        handed: Handed | None = None,
+        name: str = "",
     ) -> None:
-        """Start the process and tell it what to do."""
+        """Start the process and tell it what to do; `name` is for `cancel`."""
         import socket  # noqa: PLC0415 - who has threads has it loaded
 
         self.result: Built
+        self._ended = False
         self._connection, theirs = socket.socketpair()
         reading, self._feed = os.pipe2(os.O_CLOEXEC)
         try:
@@ -68,6 +77,10 @@ class Apart:
         finally:
             os.close(reading)
             theirs.close()
+        self._mark = _mark(paths, name) if name else ""
+        if name:
+            os.makedirs(os.path.dirname(self._mark), 0o700, exist_ok=True)
+            write_atomically(self._mark, f"{self.pid} {process.start_time(self.pid)}".encode())
         _send(self._connection, Order(paths.root, paths.run, options, handed))
 
     def feed(self, data: bytes) -> bool:
@@ -98,6 +111,7 @@ class Apart:
                 message = "the process of the build ended without a word"
                 hint = "It was killed, maybe for want of memory."
                 raise Failed(message, hint=hint)
+            self._ended = isinstance(said, KnarrError | Built)
             if isinstance(said, KnarrError):
                 raise said
             if isinstance(said, Built):
@@ -124,10 +138,41 @@ class Apart:
     def __exit__(self, *_: object) -> None:
         """Cancel the build unless it has ended, and wait for the process."""
         self._stop_feeding()
-        if not hasattr(self, "result"):
+        if not self._ended:
             self.cancel()
         os.waitpid(self.pid, 0)
         self._connection.close()
+        if self._mark:
+            os.unlink(self._mark)
+
+
+def cancel(paths: Paths, name: str) -> bool:
+    """Let the build called `name` take back what it does; tell whether there is one.
+
+    Whoever follows it, in whichever process, hears that it ended.
+    """
+    try:
+        with open(_mark(paths, name), encoding="ascii") as file:
+            pid, started = map(int, file.read().split())
+        pidfd = os.pidfd_open(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    try:
+        if process.start_time(pid) != started:
+            return False
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
+def _mark(paths: Paths, name: str) -> str:
+    """Return the file that names the process of a build; a name may be anything."""
+    import hashlib  # noqa: PLC0415 - few builds have a name
+
+    return f"{paths.run}/building/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _spawn(stdin_fd: int, connection_fd: int) -> int:
@@ -179,7 +224,7 @@ def main() -> None:
 
     from knarr.engine.engine import Engine  # noqa: PLC0415 - as above
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, _stop)
     process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
     connection = socket.socket(fileno=CONNECTION)
@@ -195,9 +240,14 @@ def main() -> None:
             )
         except KnarrError as error:
             said = error
-        except (BrokenPipeError, KeyboardInterrupt):
+        except BrokenPipeError:
             return
-        _send(connection, said)
+        except KeyboardInterrupt:
+            said = Unavailable("the build was canceled")
+        for number in _SIGNALS:  # it is over by itself
+            signal.signal(number, signal.SIG_IGN)
+        with suppress(BrokenPipeError):  # who was interested has gone
+            _send(connection, said)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -291,7 +291,7 @@ class RunJob:
         message = f'process "{command}" did not complete successfully: exit code: {status}'
         if why:
             message = f"{message}: {why}"
-        return CommandFailed(message, status=status, hint=hint)
+        return CommandFailed(message, status=status, hint=hint, command=command)
 
 
 def _has_ended(pidfd: int) -> bool:
