@@ -8,6 +8,8 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from knarr.store.database import Database, Row
 
 _HEX = "0123456789abcdef"
@@ -97,9 +99,23 @@ class ContainerRecords:
         return self._select("1", ())
 
     def used_chains(self) -> frozenset[str]:
-        """Return the layers on which containers stand."""
-        rows = self._database.rows("SELECT chain FROM containers WHERE chain IS NOT NULL")
+        """Return the layers on which containers stand, or that they mount."""
+        rows = self._database.rows(
+            "SELECT chain FROM containers WHERE chain IS NOT NULL"
+            " UNION SELECT chain FROM container_layers"
+        )
         return frozenset(chain for (chain,) in rows)
+
+    def keep_layers(self, container_id: str, chains: Iterable[str]) -> None:
+        """Record that a container mounts these layers; the record goes with the container's.
+
+        Raises: Conflict
+        """
+        with self._database.transaction() as cursor:
+            cursor.executemany(
+                "INSERT OR IGNORE INTO container_layers VALUES (?,?)",
+                [(container_id, chain) for chain in chains],
+            )
 
     def remove(self, container_id: str) -> bool:
         """Forget a container; return whether there was one."""

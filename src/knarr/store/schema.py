@@ -164,4 +164,16 @@ _BUILD_RUNS = (
 # What makes a compressed form of a layer again from its tar, so that its blob need not be kept.
 _MAKERS = ("ALTER TABLE layer_blobs ADD COLUMN maker TEXT NOT NULL DEFAULT ''",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _MANIFESTS, _BUILD_RUNS, _MAKERS)
+# Layers that a container mounts beside its own: the tops of images.
+_CONTAINER_LAYERS = (
+    """CREATE TABLE container_layers (
+        container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,
+        chain TEXT NOT NULL REFERENCES layers,
+        PRIMARY KEY (container, chain)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX container_layers_chain ON container_layers (chain)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    _FIRST, _MANIFESTS, _BUILD_RUNS, _MAKERS, _CONTAINER_LAYERS,
+)  # fmt: skip
