@@ -144,6 +144,18 @@ def test_what_does_not_go_is_refused_in_words(knarr: Knarr) -> None:
     assert "cannot attach both" in knarr.fails(*both, status=125)
 
 
+def test_who_left_its_only_network_may_come_back(knarr: Knarr) -> None:
+    knarr("run", "-d", "--name", "web", "--network", "one", *IDLE)
+    knarr("network", "disconnect", "one", "web")
+    assert networks(knarr, "web") == {}
+    assert "not connected" in knarr.fails("network", "disconnect", "one", "web")
+    knarr("network", "connect", "--ip", "10.9.1.77", "one", "web")
+    assert networks(knarr, "web")["one"]["IPAddress"] == "10.9.1.77"
+    knarr("network", "disconnect", "one", "web")
+    knarr("restart", "-t", "0", "web")
+    assert list(networks(knarr, "web")) == ["one"]
+
+
 def test_events_tell_of_it(knarr: Knarr) -> None:
     knarr("run", "-d", "--name", "box", "--network", "one", *IDLE)
     knarr("network", "connect", "two", "box")

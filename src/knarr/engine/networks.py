@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 
 _FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_LETTERS = _FIRST_LETTERS | frozenset("_.-")
+_LETTERS = _FIRST_LETTERS | frozenset("_.- ")
 
 
 class NetworkOptions(Value):
@@ -379,7 +379,7 @@ def check_name(name: str) -> None:
     """
     if not name or name[0] not in _FIRST_LETTERS or not _LETTERS.issuperset(name):
         message = f"invalid network name: {name}"
-        hint = "A name begins with a letter or digit, and goes on with those, _, . and -."
+        hint = "A name begins with a letter or digit, and goes on with those, _, ., - and blanks."
         raise InvalidArgument(message, hint=hint)
 
 

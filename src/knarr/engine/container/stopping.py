@@ -17,7 +17,7 @@ from knarr.engine.container.locks import ContainerLock
 from knarr.engine.noting import note
 from knarr.engine.options.names import parse_signal
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
-from knarr.errors import Conflict, Failed, NotModified, Unavailable
+from knarr.errors import Conflict, Failed, NotModified, Unavailable, Unsupported
 from knarr.supervise import control
 
 TYPE_CHECKING = False
@@ -265,12 +265,17 @@ def pause(engine: Engine, row: ContainerRow) -> None:
     if state.status == tasks.PAUSED:
         message = f"container {row.name} is already paused"
         raise Conflict(message)
+    not_running = f"container {row.name} is not running"
     if state.status != tasks.RUNNING:
-        message = f"container {row.name} is not running"
-        raise Conflict(message)
+        raise Conflict(not_running)
     from knarr.runtime import lifecycle  # noqa: PLC0415 - for few commands
 
-    lifecycle.pause(state.pid)
+    try:
+        lifecycle.pause(state.pid)
+    except (Failed, Unsupported) as error:
+        if tasks.read_state(engine.paths, row.id).status != tasks.RUNNING:
+            raise Conflict(not_running) from error  # it ended at this moment, and its group went
+        raise
     mark = f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}"
     os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     note(engine.paths, row, "pause")

@@ -45,10 +45,11 @@ def connect(engine: Engine, network: Network, row: ContainerRow, place: NetworkJ
     """
     with ContainerLock(engine.paths, row.id):
         before, options = _read(engine, row.id)
-        _refuse_connect(engine, network, row, options)
         pid = _pid(engine, row)
+        places = _joined(engine, row, options, pid)
+        _refuse_connect(engine, network, row, places)
         place = place.replace(network=network.name)
-        places = (*options.networking.places, place)
+        places = (*places, place)
         with Undo() as undo, Host() as host:
             undo.push("putting back the record", _put_back, engine, before)
             _write(engine, before, options, places)
@@ -70,7 +71,7 @@ def disconnect(engine: Engine, network: Network, row: ContainerRow) -> None:
                 "container cannot be disconnected from host network or connected to host network"
             )
             raise Conflict(message)
-        places = options.networking.places
+        places = _joined(engine, row, options, _pid(engine, row))
         left = tuple(one for one in places if not _means(engine, one, network))
         joined = {one.network_id: one for one in engine.networks.endpoints(row.id)}
         endpoint = joined.get(network.id)
@@ -113,8 +114,23 @@ def _put_back(engine: Engine, before: ContainerRow) -> None:
         ContainerRecords(engine.database).update(before)
 
 
-def _refuse_connect(engine: Engine, network: Network, row: ContainerRow, options: Options) -> None:
-    mode = options.networking.mode
+def _joined(
+    engine: Engine, row: ContainerRow, options: Options, pid: int
+) -> tuple[NetworkJoin, ...]:
+    """Return the places that a container has.
+
+    Docker: who was taken out of its last network is back in that of its mode with the next start
+    """
+    if options.networking.joins or not pid:
+        return options.networking.places
+    there = {one.network_id for one in engine.networks.endpoints(row.id)}
+    return tuple(p for p in options.networking.places if _network_id(engine, p) in there)
+
+
+def _refuse_connect(
+    engine: Engine, network: Network, row: ContainerRow, places: Iterable[NetworkJoin]
+) -> None:
+    mode = decode(row.options).networking.mode
     message = ""
     if mode == "host" or network.driver == "host":
         message = "container cannot be disconnected from host network or connected to host network"
@@ -128,17 +144,22 @@ def _refuse_connect(engine: Engine, network: Network, row: ContainerRow, options
             "container cannot be connected to multiple networks with one of the networks in "
             "private (none) mode"
         )
-    elif any(_means(engine, one, network) for one in options.networking.places):
+    elif any(_means(engine, one, network) for one in places):
         message = f"endpoint with name {row.name} already exists in network {network.name}"
     if message:
         raise Conflict(message)
 
 
 def _means(engine: Engine, place: NetworkJoin, network: Network) -> bool:
+    return _network_id(engine, place) == network.id
+
+
+def _network_id(engine: Engine, place: NetworkJoin) -> str:
+    """Return the ID of the network that a place is in, nothing if it was removed since."""
     try:
-        return engine.networks.get(place.network).id == network.id
-    except (NotFound, InvalidArgument):  # it was removed since
-        return False
+        return engine.networks.get(place.network).id
+    except (NotFound, InvalidArgument):
+        return ""
 
 
 def _pid(engine: Engine, row: ContainerRow) -> int:
