@@ -49,6 +49,7 @@ else:
     import _signal
 
 _NETWORKS = {"default": "bridge"}
+_NAMELESS = ("default", "bridge", "host", "none")
 _PIECE = 1 << 16
 _ABSENT = 127
 
@@ -129,9 +130,18 @@ class RunJob:
         return SandboxOptions(
             _NETWORKS.get(self._run.network, self._run.network),
             hostname=self._run.hostname,
-            extra_hosts=self._run.hosts,
+            extra_hosts=(*self._run.hosts, *self._neighbours()),
             names=False,
         )
+
+    def _neighbours(self) -> tuple[str, ...]:
+        """Return the names of who is in a network that the user made."""
+        if self._run.network in _NAMELESS:
+            return ()
+        from knarr.engine.network.naming import host_lines  # noqa: PLC0415 - few builds have one
+
+        networks = self._engine.networks
+        return host_lines(networks, networks.get(self._run.network))
 
     def _request(self, prepared: Prepared) -> Request:
         """Write the files that the container sees, and say what it is."""

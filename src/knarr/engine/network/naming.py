@@ -24,12 +24,14 @@ from knarr.util.files import write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from knarr.engine.networks import Networks
     from knarr.engine.options.values import Options
-    from knarr.network.model import Endpoint
+    from knarr.network.model import Endpoint, Network
     from knarr.store.containers import ContainerRow
+
+    Texts = tuple[str, ...]
 
 SHORT_ID = 12
 
@@ -58,22 +60,40 @@ def publish(networks: Networks, network_id: str) -> None:
     if row is None or row.name == DEFAULT_NETWORK:
         return
     directory = f"{networks.engine.paths.run}/{places.NETWORKS}"
+    hosts = tuple(_hosts(networks, networks.get(network_id)))
+    if not hosts:
+        forget(networks, network_id)
+        return
+    text = jsontext.dumps(dns.encode_hosts(dns.Hosts(row.name, hosts)))
+    os.makedirs(directory, 0o711, exist_ok=True)
+    write_atomically(f"{directory}/{network_id}", text.encode(), durable=False)
+
+
+def _hosts(networks: Networks, network: Network) -> Iterator[tuple[Texts, Texts]]:
+    """Yield the names and the addresses of each container in a network."""
     containers = ContainerRecords(networks.database)
-    hosts = []
-    for endpoint in networks.members(networks.get(network_id)):
+    for endpoint in networks.members(network):
         container = containers.find(endpoint.sandbox_id)
         if container is None:  # a step of a build, which nobody looks for
             continue
         hostname = jsontext.loads(container.options).get("hostname", "")
-        names = _names(container, endpoint.aliases, hostname)
         addresses = tuple(at for at in (endpoint.address, endpoint.address6) if at)
-        hosts.append((names, addresses))
-    if not hosts:
-        forget(networks, network_id)
-        return
-    text = jsontext.dumps(dns.encode_hosts(dns.Hosts(row.name, tuple(hosts))))
-    os.makedirs(directory, 0o711, exist_ok=True)
-    write_atomically(f"{directory}/{network_id}", text.encode(), durable=False)
+        yield _names(container, endpoint.aliases, hostname), addresses
+
+
+def host_lines(networks: Networks, network: Network) -> tuple[str, ...]:
+    """Return who is in a network now, each as `name:address`.
+
+    For the steps of a build: nobody answers their questions for names, so they have them in a file.
+    """
+    if network.name == DEFAULT_NETWORK:
+        return ()
+    return tuple(
+        f"{name}:{address}"
+        for names, addresses in _hosts(networks, network)
+        for name in names
+        for address in addresses
+    )
 
 
 def forget(networks: Networks, network_id: str) -> None:
