@@ -99,7 +99,7 @@ def parse_resources(options: Options) -> Resources:
 
 def _devices(texts: list[str]) -> dict[str, Any]:
     """Return the devices of the host, and those that CDI files describe."""
-    from knarr.engine.options.storage import is_qualified_device, parse_device  # noqa: PLC0415
+    from knarr.engine.options.devices import is_qualified_device, parse_device  # noqa: PLC0415
 
     described = [text for text in texts if is_qualified_device(text)]
     return {

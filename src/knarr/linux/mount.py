@@ -204,5 +204,19 @@ def filesystem_type(descriptor: int) -> int:
     return status[0]
 
 
+def kind_of(device: int) -> str:
+    """Return the type of a mounted file system by its device; empty if it is mounted nowhere here.
+
+    Man: proc_pid_mountinfo(5)
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            if left.split(" ")[2] == number:
+                return right.split(" ")[0]
+    return ""
+
+
 def _encode(text: str | None) -> bytes | None:
     return None if text is None else os.fsencode(text)

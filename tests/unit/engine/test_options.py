@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from knarr.engine.options import encoding, environment, limits, names, ports, security, storage
+from knarr.engine.options import (
+    devices,
+    encoding,
+    environment,
+    limits,
+    names,
+    ports,
+    security,
+    storage,
+)
 from knarr.engine.options.merge import merged
 from knarr.engine.options.restart import check_restart, parse_restart
 from knarr.engine.options.values import (
@@ -250,13 +259,13 @@ def test_bad_mounts(text: str, words: str) -> None:
     ],
 )
 def test_devices(text: str, device: Device) -> None:
-    assert storage.parse_device(text) == device
+    assert devices.parse_device(text) == device
 
 
 @pytest.mark.parametrize("text", ["", "a", "/dev/a:b", "/dev/a:/dev/b:x", "/a:/b:r:w", "/a:/b:rr"])
 def test_bad_devices(text: str) -> None:
     with pytest.raises(InvalidArgument):
-        storage.parse_device(text)
+        devices.parse_device(text)
 
 
 def test_environment_entries() -> None:

@@ -239,6 +239,11 @@ def _record(
             from knarr.engine.container.neighbours import claim_users  # noqa: PLC0415 - for few
 
             options = claim_users(engine, options)
+        images = any(mount.kind == "image" for mount in options.mounts)
+        if images:
+            from knarr.engine.volume.overlays import find_images, keep_images  # noqa: PLC0415 - for few
+
+            options = find_images(engine, options)
         row = row.replace(
             name=row.name or _free_name(records),
             chain=stack[-1] if stack else None,
@@ -246,6 +251,8 @@ def _record(
         )
         refuse_taken(records, row.name)
         records.add(row)
+        if images:
+            keep_images(engine, row.id, options)
         if volumes:
             engine.volumes.claim(row.id, volumes)
         trace("create:recorded")

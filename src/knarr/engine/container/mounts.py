@@ -17,9 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from knarr.engine.container.users import Identity
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import MountRequest, Options
-    from knarr.oci.runtime import FileSystem, Mount
+    from knarr.oci.runtime import FileSystem, IDMapping, Mount
 
 # Files that the engine writes for each container, and where they are seen in it.
 FILES = {"resolv.conf": "/etc/resolv.conf", "hostname": "/etc/hostname", "hosts": "/etc/hosts"}
@@ -36,12 +37,15 @@ class Source(Value):
     """What is mounted: `path` of the host, or a file system that the mount brings with it.
 
     `file_system` is the object that `runtime.steps.carried` takes; `words` come before the mount's
-    own options.
+    own options. The maps are ranges of first ID on the disk, first ID of the host in the mount, and
+    how many.
     """
 
     path: str
     words: tuple[str, ...] = ()
     file_system: FileSystem | None = None
+    uid_map: tuple[tuple[int, int, int], ...] = ()
+    gid_map: tuple[tuple[int, int, int], ...] = ()
 
 
 def named_source(request: MountRequest) -> Source:
@@ -50,14 +54,20 @@ def named_source(request: MountRequest) -> Source:
 
 
 def source_finder(
-    engine: Engine, container_id: str, options: Options
+    engine: Engine, container_id: str, options: Options, identity: Identity | None = None
 ) -> Callable[[MountRequest], Source]:
-    """Return what knows the sources of a container's mounts."""
-    if all(request.kind in ("bind", "tmpfs") for request in options.mounts):
+    """Return what knows the sources of a container's mounts; `identity` is whose files they are."""
+    if all(map(_is_named, options.mounts)):
         return named_source
     from knarr.engine.volume.sources import Sources  # noqa: PLC0415 - for few containers
 
-    return Sources(engine, container_id)
+    return Sources(engine, container_id, options, identity)
+
+
+def _is_named(request: MountRequest) -> bool:
+    """Tell whether a mount shows files of the host as they are, or none."""
+    plain = not (request.mapped or request.overlay)
+    return request.kind == "tmpfs" or (request.kind == "bind" and plain)
 
 
 def plan_mounts(
@@ -95,8 +105,8 @@ def plan_mount(
 ) -> Mount:
     """Return the mount that `request` asks for.
 
-    In volumes, containers with different users see the same owners (`mapped`). A directory of the
-    host shows the owners it has, unless the user wants it otherwise.
+    In volumes and images, containers with different users see the same owners (`mapped`). A
+    directory of the host shows the owners it has, unless the user wants it otherwise.
 
     Podman: the mode "idmap" of -v
     """
@@ -122,7 +132,14 @@ def plan_mount(
     }
     if source.file_system is not None:
         mount["fileSystem"] = source.file_system
+    if source.uid_map:
+        mount["uidMappings"] = _mappings(source.uid_map)
+        mount["gidMappings"] = _mappings(source.gid_map)
     return mount
+
+
+def _mappings(ranges: Iterable[tuple[int, int, int]]) -> list[IDMapping]:
+    return [{"containerID": disk, "hostID": seen, "size": size} for disk, seen, size in ranges]
 
 
 def _tmpfs_options(request: MountRequest) -> list[str]:

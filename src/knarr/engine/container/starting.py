@@ -234,13 +234,14 @@ class _Launch:
         files_dir = self.bundle_dir
         if others is not None and others.network is not None:
             files_dir = self.engine.paths.container(others.network.id)
+        identity = find_identity(self.engine, stack, self.bundle_dir, options)
         return Place(
             self.row.id,
             f"{self.engine.paths.task(self.row.id)}/rootfs",
             hostname=self._hostname(),
             domainname=options.domainname,
-            identity=find_identity(self.engine, stack, self.bundle_dir, options),
-            mounts=self._mounts(files_dir, files),
+            identity=identity,
+            mounts=self._mounts(files_dir, files, identity),
             devices=devices,
             cgroups_path=groups.path_of(self.engine, options, self.row.id),
             init_path=self._init_path(),
@@ -252,9 +253,13 @@ class _Launch:
             block_devices=_block_devices(options),
         )
 
-    def _mounts(self, files_dir: str, files: list[str]) -> list[Mount]:
+    def _mounts(self, files_dir: str, files: list[str], identity: Identity) -> list[Mount]:
         options = self.options
-        find = source_finder(self.engine, self.row.id, options)
+        if any(one.overlay or one.chown or one.kind == "image" for one in options.mounts):
+            from knarr.engine.volume.overlays import prepare  # noqa: PLC0415 - for few containers
+
+            prepare(self.engine, self.row.id, options, identity)
+        find = source_finder(self.engine, self.row.id, options, identity)
         mounts = plan_mounts(options, bundle_dir=files_dir, files=files, source_of=find)
         if options.secrets:
             from knarr.engine.supplies.secrets import lay_out  # noqa: PLC0415 - for few containers

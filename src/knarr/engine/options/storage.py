@@ -1,4 +1,4 @@
-"""What is mounted, as people write it: `-v`, `--mount`, `--tmpfs`, `--device`.
+"""What is mounted, as people write it: `-v`, `--mount`, `--tmpfs`.
 
 Docker: volume/mounts of moby for `-v`, opts/mount of its command line for `--mount`.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 
 from knarr.engine.options.csvline import split_csv
-from knarr.engine.options.values import Device, MountRequest
+from knarr.engine.options.idmaps import check_idmap
+from knarr.engine.options.mountmodes import PROPAGATIONS, parse_mode
+from knarr.engine.options.values import MountRequest
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PROPAGATIONS = frozenset(("private", "rprivate", "shared", "rshared", "slave", "rslave"))
 RECURSIONS = frozenset(("enabled", "disabled", "writable", "readonly"))
 TMPFS_WORDS = frozenset((
     "rw", "ro", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "sync", "async", "dirsync",
@@ -24,18 +25,6 @@ TMPFS_WORDS = frozenset((
     "rshared", "slave", "rslave", "unbindable", "runbindable",
 ))  # fmt: skip
 TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_CDI = _LETTERS | frozenset("0123456789_-.")
-# The words of a mode by their sort. SELinux labels are taken, and without effect where there is no
-# SELinux; the consistency words are Docker Desktop's, without effect on Linux.
-_MODES = {
-    "access": frozenset(("ro", "readonly", "rw")),
-    "propagation": PROPAGATIONS,
-    "users": frozenset(("idmap",)),
-    "copying": frozenset(("nocopy",)),
-    "label": frozenset(("z", "Z")),
-    "consistency": frozenset(("consistent", "cached", "delegated", "default")),
-}
 
 
 def parse_volume(text: str) -> MountRequest:
@@ -61,41 +50,14 @@ def parse_volume(text: str) -> MountRequest:
     if source.startswith((".", "~")):
         source = os.path.abspath(os.path.expanduser(source))
     if source.startswith("/"):
-        mode_fields = _mode(mode, text, bind=True)
+        mode_fields = parse_mode(mode, text, bind=True)
         source = os.path.normpath(source)
         return MountRequest(
             "bind", target, source, creates_source=True, mode_text=mode, **mode_fields
         )
-    return MountRequest("volume", target, source, mode_text=mode, **_mode(mode, text, bind=False))
-
-
-def _mode(mode: str, text: str, *, bind: bool) -> dict[str, Any]:
-    """Return what the words behind the second colon ask for, one of each sort at most."""
-    fields: dict[str, Any] = {}
-    sorts = []
-    for word in mode.split(",") if mode else ():
-        sort = next((sort for sort, words in _MODES.items() if word in words), "")
-        if not sort or sort in sorts:
-            message = f"invalid mode: {mode}"
-            raise InvalidArgument(message)
-        sorts.append(sort)
-        if word in ("ro", "readonly"):
-            fields["readonly"] = True
-        elif sort == "propagation":
-            fields["propagation"] = word
-        elif word == "idmap":
-            fields["mapped"] = True
-        elif word == "nocopy":
-            fields["nocopy"] = True
-    wrong = "copying" if bind else "propagation"
-    if wrong in sorts:
-        kind, field = ("bind", "VolumeOptions") if bind else ("volume", "BindOptions")
-        message = (
-            f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": "
-            f"field {field} must not be specified"
-        )
-        raise InvalidArgument(message)
-    return fields
+    return MountRequest(
+        "volume", target, source, mode_text=mode, **parse_mode(mode, text, bind=False)
+    )
 
 
 def _target(target: str, text: str) -> str:
@@ -130,8 +92,8 @@ def parse_volumes_from(text: str) -> tuple[str, bool]:
         message = f"invalid mode: {mode}"
     if message:
         raise InvalidArgument(message)
-    fields = _mode(mode, text, bind=False)
-    if fields.get("nocopy"):
+    fields = parse_mode(mode, text, bind=False)
+    if not {"readonly"}.issuperset(fields):
         message = f"invalid mode: {mode}"
         raise InvalidArgument(message)
     return name, bool(fields.get("readonly"))
@@ -168,7 +130,7 @@ def parse_mount(text: str) -> MountRequest:
     for field in split_csv(text):
         key, equals, value = field.partition("=")
         key = key.lower()
-        if not equals and key not in _SWITCHES:
+        if not equals and key not in _SWITCHES and key != "idmap":
             message = f"invalid field '{field}' must be a key=value pair"
             raise InvalidArgument(message)
         prefixes.add(key.partition("-")[0] if "-" in key else "")
@@ -180,7 +142,7 @@ def parse_mount(text: str) -> MountRequest:
             target = value
         else:
             _mount_field(fields, key, value, field, given=bool(equals))
-    for prefix in ("volume", "bind", "tmpfs"):
+    for prefix in ("volume", "bind", "tmpfs", "image"):
         if prefix in prefixes and kind != prefix:
             message = f"cannot mix '{prefix}-*' options with mount type '{kind}'"
             raise InvalidArgument(message)
@@ -230,6 +192,8 @@ def _mount_field(fields: dict[str, Any], key: str, value: str, field: str, *, gi
         fields["tmpfs_size"] = _tmpfs_size(value)
     elif key == "tmpfs-mode":
         fields["tmpfs_mode"] = _octal(value)
+    elif key == "idmap":
+        fields["mapped"], fields["idmap"] = True, check_idmap(value)
     elif key != "consistency":
         message = f"unexpected key '{key}' in '{field}'"
         raise InvalidArgument(message)
@@ -240,11 +204,17 @@ _SWITCHES = {
     "ro": ("readonly", False),
     "volume-nocopy": ("nocopy", False),
     "bind-nonrecursive": ("recursive", True),
+    "bind-create-src": ("creates_source", False),
+    "rw": ("readonly", True),
+    "u": ("chown", False),
+    "chown": ("chown", False),
 }
 _TEXTS = {
     "bind-propagation": "propagation",
     "volume-driver": "driver",
     "volume-subpath": "subpath",
+    "image-subpath": "subpath",
+    "subpath": "subpath",
 }
 
 
@@ -258,27 +228,14 @@ def make_mount(
     if not target:
         message = "target is required"
         raise InvalidArgument(message)
-    if kind not in ("bind", "volume", "tmpfs"):
+    if kind not in ("bind", "volume", "tmpfs", "image"):
         message = f'invalid mount config for type "{kind}": mount type unknown'
-        raise InvalidArgument(message, hint="It is bind, volume or tmpfs.")
+        raise InvalidArgument(message, hint="It is bind, image, tmpfs or volume.")
+    _check_fields(kind, source, fields)
     if kind == "bind":
-        _check_propagation(fields.get("propagation", ""))
-        if not source:
-            message = 'invalid mount config for type "bind": field Source must not be empty'
-            raise InvalidArgument(message)
-        source = os.path.abspath(source) if source.startswith(".") else source
-        if not source.startswith("/"):
-            message = (
-                f"invalid mount config for type \"bind\": invalid mount path: '{source}' "
-                "mount path must be absolute"
-            )
-            raise InvalidArgument(message)
-    elif ".." in fields.get("subpath", "").split("/") or fields.get("subpath", "")[:1] == "/":
-        message = "subpath must be a relative path within the volume"
-        raise InvalidArgument(message)
-    elif kind == "tmpfs" and source:
-        message = 'invalid mount config for type "tmpfs": field Source must not be specified'
-        raise InvalidArgument(message)
+        source = _bind_source(source)
+    elif kind == "image":
+        fields = {"readonly": True, **fields}
     try:
         return MountRequest(kind, _target(target, text), source, **fields)
     except InvalidArgument as error:
@@ -287,10 +244,35 @@ def make_mount(
         raise InvalidArgument(message) from None
 
 
-def _check_propagation(word: str) -> None:
-    if word and word not in PROPAGATIONS:
-        message = f'invalid mount config for type "bind": invalid propagation mode: {word}'
+def _check_fields(kind: str, source: str, fields: dict[str, Any]) -> None:
+    """Raise if what is said of a mount does not go with its kind."""
+    message, part = "", fields.get("subpath", "")
+    propagation = fields.get("propagation", "")
+    if kind in ("bind", "image") and not source:
+        message = f'invalid mount config for type "{kind}": field Source must not be empty'
+    elif kind == "tmpfs" and source:
+        message = 'invalid mount config for type "tmpfs": field Source must not be specified'
+    elif propagation and propagation not in PROPAGATIONS:
+        message = f'invalid mount config for type "bind": invalid propagation mode: {propagation}'
+    elif ".." in part.split("/") or part.startswith("/"):
+        message = "subpath must be a relative path within the volume"
+    elif fields.get("mapped") and kind != "bind":
+        message = f"cannot mix 'idmap' with mount type '{kind}'"
+    elif fields.get("chown") and kind not in ("bind", "volume"):
+        message = f"cannot mix 'chown' with mount type '{kind}'"
+    if message:
         raise InvalidArgument(message)
+
+
+def _bind_source(source: str) -> str:
+    source = os.path.abspath(source) if source.startswith(".") else source
+    if not source.startswith("/"):
+        message = (
+            f"invalid mount config for type \"bind\": invalid mount path: '{source}' "
+            "mount path must be absolute"
+        )
+        raise InvalidArgument(message)
+    return source
 
 
 def _tmpfs_size(text: str) -> int:
@@ -318,45 +300,3 @@ def _octal(text: str) -> int:
     except ValueError:
         message = f"invalid value for tmpfs-mode: {text}"
         raise InvalidArgument(message) from None
-
-
-def is_qualified_device(text: str) -> bool:
-    """Tell whether a `--device` is `vendor/class=name`, which a CDI file describes, and no path."""
-    kind, equals, name = text.partition("=")
-    vendor, slash, group = kind.partition("/")
-    plain = all(
-        part[:1] in _LETTERS and _CDI.issuperset(part) for part in (vendor, group) if equals
-    )
-    return bool(slash and vendor and group and name and plain and (_CDI | {":"}).issuperset(name))
-
-
-def parse_device(text: str) -> Device:
-    """Return the device of `--device /dev/a[:/dev/b][:rwm]`.
-
-    Raises: InvalidArgument
-    """
-    parts = text.split(":")
-    if len(parts) > 3 or not parts[0]:
-        message = f"bad format for path: {text}"
-        raise InvalidArgument(message)
-    source, target, permissions = parts[0], "", "rwm"
-    if len(parts) == 3:
-        target, permissions = parts[1], parts[2]
-        if not _permissions(permissions):
-            message = f"bad mode specified: {permissions}"
-            raise InvalidArgument(message)
-    elif len(parts) == 2:
-        if _permissions(parts[1]):
-            permissions = parts[1]
-        else:
-            target = parts[1]
-    target = target or source
-    for path in (source, target):
-        if not path.startswith("/"):
-            message = f"{path} is not an absolute path"
-            raise InvalidArgument(message)
-    return Device(source, target, permissions)
-
-
-def _permissions(text: str) -> bool:
-    return bool(text) and len(set(text)) == len(text) and set(text) <= set("rwm")

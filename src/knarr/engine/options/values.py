@@ -68,11 +68,14 @@ class IdRange(Value):
 class MountRequest(Value):
     """Something mounted into the container, as asked for.
 
-    `kind` is bind, volume or tmpfs. A bind's `source` is a path of the host, a volume's its name:
-    who gives none gets one that is `anonymous`. `image_volume` marks those that the image declares.
-    `creates_source` is true for `-v`, which makes a missing directory, false for `--mount`. A bind
-    that is `mapped` shows the owners of files as the users that the container has. One that is
-    `inherited` came from another container.
+    `kind` is bind, image, tmpfs or volume. A bind's `source` is a path of the host, that of others
+    a name: a volume without one gets one that is `anonymous`, and the layers of an image are known
+    by their `chain` once the container exists. `image_volume` marks volumes that the image
+    declares. `creates_source` is true for `-v`, which makes a missing directory, false for
+    `--mount`. A bind that is `mapped` shows other owners than the disk has, as `idmap` says or by
+    the container's users. One that is `inherited` came from another container. Changes to an
+    `overlay` stay out of its source, in the directories of the user or in the container's own. With
+    `chown` everything in the source is given to the container's user.
     """
 
     kind: str
@@ -94,6 +97,12 @@ class MountRequest(Value):
     image_volume: bool = False
     anonymous: bool = False
     mapped: bool = False
+    idmap: str = ""
+    overlay: bool = False
+    upper_dir: str = ""
+    work_dir: str = ""
+    chown: bool = False
+    chain: str = ""
     inherited: bool = False
     mode_text: str = ""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.container.devices import find_node
-from knarr.engine.options.storage import is_qualified_device
+from knarr.engine.options.devices import is_qualified_device
 from knarr.errors import Conflict, InvalidArgument, Unsupported
 
 TYPE_CHECKING = False

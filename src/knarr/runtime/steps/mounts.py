@@ -18,7 +18,7 @@ import errno
 import os
 import stat
 
-from knarr.errors import InvalidArgument, PermissionDenied
+from knarr.errors import InvalidArgument, PermissionDenied, Unsupported
 from knarr.linux import mount, path
 from knarr.linux.mount import (
     AT_EMPTY_PATH,
@@ -208,9 +208,22 @@ class Bind(MountStep):
         return mount.open_tree(AT_FDCWD, self.source, OPEN_TREE_CLONE | recursive)
 
     def map(self, mount_fd: int) -> None:
-        """Map the owners in the detached mount, if they are to be mapped."""
-        if self.users:
+        """Map the owners in the detached mount, if they are to be mapped.
+
+        Raises: Unsupported
+        """
+        if not self.users:
+            return
+        try:
             self.users.apply(mount_fd, recursive=self.options.idmap == "ridmap")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            kind = mount.kind_of(os.fstat(mount_fd).st_dev)
+            message = f"mounting {self.source} at {self.target}: {kind} cannot map owners"
+            raise Unsupported(
+                message, hint="The kernel maps owners for some file systems."
+            ) from error
 
     def _open_part(self, recursive: int) -> int:
         """Return a mount of the part of the source that is wanted."""
