@@ -108,7 +108,8 @@ class Builds:
             exporting = Exporting(self._engine, [result], recorder, described=options.described)
             built = exporting.export(named or [Output(names=names)])
             recorder.image_id = built.image_id or ""
-            return built
+        self._engine.images.make_room(*filter(None, (built.image_id,)))
+        return built
 
     def look(
         self, call: str, options: BuildOptions, report: Report, *, stdin: BinaryIO | None = None

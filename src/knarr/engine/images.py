@@ -286,6 +286,7 @@ class Images:
 
         image_id = import_archive(self._engine, stream, options)
         self.note("import", image_id)
+        self.make_room(image_id)
         return image_id
 
     def load(
@@ -316,7 +317,9 @@ class Images:
         from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
         from knarr.engine.image.pulling import pull  # noqa: PLC0415
 
-        return pull(self._engine, reference, platform=platform, report=report or silent)
+        pulled = pull(self._engine, reference, platform=platform, report=report or silent)
+        self.make_room(pulled.id)
+        return pulled
 
     def push(
         self,
@@ -337,7 +340,17 @@ class Images:
     def _noted(self, arrivals: Arrivals) -> Arrivals:
         for arrival in arrivals:
             self.note("load", arrival.id)
+        self.make_room(*(arrival.id for arrival in arrivals))
         return arrivals
+
+    def make_room(self, *arrived: Digest) -> None:
+        """Stay within the space that settings give, now that images have come; say what went."""
+        from knarr.engine.settings import SPACE  # noqa: PLC0415 - for who brings something
+
+        if self._engine.settings.get(SPACE):
+            from knarr.engine.space.budget import make_room  # noqa: PLC0415 - where there is a limit
+
+            self._engine.notices += make_room(self._engine, arrived)
 
     def load_directory(self, path: str, *, platform: Platform | None = None) -> Arrivals:
         """Take in every image of the OCI layout in a directory: all of them, or none.

@@ -94,6 +94,20 @@ def size(value: Any) -> int:
         raise ValueError(message) from None
 
 
+def duration(value: Any) -> int:
+    """Read nanoseconds, from a string as durations are written everywhere, such as "10m"."""
+    from knarr.util.durations import parse_duration  # noqa: PLC0415 - where such a setting is made
+
+    try:
+        found = parse_duration(text(value))
+    except ValueError:
+        found = -1
+    if found < 0:
+        message = 'must be a duration, such as "10m"'
+        raise ValueError(message)
+    return found
+
+
 def choice(*words: str) -> Callable[[Any], str]:
     """Return the reader of a setting that is one of `words`."""
 
@@ -110,11 +124,16 @@ ALWAYS, NEEDED, NEVER = "always", "needed", "never"
 
 KEEP_BLOBS = Setting("images.keep_blobs", choice(ALWAYS, NEEDED, NEVER), NEEDED)
 SPACE = Setting("images.space", size, 0)
+DANGLING, UNUSED = "dangling", "unused"
+SPACE_REMOVES = Setting("images.space_removes", choice(DANGLING, UNUSED), DANGLING)
+SPACE_SPARES = Setting("images.space_spares", duration, 600 * 10**9)
 CGROUP_MANAGER = Setting("runtime.cgroup_manager", choice("cgroupfs", "systemd"), "cgroupfs")
 
 _ALL: tuple[Setting[Any], ...] = (
     KEEP_BLOBS,
     SPACE,
+    SPACE_REMOVES,
+    SPACE_SPARES,
     CGROUP_MANAGER,
 )
 SETTINGS = {setting.name: setting for setting in _ALL}

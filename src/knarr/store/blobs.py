@@ -119,6 +119,16 @@ class Blobs:
                     continue  # not ours: a layout may hold other files
         return sorted(found)
 
+    def sizes(self) -> dict[Digest, int]:
+        """Return how many bytes each blob has."""
+        found = {}
+        for digest in self.list():
+            try:
+                found[digest] = self.size(digest)
+            except NotFound:
+                continue  # it was removed meanwhile
+        return found
+
     def sweep(self) -> int:
         """Delete what killed writers left, and return how many files that were."""
         return sweep(self.incoming_dir)

@@ -45,6 +45,9 @@ class ContainerRecords:
                 f"INSERT INTO containers ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608
                 (row.id, row.name, row.image, row.chain, row.created_ns, row.options, row.detail),
             )
+            cursor.execute(
+                "UPDATE images SET used_ns = ? WHERE id = ?", (row.created_ns, row.image)
+            )
 
     def update(self, row: ContainerRow) -> None:
         """Replace the record that has the ID of `row`.

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 _HEX = "0123456789abcdef"
 _COLUMNS = (
     "id, manifest, media_type, created_ns, added_ns, size, os, architecture, variant, parent,"
-    " labels"
+    " labels, used_ns"
 )
 
 
 class ImageRow(Value):
-    """An image. `size` is that of its unpacked layers; `parent` the image it was made from here."""
+    """An image. `size` is that of its unpacked layers; `parent` the image it was made from here.
+
+    `used_ns` is when it last came, was built on, or had a container made of it.
+    """
 
     id: Digest
     manifest: Digest | None
@@ -38,6 +41,7 @@ class ImageRow(Value):
     platform: Platform
     parent: Digest | None = None
     labels: FrozenDict = EMPTY
+    used_ns: int = 0
 
 
 class ImageRecords:
@@ -58,11 +62,11 @@ class ImageRecords:
         values = (
             row.id, row.manifest, row.media_type, row.created_ns, row.added_ns, row.size,
             platform.os, platform.architecture, platform.variant, row.parent,
-            jsontext.dumps(row.labels, sort_keys=True),
+            jsontext.dumps(row.labels, sort_keys=True), row.added_ns,
         )  # fmt: skip
         with self._database.transaction() as cursor:
             cursor.execute(
-                f"INSERT OR IGNORE INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+                f"INSERT OR IGNORE INTO images ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
                 values,
             )
             if not cursor.rowcount:
@@ -181,6 +185,11 @@ class ImageRecords:
         """Return the top chain ID of every image: those below follow from the layers."""
         return frozenset(c for (c,) in self._database.rows("SELECT chain FROM image_layers"))
 
+    def touch(self, image_id: Digest, now_ns: int) -> None:
+        """Note that an image is used; that may be lost with a power cut."""
+        with self._database.transaction(durable=False) as cursor:
+            cursor.execute("UPDATE images SET used_ns = ? WHERE id = ?", (now_ns, image_id))
+
     def remove(self, image_id: Digest) -> None:
         """Forget an image, its tags, and what it is made of; blobs and layers stay."""
         with self._database.transaction() as cursor:
@@ -199,4 +208,5 @@ def _image(row: Row) -> ImageRow:
         Platform(row[6], row[7], row[8]),
         Digest(row[9]) if row[9] else None,
         FrozenDict(jsontext.loads(row[10])),
+        max(row[11], row[4]),
     )

@@ -75,3 +75,13 @@ class Recipes:
             except Corrupt:
                 continue  # not ours
         return found
+
+    def sizes(self) -> dict[Digest, int]:
+        """Return how many bytes each recipe has."""
+        found = {}
+        for diff_id in self.all():
+            try:
+                found[diff_id] = os.stat(self.path(diff_id)).st_size
+            except FileNotFoundError:
+                continue  # it was removed meanwhile
+        return found

@@ -174,6 +174,9 @@ _CONTAINER_LAYERS = (
     "CREATE INDEX container_layers_chain ON container_layers (chain)",
 )
 
+# When an image last came, was built on, or had a container made of it.
+_USES = ("ALTER TABLE images ADD COLUMN used_ns INTEGER NOT NULL DEFAULT 0",)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    _FIRST, _MANIFESTS, _BUILD_RUNS, _MAKERS, _CONTAINER_LAYERS,
+    _FIRST, _MANIFESTS, _BUILD_RUNS, _MAKERS, _CONTAINER_LAYERS, _USES,
 )  # fmt: skip

@@ -96,6 +96,7 @@ def test_a_file_that_cannot_be_read_is_no_file_without_settings(
         (settings.size, 512, 512),
         (settings.size, "1k", 1024),
         (settings.choice("a", "b"), "b", "b"),
+        (settings.duration, "1m", 60 * 10**9),
     ],
 )
 def test_readers_take_what_fits(read: Any, value: object, expected: object) -> None:
@@ -116,6 +117,9 @@ def test_readers_take_what_fits(read: Any, value: object, expected: object) -> N
         (settings.size, "1x"),
         (settings.size, []),
         (settings.choice("a", "b"), "c"),
+        (settings.duration, 5),
+        (settings.duration, "-5s"),
+        (settings.duration, "soon"),
         (settings.choice("a", "b"), ["a"]),
     ],
 )

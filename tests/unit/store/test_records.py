@@ -34,8 +34,18 @@ def layer(chain: Digest, parent: Digest | None = None) -> LayerRow:
 
 
 def image(digest: Digest, created_ns: int = 1, **more: object) -> ImageRow:
-    row = ImageRow(digest, None, OCI_MANIFEST, created_ns, 2, 3, LINUX)
+    row = ImageRow(digest, None, OCI_MANIFEST, created_ns, 2, 3, LINUX, used_ns=2)
     return row.replace(**more)
+
+
+def test_an_image_is_used_when_a_container_is_made_of_it(database: Database) -> None:
+    images = ImageRecords(database)
+    images.add(image(A), [])
+    row = ContainerRow("1" * 64, "one", A, None, 70, "{}", "{}")
+    ContainerRecords(database).add(row)
+    assert images.get(A).used_ns == 70
+    images.touch(A, 80)
+    assert images.get(A).used_ns == 80
 
 
 def test_images_are_found(database: Database) -> None:

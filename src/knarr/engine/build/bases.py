@@ -5,6 +5,8 @@ Docker: `--pull` asks the registry each time
 
 from __future__ import annotations
 
+import time
+
 from knarr.build.events import Finished, Started
 from knarr.errors import (
     InvalidArgument,
@@ -42,6 +44,11 @@ class Bases:
 
         Raises: InvalidArgument, NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
         """
+        row = self._get(reference, platform)
+        self._engine.images.records.touch(row.id, time.time_ns())
+        return row
+
+    def _get(self, reference: str, platform: Platform) -> ImageRow:
         try:
             here = self._engine.images.find(reference)
             row = self._engine.images.choose(reference, platform)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from knarr.engine.engine import Engine
+    from knarr.engine.images import Image
 
 
 class Pruned(Value):
@@ -80,10 +81,16 @@ def _remove(
             or not wanted(image.row.created_ns, image.row.labels)
         ):
             continue
-        names = [r.familiar() for r in (*image.tags, *image.digests)] or [str(image.row.id)]
-        for name in names:
-            try:
-                removed += remove(name)
-            except (Conflict, NotFound):  # somebody needs it now, or was faster
-                continue
+        removed += remove_names(image, remove)
+    return removed
+
+
+def remove_names(image: Image, remove: Callable[[str], Iterable[Removed]]) -> list[Removed]:
+    """Take an image all its names, and so the image, with `remove`; return what went."""
+    removed: list[Removed] = []
+    for name in [r.familiar() for r in (*image.tags, *image.digests)] or [str(image.row.id)]:
+        try:
+            removed += remove(name)
+        except (Conflict, NotFound):  # somebody needs it now, or was faster
+            continue
     return removed

@@ -1,14 +1,15 @@
 """What images, containers, volumes and the build cache take on the disk, and what of it could go.
 
-Layers are shared, so they are counted once: those of images as images, those that only the build
-cache holds as build cache. Reclaimable is what `prune` with everything asked for would free: layers
-that no image of a container needs, containers that do not run, volumes without a container.
+What is shared is counted once (see `stock`): what images have as images, what only the build cache
+holds as build cache. Reclaimable is what `prune` with everything asked for would free: what no
+image of a container needs, containers that do not run, volumes without a container.
 """
 
 from __future__ import annotations
 
 import os
 
+from knarr.engine.space.stock import TREE, take_stock
 from knarr.store.builds import BuildRecords
 from knarr.store.layers import LayerRecords
 from knarr.store.volumes import VolumeRecords
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
     from knarr.engine.images import Image
+    from knarr.engine.space.stock import Items, Stock
     from knarr.oci.digest import Digest
     from knarr.store.builds import BuildRow
 
@@ -102,41 +104,42 @@ class DiskUse(Value):
 
 def disk_use(engine: Engine) -> DiskUse:
     """Return what everything in the root of `engine` takes. Trees of containers are walked."""
-    layers = LayerRecords(engine.database)
-    sizes = {row.chain_id: row.size for row in layers.all()}
-    stacks = {
-        image.row.id: engine.images.stack(image.row.id) for image in engine.images.list(every=True)
+    stock, records = take_stock(engine), engine.images.records
+    items = {
+        row.id: stock.of(records.stack(row.id), records.blobs(row.id)) for row in records.all()
     }
-    holders: dict[Digest, int] = {}
-    for stack in stacks.values():
-        for chain in set(stack):
-            holders[chain] = holders.get(chain, 0) + 1
     containers = engine.containers.all()
-    needed = {chain for one in containers for chain in layers.stack(one.row.chain)}
+    layers = LayerRecords(engine.database)
+    needed: Items = {}
+    for container in containers:
+        needed |= stock.of(layers.stack(container.row.chain))
+        needed |= items.get(container.row.image, {}) if container.row.image else {}
+    held: Items = {}
+    for of_image in items.values():
+        held |= of_image
     return DiskUse(
-        tuple(_images(engine, stacks, holders, sizes)),
+        tuple(_images(engine, items)),
         tuple(_containers(engine, containers)),
         tuple(_volumes(engine)),
-        tuple(_cache(engine, holders, sizes)),
-        sum(sizes[chain] for chain in holders),
-        sum(sizes[chain] for chain in needed & holders.keys()),
+        tuple(_cache(engine, held, stock)),
+        sum(held.values()),
+        sum(size for item, size in held.items() if item in needed),
     )
 
 
-def _images(
-    engine: Engine,
-    stacks: dict[Digest, tuple[Digest, ...]],
-    holders: dict[Digest, int],
-    sizes: dict[Digest, int],
-) -> Iterable[ImageUse]:
-    of_image: dict[Digest | None, int] = {}
+def _images(engine: Engine, items: dict[Digest, Items]) -> Iterable[ImageUse]:
+    holders: dict[tuple[str, Digest], int] = {}
+    for of_image in items.values():
+        for item in of_image:
+            holders[item] = holders.get(item, 0) + 1
+    users: dict[Digest | None, int] = {}
     for container in engine.containers.all():
-        of_image[container.row.image] = of_image.get(container.row.image, 0) + 1
+        users[container.row.image] = users.get(container.row.image, 0) + 1
     for image in engine.images.list():
-        stack = stacks.get(image.row.id, ())
-        shared = sum(sizes[chain] for chain in stack if holders[chain] > 1)
-        unique = sum(sizes[chain] for chain in stack if holders[chain] == 1)
-        yield ImageUse(image, shared, unique, of_image.get(image.row.id, 0))
+        own = items.get(image.row.id, {})
+        shared = sum(size for item, size in own.items() if holders[item] > 1)
+        unique = sum(own.values()) - shared
+        yield ImageUse(image, shared, unique, users.get(image.row.id, 0))
 
 
 def _containers(engine: Engine, containers: Iterable[Container]) -> Iterable[ContainerUse]:
@@ -152,16 +155,14 @@ def _volumes(engine: Engine) -> Iterable[VolumeUse]:
         yield VolumeUse(row.name, size, len(records.users(row.name)))
 
 
-def _cache(
-    engine: Engine, holders: dict[Digest, int], sizes: dict[Digest, int]
-) -> Iterable[CacheUse]:
-    seen = set(holders)
+def _cache(engine: Engine, held: Items, stock: Stock) -> Iterable[CacheUse]:
+    seen = set(held)
     for row in BuildRecords(engine.database).all():
-        shared = row.chain is None or row.chain in seen
-        size = row.size if row.chain is None else sizes.get(row.chain, row.size)
-        if row.chain is not None:
-            seen.add(row.chain)
-        yield CacheUse(row, size, shared)
+        item = (TREE, row.chain) if row.chain is not None else None
+        size = row.size if item is None else stock.items.get(item, row.size)
+        yield CacheUse(row, size, item is None or item in seen)
+        if item is not None:
+            seen.add(item)
 
 
 def _size(engine: Engine, directory: str) -> int:

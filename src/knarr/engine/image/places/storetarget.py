@@ -235,6 +235,7 @@ class StoreTarget:
         images.records.add(row, [layer.chain_id for layer in image.layers], blobs)
         indexes = self._ways(manifest.digest)
         images.records.need(row.id, indexes)
+        images.records.touch(row.id, now_ns)
         known = (manifest.digest, *indexes)[-1 if indexes else 0]
         displaced = []
         for reference in image.references:
