@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 
 from knarr.cli.command import Unfit
-from knarr.cli.terminal import Terms, interact, parse_keys, window
+from knarr.cli.terminal import Terms, interact, window
 from knarr.engine.attach import Outcome, connect, note_client
+from knarr.engine.options.keys import parse_keys
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotModified
 from knarr.supervise import control
 

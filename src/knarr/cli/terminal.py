@@ -16,7 +16,8 @@ import os
 import sys
 
 from knarr.engine.attach import Outcome, Pump
-from knarr.errors import InvalidArgument, KnarrError
+from knarr.engine.options.keys import DEFAULT_DETACH_KEYS, parse_keys
+from knarr.errors import KnarrError
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
-CONTROL_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 # Those that mean this process, not the container's.
 NOT_FORWARDED = (
     _signal.SIGCHLD, _signal.SIGPIPE, _signal.SIGWINCH, _signal.SIGURG, _signal.SIGTSTP,
@@ -41,35 +40,6 @@ NOT_FORWARDED = (
 )  # fmt: skip
 # What ends this process, after it has given the terminal back.
 _DEADLY = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
-
-
-def parse_keys(text: str) -> bytes:
-    """Return the bytes of a sequence of keys like `ctrl-p,ctrl-q` or `a,b`.
-
-    Raises: InvalidArgument
-    """
-    keys = bytearray()
-    for key in text.split(","):
-        if len(key) == 1 and key.isascii():
-            keys.append(ord(key))
-        elif key == "DEL":
-            keys.append(127)
-        else:
-            keys.append(_control_key(key, text))
-    return bytes(keys)
-
-
-def _control_key(key: str, text: str) -> int:
-    name = key.removeprefix("ctrl-")
-    if name == key or len(name) != 1:
-        message = f"invalid detach keys ({text}): unknown character: '{key}'"
-        raise InvalidArgument(message)
-    if name in CONTROL_KEYS:
-        return CONTROL_KEYS[name]
-    if "a" <= name <= "z":
-        return ord(name) - ord("a") + 1
-    message = f"invalid detach keys ({text}): unknown character: '{key}'"
-    raise InvalidArgument(message)
 
 
 def is_terminal(descriptor: int) -> bool:

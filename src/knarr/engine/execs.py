@@ -155,7 +155,16 @@ def complete(container: Container, wanted: ExecOptions, data: bytes = b"") -> Co
 
 
 def _connect(container: Container) -> Client:
-    from knarr.engine.container import stopping, tasks  # noqa: PLC0415 - loads the client
+    require_going(container)
+    return reach(container)
+
+
+def require_going(container: Container) -> None:
+    """Raise unless a process can be started in the container now.
+
+    Raises: Conflict
+    """
+    from knarr.engine.container import tasks  # noqa: PLC0415 - loaded by then
 
     state = container.state
     if state.status == tasks.PAUSED:
@@ -167,7 +176,6 @@ def _connect(container: Container) -> Client:
     if not state.active:
         message = f"container {container.id} is not running"
         raise Conflict(message)
-    return stopping.connect(container.engine, container.row)
 
 
 def make_process(container: Container, wanted: ExecOptions) -> Process:

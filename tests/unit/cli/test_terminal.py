@@ -7,7 +7,8 @@ import termios
 
 import pytest
 
-from knarr.cli.terminal import RawTerminal, parse_keys
+from knarr.cli.terminal import RawTerminal
+from knarr.engine.options.keys import parse_keys
 from knarr.errors import InvalidArgument
 
 

@@ -27,13 +27,13 @@ def parse_networking(
     Raises: InvalidArgument
     """
     endpoints = networks.child("EndpointsConfig") if networks else None
-    names = list(endpoints.object) if endpoints else []
-    mode = host.text("NetworkMode")
-    if mode in ("", "default"):
-        mode = DEFAULT if DEFAULT in names or not names else names[0]
+    names = list(endpoints.object) if endpoints and not disabled else []
+    places = [parse_endpoint(_name(n), endpoints.child(n)) for n in names] if endpoints else []
+    mode = _name(host.text("NetworkMode"))
+    if mode == DEFAULT and places and not any(place.network == DEFAULT for place in places):
+        mode = places[0].network
     if disabled:
-        mode, names = "none", []
-    places = [parse_endpoint(name, endpoints.child(name)) for name in names] if endpoints else []
+        mode = "none"
     first = next((place for place in places if place.network == mode), NetworkJoin(mode))
     others = [place for place in places if place.network != mode]
     links = tuple(parse_link(text) for text in host.texts("Links") or ())
@@ -51,6 +51,11 @@ def parse_networking(
         dns_options=host.texts("DnsOptions") or (),
         extra_hosts=tuple(parse_extra_host(text) for text in host.texts("ExtraHosts") or ()),
     )
+
+
+def _name(network: str) -> str:
+    """Return the name of a network, of which the default one has several."""
+    return DEFAULT if network in ("", "default") else network
 
 
 def _ports(host: Fields) -> tuple[PortRequest, ...]:

@@ -122,11 +122,11 @@ class _View:
         return image_words(container, full=self._full)
 
     def _command(self, container: Container) -> str:
-        from knarr.util.quoting import quote  # noqa: PLC0415 - see the module
+        from knarr.engine.container.usage import command_words  # noqa: PLC0415 - see the module
+        from knarr.util.quoting import quote  # noqa: PLC0415
         from knarr.util.text import ellipsis  # noqa: PLC0415
 
-        first, *rest = container.options.process_arguments()
-        words = " ".join([first, *(f"'{word}'" if " " in word else word for word in rest)])
+        words = command_words(container.options)
         return quote(words if self._full else ellipsis(words, COMMAND_WIDTH))
 
     def _port_words(self, container: Container) -> str:

@@ -19,7 +19,7 @@ from knarr.util.times import ZERO, render_rfc3339
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from knarr.engine.container.tasks import State
@@ -56,7 +56,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
         "ExecIDs": _exec_ids(container, state),
         "HostConfig": host_config(options),
         "GraphDriver": _graph_driver(container),
-        "Mounts": _mounts(container),
+        "Mounts": mounts(container),
         "Config": config(container),
         "NetworkSettings": _network_settings(container),
     }
@@ -186,7 +186,8 @@ def _graph_driver(container: Container) -> Document:
     }
 
 
-def _mounts(container: Container) -> list[Document]:
+def mounts(container: Container) -> list[Document]:
+    """Return the objects of what is mounted."""
     found = []
     for mount in container.options.mounts:
         if mount.kind == "tmpfs" and not (mount.tmpfs_size or mount.tmpfs_mode is not None):
@@ -215,15 +216,6 @@ def _network_settings(container: Container) -> Document:
     if engine.database.row(query, (container.id,)):
         endpoints = engine.networks.endpoints(container.id)
     first = _address(endpoints[0]) if endpoints else _address(None)
-    mode = container.options.networking.mode
-    networks = {
-        one.network_name: _network(container, _asked(container, one), one) for one in endpoints
-    }
-    if not endpoints and mode in ("none", "host"):
-        networks = {mode: _network(container, NetworkJoin(mode), None)}
-    elif not endpoints and not container.state.active:
-        places = container.options.networking.places
-        networks = {place.network: _network(container, place, None) for place in places}
     return {
         "Bridge": "",
         "SandboxID": container.id if container.state.active else "",
@@ -235,8 +227,21 @@ def _network_settings(container: Container) -> Document:
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
         **first,
-        "Networks": networks,
+        "Networks": networks(container, endpoints, active=container.state.active),
     }
+
+
+def networks(container: Container, endpoints: Sequence[Endpoint], *, active: bool) -> Document:
+    """Return the object of its networks by name: with `endpoints` in them, or as asked for."""
+    if endpoints:
+        return {
+            one.network_name: _network(container, _asked(container, one), one) for one in endpoints
+        }
+    mode = container.options.networking.mode
+    if mode in ("none", "host"):
+        return {mode: _network(container, NetworkJoin(mode), None)}
+    places = () if active else container.options.networking.places
+    return {place.network: _network(container, place, None) for place in places}
 
 
 def _sandbox_key(container: Container) -> str:

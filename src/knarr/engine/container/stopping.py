@@ -198,7 +198,9 @@ def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> i
     return found
 
 
-def watch_end(engine: Engine, row: ContainerRow, condition: str) -> Iterator[int | None]:
+def watch_end(
+    engine: Engine, row: ContainerRow, condition: str
+) -> Generator[int | None, None, None]:
     """Yield the exit code when a container has ended (or ends next, or is removed).
 
     Until then yield None now and then. Nothing that happens after the first None is missed.

@@ -1,4 +1,4 @@
-"""What containers take on the disk, and what their image is called now."""
+"""What lists show of containers beside their records: sizes, commands, names of images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from knarr.store.layers import LayerRecords
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.containers import Container
+    from knarr.engine.options.values import Options
 
 
 def container_size(container: Container) -> tuple[int, int]:
@@ -15,6 +16,12 @@ def container_size(container: Container) -> tuple[int, int]:
     own = engine.layers.usage(f"{engine.paths.container(row.id)}/upper").size
     records = LayerRecords(engine.database)
     return own, own + sum(records.get(chain).size for chain in records.stack(row.chain))
+
+
+def command_words(options: Options) -> str:
+    """Return the command in one line, arguments with blanks in quotes, as Docker lists it."""
+    first, *rest = options.process_arguments()
+    return " ".join([first, *(f"'{word}'" if " " in word else word for word in rest)])
 
 
 def image_words(container: Container, *, full: bool = False) -> str:
