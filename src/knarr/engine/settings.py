@@ -178,13 +178,18 @@ class Settings:
         return self._values
 
     def _document(self) -> dict[str, Any] | None:
-        from knarr.util import tomlfile  # noqa: PLC0415 - loaded before nothing is asked
+        try:
+            empty = not os.stat(self.path).st_size  # as /dev/null is, too
+        except (FileNotFoundError, NotADirectoryError):
+            if self._named:
+                message = f"no such file: {self._named}"
+                raise InvalidArgument(message, hint=f"{VARIABLE} names it.") from None
+            return None
+        if empty:
+            return {}
+        from knarr.util import tomlfile  # noqa: PLC0415 - where there are settings
 
-        document = tomlfile.load(self.path, purpose="Settings of knarr are read from it.")
-        if document is None and self._named:
-            message = f"no such file: {self._named}"
-            raise InvalidArgument(message, hint=f"{VARIABLE} names it.")
-        return document
+        return tomlfile.load(self.path, purpose="Settings of knarr are read from it.")
 
 
 def decode(document: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -29,8 +29,6 @@ def load(path: str, *, purpose: str) -> dict[str, Any] | None:
     if len(raw) > MAX_SIZE:
         message = f"{path} has more than {MAX_SIZE} bytes"
         raise InvalidArgument(message)
-    if not raw:
-        return {}  # /dev/null says so, too
     import tomllib  # noqa: PLC0415 - 8 ms, where there is such a file
 
     try:
