@@ -25,8 +25,8 @@ from knarr.engine.container.mounts import FILES, make_sources, plan_mounts, sour
 from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
-from knarr.engine.container.waiting import summon
 from knarr.engine.options.security import bounding_mask
+from knarr.engine.waiting import summon
 from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control

@@ -225,7 +225,7 @@ def _watch_one_end(
     engine: Engine, row: ContainerRow, condition: str
 ) -> Generator[None, None, int | None]:
     """Yield None while nothing happens; return the exit code, None if nobody is left to tell it."""
-    from knarr.engine.container.waiting import Waiter  # noqa: PLC0415 - for who waits
+    from knarr.engine.waiting import Waiter  # noqa: PLC0415 - for who waits
 
     with Waiter(engine, row) as waiter:
         for client in waiter.connections():
