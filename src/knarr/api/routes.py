@@ -91,6 +91,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/volumes/prune", "volumes:prune", (1, 25)),
     Route("PUT", "/volumes/{name:.*}", "volumes:update", (1, 42)),
     Route("DELETE", "/volumes/{name:.*}", "volumes:remove"),
+    Route("POST", "/grpc", "buildkit:grpc", (1, 39)),
+    Route("POST", "/session", "buildkit:session", (1, 39)),
     Route("GET", "/swarm", "swarm:managed"),
     Route("POST", "/swarm/init", "swarm:join"),
     Route("POST", "/swarm/join", "swarm:join"),

@@ -62,9 +62,11 @@ class Ticked(Value):
 
 
 class Located(Value):
-    """The place in the Dockerfile where the error to come arose, as text to show."""
+    """The lines of the Dockerfile in which the error to come arose, and as text to show."""
 
     excerpt: str
+    first: int = 0
+    last: int = 0
 
 
 class Explained(Value):

@@ -55,7 +55,8 @@ LOADING = "internal load"
 class BuildOptions(Value):
     """What a user asks of a build.
 
-    `dockerfile` is empty for the context's own, `-` for standard input. `hosts` are `name:address`,
+    `dockerfile` is empty for the context's own, `-` for standard input; `called` is what it is for
+    the user, if its path means nothing to him. `hosts` are `name:address`,
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
     told. `explained` is for who wants to hear at the end why each step was done.
@@ -63,6 +64,7 @@ class BuildOptions(Value):
 
     context: str
     dockerfile: str = ""
+    called: str = ""
     tags: tuple[str, ...] = ()
     arguments: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
@@ -155,7 +157,7 @@ class _Build:
         self._context = context
         self._report = report
         lines = tuple(decode(context.dockerfile).splitlines())
-        self._source = Source(context.name, lines)
+        self._source = Source(options.called or context.name, lines)
 
     def run(self, steps: Steps, recorder: Recorder) -> Result:
         """Build."""
@@ -261,7 +263,7 @@ class _Build:
     def _show(self, first: int, last: int, caret: tuple[int, int]) -> None:
         text = excerpt(self._source, first, last, caret=caret)
         if text:
-            self._report(Located(text))
+            self._report(Located(text, first, last))
 
 
 def _asked(options: BuildOptions) -> Asked:

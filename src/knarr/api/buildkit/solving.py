@@ -1,0 +1,385 @@
+"""A build that came by gRPC: its files fetched from the client, built, and its result delivered.
+
+The loop knows a build by the reference that the client chose; the work itself is done by a thread
+with an engine of its own, which asks the session through the loop and lets the builder run in a
+process of its own (`engine.build.apart`). A client that goes away cancels it.
+
+    session ─ Dockerfile, ignore list ─▶ what else is needed ─ context, secrets, logins ─▶ build
+            ◀─ archives and directories ─ outputs
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import stat
+import threading
+
+from knarr.api.buildkit import asking, trees, wire
+from knarr.api.buildkit import sessions as offered
+from knarr.api.buildkit.progress import Story
+from knarr.build.dockerfile.program import parse_dockerfile
+from knarr.build.events import Finished, Started
+from knarr.build.ignore import read_patterns
+from knarr.engine.build.apart import Apart
+from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Built, Output
+from knarr.engine.build.sent import SentFiles
+from knarr.engine.builds import LOADING
+from knarr.engine.engine import Engine
+from knarr.engine.images import parse_tag
+from knarr.errors import Failed, InvalidArgument, KnarrError, NotFound, SyntaxFault, Unsupported
+from knarr.linux import path as paths
+from knarr.registry.handed import Handed
+from knarr.util import jsontext
+from knarr.util.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+    from typing import Any, BinaryIO
+
+    from knarr.api.buildkit.asking import Asked
+    from knarr.api.buildkit.sessions import Session
+    from knarr.build.dockerfile.program import Program
+    from knarr.build.events import Event
+    from knarr.engine.paths import Paths
+
+_TRUE = ("1", "t", "true")
+_MOBY = "moby"
+_EXPORTER = "buildkit-attachable-exporter-id"
+_PIECE = 1 << 20
+
+
+class ToFile(Value):
+    """Opens a file for an output; a value, since it is told to another process."""
+
+    path: str
+
+    def __call__(self) -> BinaryIO:
+        """Open it."""
+        return open(self.path, "wb")
+
+
+class Exporter(Value):
+    """Where a client wants its result: number `index` of what it asked for."""
+
+    index: int
+    kind: str
+    attributes: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names that the image is to have."""
+        return tuple(name for name in self.attributes.get("name", "").split(",") if name)
+
+    @property
+    def pushes(self) -> bool:
+        return self.attributes.get("push", "").lower() in _TRUE
+
+    def output(self, path: str) -> Output:
+        """Return it as the builder knows it; what is for the client is put to `path` first.
+
+        Raises: Unsupported, InvalidArgument
+        """
+        names = tuple(parse_tag(name) for name in self.names)
+        if self.kind in (_MOBY, IMAGE):
+            by_digest = self.attributes.get("push-by-digest", "").lower() in _TRUE
+            return Output(IMAGE, names=names, push=self.pushes, by_digest=by_digest)
+        if self.kind == LOCAL:
+            return Output(LOCAL, directory=path)
+        if self.kind in (TAR, OCI, DOCKER):
+            return Output(self.kind, names=names, open=ToFile(path))
+        message = f"exporter {self.kind} could not be found"
+        raise Unsupported(message)
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether the image is only in the store, by whose ID the client will name it."""
+        return self.kind == _MOBY and not self.pushes
+
+    @property
+    def is_sent(self) -> bool:
+        """Tell whether the client gets it."""
+        return self.kind in (LOCAL, TAR, OCI, DOCKER)
+
+
+class Request(Value):
+    """What a client asks for with a build, beside the attributes of the front end."""
+
+    session: str
+    exporters: tuple[Exporter, ...]
+    entitlements: tuple[str, ...] = ()
+
+
+class Answer(Value):
+    """What came of it: words about an image, or about a Dockerfile."""
+
+    exported: Mapping[str, str] = {}
+    metadata: Mapping[str, bytes] = {}
+
+
+class Build:
+    """One build, from when its client first names it until nobody wants to know of it."""
+
+    def __init__(self, paths: Paths, request: Request) -> None:
+        self.story = Story()
+        self.request = request
+        self._paths = paths
+        self._cancelled = threading.Event()
+        self._loop = wire.the_loop()
+
+    async def run(self, asked: Asked) -> Answer:
+        """Build, in a thread; to be awaited in the loop.
+
+        Raises: KnarrError
+        """
+        work = asyncio.ensure_future(asyncio.to_thread(self._work, asked))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._cancelled.set()
+            await asyncio.wait([work])
+            raise
+        finally:
+            self.story.end()
+
+    def _work(self, asked: Asked) -> Answer:
+        with (
+            Engine(self._paths.root, self._paths.run, recover=False) as engine,
+            SentFiles(engine) as files,
+        ):
+            session = self._ask(offered.find(self.request.session))
+            return _Work(self, engine, files, session, asked).do()
+
+    def _ask(self, question: Coroutine[Any, Any, Any]) -> Any:
+        """Let the loop ask the client, and wait for the answer.
+
+        Raises: what the question raises, Failed (cancelled)
+        """
+        answer = asyncio.run_coroutine_threadsafe(question, self._loop)
+        while True:
+            try:
+                return answer.result(timeout=0.2)
+            except TimeoutError:
+                if answer.done():
+                    raise
+                self.check()
+
+    def check(self) -> None:
+        """Give up if the client has. Raises: Failed"""
+        if self._cancelled.is_set():
+            message = "the build was cancelled"
+            raise Failed(message)
+
+    def tell(self, event: Event) -> None:
+        """Let the client know what happens."""
+        self._loop.call_soon_threadsafe(self.story.take, event)
+
+    ask = _ask
+
+
+class _Work:
+    """The work of one build, in its thread."""
+
+    def __init__(
+        self, build: Build, engine: Engine, files: SentFiles, session: Session, asked: Asked
+    ) -> None:
+        self._build = build
+        self._engine = engine
+        self._files = files
+        self._session = session
+        self._asked = asked
+
+    def do(self) -> Answer:
+        """Get what is needed, build, and deliver."""
+        asked, program = self._asked, None
+        options = asked.options
+        if asked.dockerfile:
+            path = self._dockerfile()
+            program = self._parse(path)
+            context = options.context or self._context(path)
+            options = options.replace(dockerfile=path, called=asked.filename, context=context)
+        else:
+            options = options.replace(dockerfile=asked.filename)
+        options = options.replace(
+            contexts={**options.contexts, **self._named()}, secrets=self._secrets(program)
+        )
+        if asked.call:
+            found = self._engine.builds.look(asked.call, options, self._tell)
+            return Answer(metadata={"result.json": jsontext.dumps(found).encode()})
+        exporters = self._build.request.exporters
+        outputs = tuple(one.output(self._files.path(f"out {one.index}")) for one in exporters)
+        names = [name for one in exporters if one.pushes for name in one.names]
+        built = self._run(
+            options.replace(outputs=outputs, described=bool(outputs)),
+            Handed(self._logins(program, names)),
+        )
+        for exporter in exporters:
+            if exporter.is_sent:
+                self._deliver(exporter)
+        return Answer(_describe(built, [one for one in exporters if one.is_here]))
+
+    def _tell(self, event: Event) -> None:
+        """Let the client know what happens, but for what it was told already."""
+        if getattr(event, "id", "") != LOADING:
+            self._build.tell(event)
+
+    # what the client has
+
+    def _fetch(self, told: str, wanted: trees.Wanted, name: str) -> str:
+        """Get a directory of the client's, which is told of as `told`."""
+        path = self._files.path(name)
+        activity = f"{told} {wanted.name}"
+        self._build.tell(Started(activity, told))
+        try:
+            self._build.ask(trees.receive(self._session, wanted, path))
+        except KnarrError as error:
+            self._build.tell(Finished(activity, error=str(error)))
+            raise
+        self._build.tell(Finished(activity))
+        return path
+
+    def _dockerfile(self) -> str:
+        """Get the Dockerfile, and the ignore list of its name; return where it is."""
+        name, place = self._asked.filename, self._asked.dockerfile
+        lists = f"{name}.dockerignore"
+        told = f"[internal] load build definition from {name}"
+        wanted = trees.Wanted(place, follow=[name, name.lower(), lists])
+        directory = self._fetch(told, wanted, "dockerfile")
+        found = _read(directory, name)
+        if found is None and name == "Dockerfile":
+            found = _read(directory, name.lower())
+        if found is None:
+            message = f"failed to read dockerfile: open {name}: no such file or directory"
+            raise NotFound(message, hint="Name it with -f if it is called otherwise.")
+        path = self._files.path("text")
+        for end, text in (("", found), (".dockerignore", _read(directory, lists))):
+            if text is not None:
+                with open(f"{path}{end}", "xb") as file:
+                    file.write(text)
+        return path
+
+    def _context(self, dockerfile: str) -> str:
+        """Get the context, but for what is to be ignored; return where it is."""
+        name, lists = self._asked.context, ".dockerignore"
+        directory, beside = os.path.split(f"{dockerfile}{lists}")
+        ignored = _read(directory, beside)
+        if ignored is None:
+            told = f"[internal] load {lists}"
+            directory = self._fetch(told, trees.Wanted(name, follow=[lists]), lists)
+            ignored = _read(directory, lists) or b""
+        if self._asked.call:  # which wants to know what is ignored, and nothing else
+            place = self._files.path("context")
+            os.mkdir(place)
+            with open(f"{place}/{lists}", "xb") as file:
+                file.write(ignored)
+            return place
+        wanted = trees.Wanted(name, excludes=read_patterns(ignored))
+        return self._fetch("[internal] load build context", wanted, "context")
+
+    def _named(self) -> dict[str, str]:
+        """Get the directories that are contexts with a name."""
+        found = {}
+        for name, theirs in self._asked.locals.items():
+            told = f"[context {name}] load from client"
+            found[name] = self._fetch(told, trees.Wanted(theirs), f"named {name}")
+        return found
+
+    def _parse(self, dockerfile: str) -> Program | None:
+        """Read the Dockerfile for what it will need; what is wrong with it the build says."""
+        with open(dockerfile, "rb") as file:
+            text = file.read()
+        self._build.story.dockerfile = text
+        try:
+            return parse_dockerfile(text)
+        except SyntaxFault:
+            return None
+
+    def _secrets(self, program: Program | None) -> dict[str, bytes]:
+        names = [*asking.GIT_SECRETS, *(asking.secrets_of(program) if program else ())]
+        found = {name: self._build.ask(self._session.secret(name)) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _logins(self, program: Program | None, names: Sequence[str]) -> dict[str, Any]:
+        hosts = asking.registries_of(program, self._asked, names) if program else []
+        found = {host: self._build.ask(self._session.login(host)) for host in hosts}
+        return {host: login for host, login in found.items() if login is not None}
+
+    # the build
+
+    def _run(self, options: Any, handed: Handed) -> Built:
+        with Apart(self._engine.paths, options, handed=handed) as build:
+            for event in build.events():
+                self._build.check()
+                if event is not None:
+                    self._tell(event)
+            return build.result
+
+    # what the client wants to have
+
+    def _deliver(self, exporter: Exporter) -> None:
+        path = self._files.path(f"out {exporter.index}")
+        told = "sending tarball" if exporter.kind != LOCAL else "copying files"
+        activity = f"deliver {exporter.index}"
+        self._build.tell(Started(activity, told))
+        metadata = [(_EXPORTER, str(exporter.index))]
+        if exporter.kind == LOCAL:
+            self._build.ask(trees.send(self._session, path, metadata))
+        else:
+            self._build.ask(_send_file(self._session, path, metadata))
+        self._build.tell(Finished(activity))
+
+
+def _read(directory: str, name: str) -> bytes | None:
+    """Return a file of a client's directory, whose links lead no further than that."""
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = paths.open_in_root(root, name, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    finally:
+        os.close(root)
+    with open(descriptor, "rb") as file:
+        return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
+async def _send_file(session: Session, path: str, metadata: list[tuple[str, str]]) -> None:
+    """Give a client a file. Raises: Failed"""
+    kind = "moby.filesync.v1.BytesMessage"
+    method = session.outlet(kind)
+    async with method.open(metadata=metadata) as stream:
+        await stream.send_request()
+        async for piece in trees.pieces(path, _PIECE):
+            await stream.send_message(method.request_type(data=piece))
+        await stream.end()
+        await stream.recv_message()
+
+
+def _describe(built: Built, here: Sequence[Exporter]) -> dict[str, str]:
+    """Return what clients write into their metadata files.
+
+    Docker: the digest of an image that is in the store alone is its ID
+    """
+    found = {}
+    if built.image_id is not None:
+        found["containerimage.config.digest"] = str(built.image_id)
+        found["containerimage.digest"] = str(built.image_id)
+    if built.manifest:
+        if not here:
+            found["containerimage.digest"] = str(built.manifest["digest"])
+        document = jsontext.dumps(dict(built.manifest)).encode()
+        found["containerimage.descriptor"] = base64.b64encode(document).decode()
+    if built.names:
+        found["image.name"] = ",".join(built.names)
+    return found
+
+
+def read_exporters(found: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[Exporter, ...]:
+    """Return the exporters of a request. Raises: InvalidArgument"""
+    exporters = tuple(Exporter(i, kind, dict(given)) for i, (kind, given) in enumerate(found))
+    for exporter in exporters:
+        if exporter.pushes and not exporter.names:
+            message = "tag is needed when pushing to registry"
+            raise InvalidArgument(message)
+    return exporters
