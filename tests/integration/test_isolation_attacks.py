@@ -154,6 +154,41 @@ def test_targets_of_volumes_stay_inside(knarr: Knarr, tmp_path: Path) -> None:
     knarr("volume", "rm", "vol")
 
 
+@pytest.mark.parametrize(
+    "place", ["/data", "/up{}", "up{}", "../../../..{}", "/a/../../../../..{}", "/deep/er/x"]
+)
+def test_volumes_that_an_image_declares_stay_inside(
+    knarr: Knarr, tmp_path: Path, place: str
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("of the host")
+    links = {"data": str(outside), "up": "/", "deep": "/proc/1/root"}
+    config = RunConfig(volumes=(place.format(outside),), env=("PATH=/bin",))
+    knarr.add_image("links", links=links, config=config)
+    before = mounts_of_the_host()
+    done = knarr.do(*RUN, "links", "sh", "-c", "cat /data/secret; find / -xdev -name secret")
+    assert "of the host" not in done.stdout
+    assert "Traceback" not in done.stderr
+    assert os.listdir(outside) == ["secret"]
+    assert mounts_of_the_host() == before
+    assert knarr("volume", "ls", "-q") == ""
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/sys", "/proc/self", "/proc/sysrq-trigger"])
+def test_no_volume_covers_what_programs_trust(knarr: Knarr, place: str) -> None:
+    config = RunConfig(volumes=(place,), env=("PATH=/bin",))
+    knarr.add_image("covers", config=config)
+    for words in (("covers",), ("-v", f"vol:{place}", "busybox")):
+        said = knarr.fails(*RUN, *words, "true", status=125)
+        assert "proc" in said
+
+
+def mounts_of_the_host() -> str:
+    with open("/proc/self/mountinfo") as file:
+        return file.read()
+
+
 def test_parts_of_volumes_stay_inside(knarr: Knarr, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.mkdir()

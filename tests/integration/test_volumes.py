@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +13,6 @@ import pytest
 from knarr.oci.config import RunConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -130,3 +130,90 @@ def test_a_volume_that_others_look_at_is_filled_where_it_is(knarr: Knarr, image:
     )  # fmt: skip
     run(knarr, "-v", "vol:/data", image, "true")
     assert knarr("exec", "one", "cat", "/elsewhere/file") == "from the image\n"
+
+
+SCRIPT = """
+i=0; while :; do i=$((i+1)); echo "line $i" >> /x/log; sync /x/log 2>/dev/null; echo $i; done
+"""
+
+
+@pytest.mark.parametrize("victim", ["container", "supervisor", "both"])
+def test_what_was_written_survives_every_kill(knarr: Knarr, victim: str) -> None:
+    knarr(
+        "run", "-d", "--network", "none", "--name", "one", "-v", "vol:/x", "busybox",
+        "sh", "-c", SCRIPT,
+    )  # fmt: skip
+    path = Path(knarr.engine.volumes.path("vol"), "log")
+    knarr.wait_until(lambda: path.exists() and path.stat().st_size > 1000)
+    pid = int(knarr("inspect", "one", "--format", "{{.State.Pid}}"))
+    supervisors = [one for one, words in knarr.processes() if "supervis" in words]
+    pids = {"container": [pid], "supervisor": supervisors, "both": [*supervisors, pid]}[victim]
+    assert pids
+    for one in pids:
+        os.kill(one, signal.SIGKILL)
+    done = knarr.do("ps", "-a", "--format", "{{.State}}")
+    lines = path.read_text().splitlines()
+    assert lines[:3] == ["line 1", "line 2", "line 3"]
+    assert lines == [f"line {n}" for n in range(1, len(lines) + 1)]
+    if victim == "supervisor":
+        assert done.stdout == "running\n"
+    said = int(knarr("logs", "--tail", "1", "one") or 0)
+    knarr("rm", "-f", "one")
+    assert len(path.read_text().splitlines()) >= said
+    assert knarr("volume", "ls", "-q") == "vol\n"
+
+
+def test_special_files_are_copied_too(knarr: Knarr) -> None:
+    knarr.add_image("plain", files={"data/file": "x"})
+    script = (
+        "cd /data && mkfifo -m 640 fifo && mknod -m 600 zero c 1 5 && ln -s /etc/passwd link"
+        " && mkdir -m 2750 dir && chown -h 9:9 link fifo zero && chown 5:6 dir && touch -d @1 file"
+    )
+    knarr("run", "--name", "maker", "--network", "none", "plain", "sh", "-c", script)
+    knarr("commit", "maker", "special")
+    knarr("rm", "maker")
+    knarr("create", "--network", "none", "-v", "vol:/data", "special", "true")
+    path = knarr.engine.volumes.path("vol")
+    found = {name: os.lstat(f"{path}/{name}") for name in os.listdir(path)}
+    assert sorted(found) == ["dir", "fifo", "file", "link", "zero"]
+    assert os.readlink(f"{path}/link") == "/etc/passwd"
+    owners = {name: (one.st_uid, one.st_gid) for name, one in found.items()}
+    assert owners == {
+        "dir": (5, 6), "fifo": (9, 9), "file": (0, 0), "link": (9, 9), "zero": (9, 9),
+    }  # fmt: skip
+    assert found["dir"].st_mode & 0o7777 == 0o2750
+    assert (found["zero"].st_rdev, found["zero"].st_mode) == (os.makedev(1, 5), 0o020600)
+    assert found["fifo"].st_mode == 0o010640
+    assert found["file"].st_mtime == 1
+
+
+def test_lists_are_filtered_and_formatted(knarr: Knarr) -> None:
+    knarr("volume", "create", "--label", "a=1", "--label", "b", "one")
+    knarr("volume", "create", "--label", "a=2", "two")
+    knarr("create", "--network", "none", "-v", "two:/x", "busybox", "true")
+    for filters, names in (
+        (("label=a",), "one two"), (("label=a=2",), "two"), (("label=a", "label=b"), "one"),
+        (("name=on",), "one"), (("name=on", "name=wo"), "one two"), (("dangling=true",), "one"),
+        (("dangling=0",), "two"), (("driver=local",), "one two"), (("driver=nfs",), ""),
+    ):  # fmt: skip
+        words = [word for text in filters for word in ("--filter", text)]
+        assert knarr("volume", "ls", "-q", *words).split() == names.split(), filters
+    line = knarr("volume", "ls", "--filter", "name=one", "--format", "json")
+    assert json.loads(line) == {
+        "Availability": "N/A", "Driver": "local", "Group": "N/A", "Labels": "a=1,b=",
+        "Links": "N/A", "Mountpoint": knarr.engine.volumes.path("one"), "Name": "one",
+        "Scope": "local", "Size": "N/A", "Status": "N/A",
+    }  # fmt: skip
+    assert knarr("volume", "prune", "-af", "--filter", "label!=b").count("one") == 0
+    assert knarr("volume", "prune", "-f", "--filter", "all=1").splitlines()[1] == "one"
+    assert knarr("volume", "ls", "-q") == "two\n"
+
+
+def test_disk_use_counts_volumes_and_snapshots(knarr: Knarr) -> None:
+    knarr("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory")
+    run(knarr, "-v", "vol:/x", "busybox", "sh", "-c", "head -c 100000 /dev/zero > /x/big")
+    knarr("volume", "snapshot", "vol@one")
+    lines = knarr("system", "df", "-v").partition("Local Volumes space usage:")[2]
+    table = [line.split() for line in lines.partition("Build cache")[0].splitlines() if line]
+    assert table == [["VOLUME", "NAME", "LINKS", "SIZE"], ["vol", "0", "100kB"],
+                     ["vol@one", "0", "100kB"]]  # fmt: skip

@@ -31,7 +31,12 @@ HEADERS = {
     "Label": "LABEL",
     "Links": "LINKS",
     "Size": "SIZE",
+    "Availability": "AVAILABILITY",
+    "Group": "GROUP",
+    "Status": "STATUS",
 }
+# Docker: known to `system df -v` alone, and of Swarm
+UNKNOWN = dict.fromkeys(("Links", "Size", "Availability", "Group", "Status"), "N/A")
 TABLE = ("Driver", "Name")
 
 
@@ -56,7 +61,5 @@ def _row(volume: Volume) -> Row:
         "Mountpoint": volume.path,
         "Labels": ",".join(f"{k}={v}" for k, v in sorted(volume.labels.items())),
         "Label": lambda name: volume.labels.get(name, ""),
-        # Docker: known to `system df -v` alone
-        "Links": "N/A",
-        "Size": "N/A",
+        **UNKNOWN,
     }

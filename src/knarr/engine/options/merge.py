@@ -5,6 +5,8 @@ Docker: runconfig Merge and the checks behind it, in the daemon of moby
 
 from __future__ import annotations
 
+from os.path import normpath
+
 from knarr.engine.options.environment import merge_env
 from knarr.engine.options.values import MountRequest
 from knarr.errors import InvalidArgument
@@ -56,8 +58,6 @@ def merged(options: Options, image: RunConfig) -> Options:
 def _directory(path: str) -> str:
     """Return the working directory without `..` and the like, as Docker makes it."""
     if path.startswith("/"):
-        from os.path import normpath  # noqa: PLC0415 - loaded by then
-
         return normpath(path)
     return path
 
@@ -80,10 +80,12 @@ def _mounts(options: Options, volumes: tuple[str, ...]) -> tuple[MountRequest, .
             message = f"duplicate mount point: {mount.target}"
             raise InvalidArgument(message)
         taken.add(mount.target)
+    # What an image declares may be spelled in many ways: none leads out of the root.
+    paths = dict.fromkeys(normpath(f"/{path.lstrip('/')}") for path in volumes)
     own = [
-        MountRequest("volume", path.rstrip("/"), image_volume=True)
-        for path in volumes
-        if path.rstrip("/") and path.rstrip("/") not in taken
+        MountRequest("volume", path, image_volume=True)
+        for path in paths
+        if path != "/" and path not in taken
     ]
     return (*options.mounts, *own)
 

@@ -12,7 +12,6 @@ import os
 from knarr.engine.space.stock import TREE, take_stock
 from knarr.store.builds import BuildRecords
 from knarr.store.layers import LayerRecords
-from knarr.store.volumes import VolumeRecords
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -149,10 +148,14 @@ def _containers(engine: Engine, containers: Iterable[Container]) -> Iterable[Con
 
 
 def _volumes(engine: Engine) -> Iterable[VolumeUse]:
-    records = VolumeRecords(engine.database)
-    for row in records.all():
-        size = _size(engine, f"{engine.paths.volumes_dir}/{row.name}/_data")
-        yield VolumeUse(row.name, size, len(records.users(row.name)))
+    """Yield volumes and snapshots, but what is on other disks.
+
+    Docker: those with options are left out
+    """
+    for volume in (*engine.volumes.list(), *engine.volumes.snapshots()):
+        if not volume.options:
+            size = _size(engine, volume.path)
+            yield VolumeUse(volume.name, size, len(engine.volumes.users(volume.name)))
 
 
 def _cache(engine: Engine, held: Items, stock: Stock) -> Iterable[CacheUse]:
