@@ -62,6 +62,8 @@ NETWORK = (
     Option("dns-option", "Set DNS options", kind="list", aliases=("dns-opt",)),
     Option("dns-search", "Set custom DNS search domains", kind="list"),
     Option("domainname", "Container NIS domain name", kind="string"),
+    Option("egress", "Let it connect to these hosts alone, as in example.com:443,10.0.0.0/8, or "
+           "to none", kind="list", metavar="list"),
     Option("expose", "Expose a port or a range of ports", kind="list"),
     Option("hostname", "Container host name", kind="string", short="h"),
     Option("ip", "IPv4 address (e.g., 172.30.100.104)", kind="string"),

@@ -224,6 +224,10 @@ def _networking(options: Options) -> Networking:
 
         requests = [port for text in options.texts("publish") for port in parse_publish(text)]
         fields["ports"] = tuple(requests)
+    if options.given("egress"):
+        from knarr.network.egress import parse_egress  # noqa: PLC0415 - few containers have a list
+
+        fields["egress"] = parse_egress(options.texts("egress"))
     if any(options.given(name) for name in ("add-host", "dns", "dns-search")):
         from knarr.engine.options.names import (  # noqa: PLC0415 - see the module
             check_dns,

@@ -125,10 +125,17 @@ class Nftables:
 
     def elements(self, table: Table, one: str) -> list[Element]:
         """Return what is in a set."""
+        return [e for message in self._elements(table, one) for e in decode_elements(message)]
+
+    def counters(self, table: Table, one: str) -> dict[bytes, int]:
+        """Return how many packets met each key of a set that is counted."""
+        return dict(e for message in self._elements(table, one) for e in decode_counters(message))
+
+    def _elements(self, table: Table, one: str) -> list[Message]:
         body = nftables.head(table) + text(nftables.NFTA_SET_ELEM_LIST_TABLE, table.name)
         body += text(nftables.NFTA_SET_ELEM_LIST_SET, one)
         request = Request(f"list elements of {one}", nftables.NFT_MSG_GETSETELEM, 0, body)
-        return [e for message in self.socket.dump(request) for e in decode_elements(message)]
+        return self.socket.dump(request)
 
     def apply(self, requests: Iterable[Request], *, generation: int | None = None) -> None:
         """Do all of `requests`, or nothing; with `generation` only if that is still the last.
@@ -230,7 +237,24 @@ def decode_elements(message: Message) -> Iterator[Element]:
         key = parse(parts.get(nftables.NFTA_SET_ELEM_KEY, b"")).get(nftexpr.NFTA_DATA_VALUE, b"")
         data = parse(parts.get(nftables.NFTA_SET_ELEM_DATA, b"")).get(nftexpr.NFTA_DATA_VALUE, b"")
         flags = netlink.number_be(parts.get(nftables.NFTA_SET_ELEM_FLAGS))
-        yield Element(key, data, bool(flags & nftables.NFT_SET_ELEM_INTERVAL_END))
+        last = parse(parts.get(nftables.NFTA_SET_ELEM_KEY_END, b""))
+        yield Element(
+            key,
+            data,
+            bool(flags & nftables.NFT_SET_ELEM_INTERVAL_END),
+            last.get(nftexpr.NFTA_DATA_VALUE, b""),
+        )
+
+
+def decode_counters(message: Message) -> Iterator[tuple[bytes, int]]:
+    """Yield each key of an NFT_MSG_NEWSETELEM message, and how many packets met it."""
+    found = parse(message.body, nfgenmsg.size)
+    for _, one in netlink.walk(found.get(nftables.NFTA_SET_ELEM_LIST_ELEMENTS, b"")):
+        parts = parse(one)
+        key = parse(parts.get(nftables.NFTA_SET_ELEM_KEY, b"")).get(nftexpr.NFTA_DATA_VALUE, b"")
+        expression = parse(parts.get(nftables.NFTA_SET_ELEM_EXPR, b""))
+        counter = parse(expression.get(nftexpr.NFTA_EXPR_DATA, b""))
+        yield key, netlink.number_be(counter.get(nftables.NFTA_COUNTER_PACKETS))
 
 
 def _read_comment(data: bytes) -> str:

@@ -66,17 +66,27 @@ NFTA_SET_KEY_TYPE = 4
 NFTA_SET_KEY_LEN = 5
 NFTA_SET_DATA_TYPE = 6
 NFTA_SET_DATA_LEN = 7
+NFTA_SET_DESC = 9
 NFTA_SET_ID = 10
 NFTA_SET_USERDATA = 13
+NFTA_SET_EXPR = 17
+NFTA_SET_DESC_CONCAT = 2
+NFTA_SET_FIELD_LEN = 1
 NFTA_SET_ELEM_LIST_TABLE = 1
 NFTA_SET_ELEM_LIST_SET = 2
 NFTA_SET_ELEM_LIST_ELEMENTS = 3
 NFTA_SET_ELEM_KEY = 1
 NFTA_SET_ELEM_DATA = 2
 NFTA_SET_ELEM_FLAGS = 3
+NFTA_SET_ELEM_TIMEOUT = 4
+NFTA_SET_ELEM_EXPR = 7
+NFTA_SET_ELEM_KEY_END = 10
+NFTA_COUNTER_PACKETS = 2
 NFTA_GEN_ID = 1
 NFT_SET_INTERVAL = 0x4
 NFT_SET_MAP = 0x8
+NFT_SET_TIMEOUT = 0x10
+NFT_SET_CONCAT = 0x80
 NFT_SET_ELEM_INTERVAL_END = 0x1
 NFT_DATA_VERDICT = 0xFFFFFF00
 
@@ -145,26 +155,45 @@ class Rule(Value):
 
 
 class Set(Value):
-    """A set, or with `data` a map; `key` and `data` are datatypes, several for a concatenation."""
+    """A set, or with `data` a map; `key` and `data` are datatypes, several for a concatenation.
+
+    Each part of a concatenation with `interval` is a range. Elements of one with `timeout` may go
+    by themselves; of one that is `counted` the kernel counts the packets that meet each element.
+    """
 
     name: str
     key: tuple[str, ...]
     data: tuple[str, ...] = ()
     interval: bool = False
+    timeout: bool = False
+    counted: bool = False
+
+    @property
+    def ranges(self) -> bool:
+        """Tell whether elements have a first and a last key."""
+        return self.interval and len(self.key) > 1
 
     def __str__(self) -> str:
         """Return the set as nft writes its head."""
         types = " . ".join(self.key) + (f" : {' . '.join(self.data)}" if self.data else "")
-        flags = " flags interval;" if self.interval else ""
+        words = ["interval"] * self.interval + ["timeout"] * self.timeout
+        flags = f" flags {','.join(words)};" if words else ""
+        flags += " counter;" if self.counted else ""
         return f"{'map' if self.data else 'set'} {self.name} {{ type {types};{flags} }}"
 
 
 class Element(Value):
-    """An element as the kernel keeps it; `end` marks where an interval is over."""
+    """An element as the kernel keeps it; `end` marks where an interval is over.
+
+    A range of concatenations has its last one as `last`. With a `timeout` in milliseconds it goes
+    by itself.
+    """
 
     key: bytes
     data: bytes = b""
     end: bool = False
+    last: bytes = b""
+    timeout: int = 0
 
 
 def field(datatype: str, value: str | int) -> bytes:
@@ -179,7 +208,8 @@ def field(datatype: str, value: str | int) -> bytes:
     if datatype == "ifname":
         return os.fsencode(str(value)).ljust(16, b"\0")
     if datatype == "inet_proto":
-        return PROTOCOLS[str(value)].to_bytes(1, "big") + bytes(3)
+        number = value if isinstance(value, int) else PROTOCOLS[value]
+        return number.to_bytes(1, "big") + bytes(3)
     return int(value).to_bytes(2, "big") + bytes(2)
 
 
@@ -189,9 +219,19 @@ def concatenation(datatypes: Sequence[str], values: Sequence[str | int]) -> byte
     return joined if len(datatypes) > 1 else joined[: DATATYPES[datatypes[0]][1]]
 
 
-def element(of: Set, key: Sequence[str | int], data: Sequence[str | int] = ()) -> Element:
-    """Return the element of a set, or of a map with `data`, for the values of its datatypes."""
-    return Element(concatenation(of.key, key), concatenation(of.data, data) if of.data else b"")
+def element(
+    of: Set,
+    key: Sequence[str | int],
+    data: Sequence[str | int] = (),
+    last: Sequence[str | int] = (),
+) -> Element:
+    """Return the element of a set, or of a map with `data`, for the values of its datatypes.
+
+    Of a set of ranges `last` ends the one that begins with `key`.
+    """
+    packed = concatenation(of.data, data) if of.data else b""
+    end = concatenation(of.key, last) if of.ranges else b""
+    return Element(concatenation(of.key, key), packed, last=end)
 
 
 def add_table(table: Table) -> Request:
@@ -242,12 +282,19 @@ def delete_rule(table: Table, chain: str, handle: int) -> Request:
 def add_set(table: Table, one: Set, number: int) -> Request:
     """Make a set or map; `number` tells the sets of one transaction apart."""
     flags = (NFT_SET_INTERVAL if one.interval else 0) | (NFT_SET_MAP if one.data else 0)
+    flags |= (NFT_SET_TIMEOUT if one.timeout else 0) | (NFT_SET_CONCAT if one.ranges else 0)
     body = head(table) + text(NFTA_SET_TABLE, table.name) + text(NFTA_SET_NAME, one.name)
     body += u32be(NFTA_SET_FLAGS, flags) + u32be(NFTA_SET_ID, number)
     body += u32be(NFTA_SET_KEY_TYPE, _type(one.key)) + u32be(NFTA_SET_KEY_LEN, _length(one.key))
     # For nft(8) alone: names of interfaces are text, which it would else print from the end.
     order = _HOST_ORDER if one.key == ("ifname",) else _NETWORK_ORDER
     body += attribute(NFTA_SET_USERDATA, bytes((0, 4)) + order.to_bytes(4, sys.byteorder))
+    if one.ranges:
+        fields = (nest(nftexpr.NFTA_LIST_ELEM, u32be(NFTA_SET_FIELD_LEN, _length((kind,))))
+                  for kind in one.key)  # fmt: skip
+        body += nest(NFTA_SET_DESC, nest(NFTA_SET_DESC_CONCAT, *fields))
+    if one.counted:
+        body += nest(NFTA_SET_EXPR, text(nftexpr.NFTA_EXPR_NAME, "counter"))
     if one.data:
         body += u32be(NFTA_SET_DATA_TYPE, _type(one.data))
         if one.data != ("verdict",):
@@ -284,6 +331,10 @@ def _element(one: Element) -> bytes:
     parts = [nest(NFTA_SET_ELEM_KEY, attribute(nftexpr.NFTA_DATA_VALUE, one.key))]
     if one.data:
         parts.append(nest(NFTA_SET_ELEM_DATA, attribute(nftexpr.NFTA_DATA_VALUE, one.data)))
+    if one.last:
+        parts.append(nest(NFTA_SET_ELEM_KEY_END, attribute(nftexpr.NFTA_DATA_VALUE, one.last)))
+    if one.timeout:
+        parts.append(netlink.u64be(NFTA_SET_ELEM_TIMEOUT, one.timeout))
     if one.end:
         parts.append(u32be(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END))
     return nest(nftexpr.NFTA_LIST_ELEM, *parts)

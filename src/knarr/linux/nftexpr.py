@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from knarr.linux.netlink import attribute, nest, text, u32be
+from knarr.linux.netlink import attribute, nest, text, u8, u32be
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -66,8 +66,14 @@ NFT_CT_STATE = 0
 NFT_CT_STATUS = 2
 NFT_CMP_EQ = 0
 NFT_CMP_NEQ = 1
+NFT_CMP_LTE = 3
+NFT_CMP_GTE = 5
 NFT_LOOKUP_F_INV = 1
 NFT_NAT_DNAT = 1
+NFTA_REJECT_TYPE = 1
+NFTA_REJECT_ICMP_CODE = 2
+NFT_REJECT_ICMPX_UNREACH = 2
+NFT_REJECT_ICMPX_ADMIN_PROHIBITED = 3
 NFT_FIB_RESULT_ADDRTYPE = 3
 NFTA_FIB_F_DADDR = 2
 NFT_REG_VERDICT = 0
@@ -91,6 +97,9 @@ STATES = {"established": 0x2, "related": 0x4, "new": 0x8, "invalid": 0x1}
 STATUSES = {"snat": 0x10, "dnat": 0x20}
 
 _native = Struct("=I")
+
+_ICMPV6 = 58
+_DISCOVERY = (133, 136)
 
 
 class Statement(Value):
@@ -124,6 +133,7 @@ FIELDS = {
     "oifname": Field("ifname", "meta", (NFT_META_OIFNAME,), 16),
     "meta l4proto": Field("inet_proto", "meta", (NFT_META_L4PROTO,), 1),
     "th dport": Field("inet_service", "payload", (NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), 2),
+    "icmpv6 type": Field("icmpv6_type", "payload", (NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1), 1),
     "ip saddr": _network("ipv4_addr", 12, 4),
     "ip daddr": _network("ipv4_addr", 16, 4),
     "ip6 saddr": _network("ipv6_addr", 8, 16),
@@ -218,6 +228,32 @@ def accept() -> Statement:
 def drop() -> Statement:
     """End the packet."""
     return Statement("drop", (_verdict(NF_DROP),))
+
+
+def reject() -> Statement:
+    """End the packet, and tell the sender that a rule did."""
+    data = (
+        u32be(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH),
+        u8(NFTA_REJECT_ICMP_CODE, NFT_REJECT_ICMPX_ADMIN_PROHIBITED),
+    )
+    return Statement("reject with icmpx admin-prohibited", (_expression("reject", *data),))
+
+
+def discovery() -> Statement:
+    """Match the questions and answers by which hosts on one link find each other, with IPv6.
+
+    Spec: RFC 4861, 4 (types 133 to 136)
+    """
+    first, last = (bytes((kind,)) for kind in _DISCOVERY)
+    expressions = (
+        *of_version(6),
+        *_loads(("meta l4proto",)),
+        _compare(bytes((_ICMPV6,))),
+        *_loads(("icmpv6 type",)),
+        _compare(first, NFT_CMP_GTE),
+        _compare(last, NFT_CMP_LTE),
+    )
+    return Statement("icmpv6 type 133-136", expressions)
 
 
 def jump(chain: str) -> Statement:

@@ -56,6 +56,7 @@ IFLA_INFO_DATA = 2
 IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
 IFLA_BRPORT_MODE = 4
+IFLA_BRPORT_ISOLATED = 33
 IFLA_INET6_ADDR_GEN_MODE = 8
 IN6_ADDR_GEN_MODE_NONE = 1
 VETH_INFO_PEER = 1
@@ -92,6 +93,7 @@ RTN_LOCAL = 2
 NDA_DST = 1
 NDA_LLADDR = 2
 NUD_PERMANENT = 0x80
+NTF_PROXY = 0x08
 
 # struct ifinfomsg { unsigned char ifi_family; unsigned char __ifi_pad; unsigned short ifi_type;
 #                    int ifi_index; unsigned ifi_flags; unsigned ifi_change; }
@@ -252,13 +254,17 @@ def without_link_local(index: int) -> Request:
 
 def hairpin(name: str) -> Request:
     """Let the bridge send a frame back out of its port `name` by which it came."""
-    port = (
-        text(IFLA_INFO_SLAVE_KIND, "bridge"),
-        nest(IFLA_INFO_SLAVE_DATA, u8(IFLA_BRPORT_MODE, 1)),
-    )
-    return set_link(
-        f"hairpin mode on {name}", 0, text(IFLA_IFNAME, name), nest(IFLA_LINKINFO, *port)
-    )
+    return _set_port(f"hairpin mode on {name}", name, u8(IFLA_BRPORT_MODE, 1))
+
+
+def isolated(name: str) -> Request:
+    """Do so, and let no frame of another isolated port out of it."""
+    return _set_port(f"isolate {name}", name, u8(IFLA_BRPORT_MODE, 1), u8(IFLA_BRPORT_ISOLATED, 1))
+
+
+def _set_port(what: str, name: str, *data: bytes) -> Request:
+    port = text(IFLA_INFO_SLAVE_KIND, "bridge"), nest(IFLA_INFO_SLAVE_DATA, *data)
+    return set_link(what, 0, text(IFLA_IFNAME, name), nest(IFLA_LINKINFO, *port))
 
 
 def delete_link(name: str) -> Request:

@@ -40,6 +40,7 @@ _AUTHORITATIVE = 0x0400
 _TRUNCATED = 0x0200
 _RECURSION_DESIRED = 0x0100
 _RECURSION_AVAILABLE = 0x0080
+_POINTER = 0xC0  # of the first byte, as the two highest bits
 _TO_QUESTION = 0xC00C  # a pointer to the name at offset 12, which is the question's
 
 # id, flags, and how many questions, answers, authorities and additional records follow
@@ -48,6 +49,8 @@ header = Struct("!HHHHHH")
 question = Struct("!HH")
 # name as a pointer, type, class, ttl, length of data
 record = Struct("!HHHIH")
+# of a record behind its name: type, class, ttl, length of data
+_fixed = Struct("!HHIH")
 # type, class (how much fits), extended flags, length: an OPT record behind its empty name
 option = Struct("!HHIH")
 
@@ -169,6 +172,44 @@ def answer(message: bytes, query: Query, found: Answer, *, room: int = 65535) ->
         fitting += 1
     head = header.pack(query.id, flags, 1, fitting, 0, 0)
     return head + message[header.size : query.end] + b"".join(records[:fitting])
+
+
+def parse_addresses(message: bytes) -> tuple[str, tuple[tuple[bytes, int], ...]]:
+    """Return the name that an answer is about, in lower case, and its packed addresses with TTLs.
+
+    Names that stand for others (CNAME) are not looked at: all addresses in an answer are the
+    name's. There are none in a message that is damaged.
+    """
+    if len(message) < header.size:
+        return "", ()
+    number, flags, questions, answers, _, _ = header.unpack_from(message)
+    query = parse_query(header.pack(number, 0, questions, 0, 0, 0) + message[header.size :])
+    if query is None or not flags & _RESPONSE:
+        return "", ()
+    found, position = [], query.end
+    for _ in range(answers):
+        position = _behind_name(message, position)
+        if position + _fixed.size > len(message):
+            break
+        kind, _, ttl, length = _fixed.unpack_from(message, position)
+        position += _fixed.size
+        raw = message[position : position + length]
+        if (kind, len(raw)) in ((A, 4), (AAAA, 16)):
+            found.append((raw, ttl))
+        position += length
+    return query.name, tuple(found)
+
+
+def _behind_name(message: bytes, position: int) -> int:
+    """Return where a name, or a pointer to one, has ended."""
+    while position < len(message):
+        length = message[position]
+        if length & _POINTER:
+            return position + 2
+        position += 1 + length
+        if not length:
+            break
+    return position
 
 
 def failure(message: bytes, code: int = SERVER_FAILURE) -> bytes:

@@ -42,7 +42,8 @@ class Uplink(Value):
     """What the endpoints of a network are made on: its bridge, or the parent whose wire they share.
 
     `mtu` 0 is that of the link itself. `works` tells whether packets went through when it was
-    looked at. `mode` and `flag` are how a wire is shared.
+    looked at. `mode` and `flag` are how a wire is shared. The members of an `isolated` bridge
+    do not reach each other.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Uplink(Value):
     driver: str = "bridge"
     mode: str = ""
     flag: str = ""
+    isolated: bool = False
 
 
 # How a link that we made says whose it is.
@@ -113,16 +115,20 @@ def bridge_addresses(network: Network, index: int, alias: str, mtu: int) -> list
     return [*requests, rtnetlink.set_up(network.interface, index, mtu=mtu)]
 
 
-def pair(endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int) -> list[Request]:
+def pair(
+    endpoint: Endpoint, *, master: int, mtu: int, netns_fd: int, isolated: bool = False
+) -> list[Request]:
     """Return what makes an endpoint's two interfaces, that of the sandbox in its namespace.
 
     The bridge may send a frame back to where it came from: where the kernel passes bridged packets
-    through iptables, a sandbox that connects to a published port of its own needs that.
+    through iptables, a sandbox that connects to a published port of its own needs that. No frame
+    goes from one `isolated` port to another.
     """
     peer = Peer(endpoint.interface, endpoint.mac, netns_fd)
+    port = rtnetlink.isolated if isolated else rtnetlink.hairpin
     return [
         rtnetlink.new_veth(endpoint.host_interface, peer, mtu=mtu, master=master),
-        rtnetlink.hairpin(endpoint.host_interface),
+        port(endpoint.host_interface),
     ]
 
 
@@ -146,6 +152,10 @@ def loopback() -> Request:
 def inner(endpoint: Endpoint, index: int) -> list[Request]:
     """Return what the sandbox's interface with `index` needs."""
     requests = [rtnetlink.set_link(f"set {endpoint.interface} up", index, up=True)]
+    if endpoint.confined:
+        from knarr.network import routed  # noqa: PLC0415 - few sandboxes are
+
+        return [*requests, *routed.inner(endpoint, index)]
     if endpoint.address:
         requests.append(rtnetlink.add_address(index, endpoint.address, endpoint.prefix))
     if endpoint.address6:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 DEFAULT_NETWORK = "bridge"
 
+# How a network and the rest of the world are connected, by Docker's names: the host translates
+# addresses; it does, and lets in who routes to the network; it translates nothing; it has no
+# address in the network.
+NAT, UNPROTECTED, ROUTED, ISOLATED = "nat", "nat-unprotected", "routed", "isolated"
+_GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
+
 # Names that are networks without a record: one shares the host's namespace, one has nothing.
 BUILT_IN = ("host", "none")
 
@@ -83,6 +89,10 @@ class Network(Value):
     labels: Mapping[str, str] = {}
     ipam_options: Mapping[str, str] = {}
 
+    def gateway_mode(self, version: int) -> str:
+        """Return how this network and the world are connected, for a version of IP."""
+        return self.options.get(f"{_GATEWAY_MODE}{version}") or NAT
+
 
 class PortMapping(Value):
     """A port of a sandbox, published on the host.
@@ -118,6 +128,10 @@ class Endpoint(Value):
     Of a sandbox's endpoints, the one with the highest `priority` has the default route. `aliases`
     are names under which others in the network find it, beside the sandbox's own; `link_local` are
     further addresses, which nobody but the user knows of.
+
+    With `egress`, the entries of an allowlist, the endpoint is `confined`: its interface is no port
+    of the bridge but leads to the host alone, which is the router, at `routers`, for everything,
+    its neighbours too, and so has all of its traffic pass by the rules.
     """
 
     id: str
@@ -138,6 +152,18 @@ class Endpoint(Value):
     link_local: tuple[str, ...] = ()
     driver: str = "bridge"
     straight: bool = False
+    egress: tuple[str, ...] | None = None
+    routers: tuple[str, ...] = ()
+
+    @property
+    def confined(self) -> bool:
+        """Tell whether there are rules for what may be connected to from here."""
+        return self.egress is not None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return its addresses in the network, IPv4 first."""
+        return tuple(address for address in (self.address, self.address6) if address)
 
     @property
     def routed(self) -> bool:
@@ -204,7 +230,7 @@ class SandboxOptions(Value):
     `network` is `host`, `none`, `container:ID`, or the name or ID of a network; `joins` says more
     about that one, and which others. `exposed` are the ports ("80", "53/udp") that `publish_all`
     publishes on free ports of the host. Without `names` nobody answers the sandbox's questions for
-    its neighbours' names.
+    its neighbours' names. `egress` is what it may connect to, None for everything.
     """
 
     network: str = "default"
@@ -219,6 +245,7 @@ class SandboxOptions(Value):
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     names: bool = True
+    egress: tuple[str, ...] | None = None
 
     @property
     def places(self) -> tuple[Join, ...]:

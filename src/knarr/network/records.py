@@ -63,6 +63,8 @@ def encode_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "link_local": list(endpoint.link_local),
         "driver": endpoint.driver,
         "straight": endpoint.straight,
+        "egress": None if endpoint.egress is None else list(endpoint.egress),
+        "routers": list(endpoint.routers),
     }
 
 
@@ -83,8 +85,14 @@ def decode_endpoint(
                 **known,
                 "aliases": tuple(value["aliases"]),
                 "link_local": tuple(value.get("link_local", ())),
+                "egress": _texts(value.get("egress")),
+                "routers": tuple(value.get("routers", ())),
             },
         )
     except (KeyError, TypeError, ValueError) as error:
         message = f"the record of an endpoint of {sandbox_id} is damaged: {error}"
         raise Corrupt(message) from error
+
+
+def _texts(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)

@@ -59,7 +59,9 @@ class Host:
         link = rtnetlink.find_link(self.socket, network.interface)
         if link is None or not link.up:
             return None
-        return drivers.Uplink(link.index, link.name, link.mtu, link.works)
+        return drivers.Uplink(
+            link.index, link.name, link.mtu, link.works, isolated=not network.talkative
+        )
 
     def set_up_parent(self, network: Network, root: str) -> Uplink:
         """Return what a network of macvlan or ipvlan stands on, made if it is ours to make.
@@ -104,7 +106,8 @@ class Host:
                 except FileExistsError:
                     pass  # an earlier attempt came as far as this
         write_settings(drivers.forwarding(network))
-        return drivers.Uplink(link.index, link.name, mtu, link.works)
+        isolated = not network.talkative
+        return drivers.Uplink(link.index, link.name, mtu, link.works, isolated=isolated)
 
     def remove_link(self, name: str) -> None:
         """Remove a bridge or one end of a pair with the other; do nothing if it is not there."""
@@ -220,12 +223,47 @@ class Host:
 
             self.socket.request(member(endpoint, uplink, netns_fd))
             return
-        pair = drivers.pair(endpoint, master=uplink.index, mtu=uplink.mtu, netns_fd=netns_fd)
+        if endpoint.confined:
+            self._make_routed(endpoint, uplink, netns_fd)
+            return
+        self._make_pair(
+            endpoint.host_interface,
+            drivers.pair(
+                endpoint,
+                master=uplink.index,
+                mtu=uplink.mtu,
+                netns_fd=netns_fd,
+                isolated=uplink.isolated,
+            ),
+        )
+
+    def _make_pair(self, name: str, pair: Sequence[Request]) -> None:
         try:
             self.socket.request(*pair)
         except FileExistsError:  # of an earlier start that was interrupted
-            self.remove_link(endpoint.host_interface)
+            self.remove_link(name)
             self.socket.request(*pair)
+
+    def _make_routed(self, endpoint: Endpoint, uplink: Uplink, netns_fd: int) -> None:
+        """Make the interface of an endpoint whose traffic is all to pass by the host's rules."""
+        from knarr.network import routed  # noqa: PLC0415 - few sandboxes are
+
+        name = endpoint.host_interface
+        self._make_pair(name, [routed.pair(endpoint, mtu=uplink.mtu, netns_fd=netns_fd)])
+        write_settings(routed.settings(endpoint, uplink.name))
+        index = _index(self.socket, name)
+        self.socket.request(*routed.host_side(endpoint, index, uplink.index))
+
+    def forget_routed(self, endpoint: Endpoint, bridge: str) -> None:
+        """Take back what the end of a confined endpoint's interface leaves behind."""
+        from knarr.network import routed  # noqa: PLC0415 - few sandboxes are
+
+        link = rtnetlink.find_link(self.socket, bridge)
+        for request in routed.take_back(endpoint, link.index) if link else ():
+            try:
+                self.socket.request(request)
+            except FileNotFoundError:
+                pass  # it never came as far as that
 
     def disconnect(self, endpoint: Endpoint, netns_fd: int, *, ways_out: Sequence[WayOut]) -> None:
         """Take an interface away again, and set the default routes that take the place of its own.

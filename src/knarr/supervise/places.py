@@ -9,6 +9,7 @@ which still holds the lock then, or by the engine's recovery.
     stdin stdout stderr    FIFOs; not with a terminal
     keeper             socket of the keeper, if there is one
     names.json         whose names the container may know, and the servers to ask (`names`)
+    granted.json       what it may connect to because names were answered (`grants`)
     names.ports        the ports at which its questions are answered
     rootfs             where init mounts the root file system, in its own mount namespace
     foreign            what another runtime needs and keeps (`foreign`), if one runs the container
@@ -27,6 +28,7 @@ SOCKET = "sock"
 ROOTFS = "rootfs"
 FOREIGN = "foreign"
 NAMES = "names.json"
+GRANTED = "granted.json"
 NETWORKS = "names"  # beside all containers': a file a network (`names`)
 NAMES_PORTS = "names.ports"
 _ATTEMPTS = 1000

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from knarr.supervise.health.monitor import Monitor
     from knarr.supervise.loop import Loop, Timer
     from knarr.supervise.messages import Order
-    from knarr.supervise.names import Names
+    from knarr.supervise.names.resolver import Names
     from knarr.supervise.peers import Peer
 
 ORDERING, CREATED, RUNNING, DRAINING, RESTARTING, EXITED, LEAVING = range(7)
@@ -464,7 +464,7 @@ class Supervisor:
             message = "there is no process whose network it would be"
             raise Conflict(message)
         if self._names is None:
-            from knarr.supervise.names import Names  # noqa: PLC0415 - on networks of users alone
+            from knarr.supervise.names.resolver import Names  # noqa: PLC0415 - for few
 
             self._names = Names(self._loop, self.order.control_dir, self.order.run)
         return self._names.open(self._run.pid)

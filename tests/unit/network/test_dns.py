@@ -103,3 +103,18 @@ def test_nonsense_is_nobodys_question(message: bytes) -> None:
 
 def test_hosts_are_written_and_read() -> None:
     assert dns.decode_hosts(dns.encode_hosts(HOSTS)) == HOSTS
+
+
+def test_the_addresses_of_an_answer_are_read() -> None:
+    query = dns.header.pack(7, 0x0100, 1, 0, 0, 0) + dns.encode_name("Web.Example")
+    query += dns.question.pack(dns.A, dns.IN)
+    head = dns.header.pack(7, 0x8180, 1, 3, 0, 0) + query[12:]
+    other = dns.encode_name("other.example")
+    said = head + b"\xc0\x0c" + b"\0\x05\0\x01" + (60).to_bytes(4, "big")
+    said += len(other).to_bytes(2, "big") + other  # a name that stands for another
+    for name in (other, b"\xc0\x0c"):
+        said += name + b"\0\x01\0\x01" + (30).to_bytes(4, "big") + b"\0\x04" + bytes((192, 0, 2, 1))
+    assert dns.parse_addresses(said) == ("web.example", ((bytes((192, 0, 2, 1)), 30),) * 2)
+    assert dns.parse_addresses(query) == ("", ())
+    for length in range(len(said)):  # whatever is cut off
+        assert dns.parse_addresses(said[:length])[0] in ("", "web.example")

@@ -104,6 +104,7 @@ def _host_network(options: Options) -> Document:
     networking = options.networking
     return {
         "NetworkMode": networking.mode,
+        "Egress": None if networking.egress is None else list(networking.egress),
         "PortBindings": _bindings(networking.ports),
         "PublishAllPorts": networking.publish_all,
         "Dns": list(networking.dns),

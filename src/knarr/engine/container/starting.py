@@ -327,6 +327,7 @@ class _Launch:
             dns_search=asked.dns_search,
             dns_options=asked.dns_options,
             extra_hosts=(*asked.extra_hosts, *self._linked_hosts()),
+            egress=asked.egress,
         )
 
     def _linked_hosts(self) -> tuple[str, ...]:

@@ -28,12 +28,19 @@ if TYPE_CHECKING:
 class Allocation:
     """Endpoints for the sandbox `sandbox_id`.
 
-    `reap` releases those of the sandboxes given to it that are gone.
+    `reap` releases those of the sandboxes given to it that are gone. `egress` is the allowlist of
+    what the sandbox may connect to.
     """
 
     def __init__(
-        self, networks: Networks, sandbox_id: str, reap: Callable[[list[str]], None]
+        self,
+        networks: Networks,
+        sandbox_id: str,
+        reap: Callable[[list[str]], None],
+        *,
+        egress: tuple[str, ...] | None = None,
     ) -> None:
+        self._egress = egress
         self._records = networks.records
         self._marks = networks.marks
         self._sandbox_id = sandbox_id
@@ -46,6 +53,8 @@ class Allocation:
         """
         if network.name == DEFAULT_NETWORK:
             _refuse_own(join)
+        if self._egress is not None:
+            _refuse_other_drivers(network)
         four = self._address(network, 4, join.address)
         six = self._address(network, 6, join.address6)
         pools = {version_of(pool.subnet): pool for pool in network.pools}
@@ -71,6 +80,8 @@ class Allocation:
             link_local=join.link_local,
             driver=network.driver,
             straight=straight,
+            egress=self._egress,
+            routers=_routers(network) if self._egress is not None else (),
         )
         self._record(endpoint)
         return endpoint
@@ -125,6 +136,22 @@ class Allocation:
 
 def _gateway(network: Network, pool: AddressPool | None) -> str:
     return "" if network.internal or pool is None else pool.gateway
+
+
+def _refuse_other_drivers(network: Network) -> None:
+    """Raise for a network in which the host does not see what its members send.
+
+    Raises: InvalidArgument
+    """
+    if network.driver != "bridge":
+        message = f"egress rules do not go with the driver {network.driver} of {network.name}"
+        hint = "What its members send does not pass by the host's rules; that of a bridge does."
+        raise InvalidArgument(message, hint=hint)
+
+
+def _routers(network: Network) -> tuple[str, ...]:
+    """Return the host's addresses in a network, by way of which confined members reach others."""
+    return tuple(pool.gateway for pool in network.pools)
 
 
 def _straight(network: Network) -> bool:

@@ -17,6 +17,7 @@ from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.starting import join_of
 from knarr.engine.network import naming
 from knarr.engine.network.allocation import Allocation
+from knarr.engine.network.confining import confine, release
 from knarr.engine.network.sandboxes import open_namespace
 from knarr.engine.noting import note_networks
 from knarr.engine.options.encoding import decode, encode
@@ -182,14 +183,17 @@ def _plug_in(
 ) -> None:
     networks = engine.networks
     before = networks.endpoints(container_id)
+    egress = _read(engine, container_id)[1].networking.egress
     with engine.database.transaction(durable=False):
         settled, uplink = networks.bridges.ready(network, host)
         allocation = Allocation(
-            networks, container_id, lambda ids: networks.sandboxes.reap(ids, host)
+            networks, container_id, lambda ids: networks.sandboxes.reap(ids, host), egress=egress
         )
         endpoint = allocation.allocate(settled, join_of(place), _free_interface(before))
         naming.publish(networks, network.id)
     routes = [one for one in ways_out((*before, endpoint)) if one.interface == endpoint.interface]
+    if endpoint.confined:
+        confine(networks, [endpoint])
     netns_fd = open_namespace(pid)
     try:
         host.connect([endpoint], [uplink], netns_fd, ways_out=routes)
@@ -218,6 +222,8 @@ def _unplug(engine: Engine, endpoint: Endpoint, container_id: str, pid: int) -> 
             os.close(netns_fd)
         _name_in_hosts(engine, container_id, removed=endpoint)
     with engine.database.transaction(durable=False):
+        if endpoint.confined:
+            release(networks, [endpoint])
         networks.records.remove_endpoint(endpoint.network_id, container_id)
         naming.publish(networks, endpoint.network_id)
     if pid:
@@ -231,6 +237,8 @@ def _forget(engine: Engine, network: Network, container_id: str) -> None:
         if endpoint.network_id == network.id and endpoint.host_interface:
             with Host() as host:
                 host.remove_link(endpoint.host_interface)
+            if endpoint.confined:
+                release(engine.networks, [endpoint])
     with engine.database.transaction(durable=False):
         engine.networks.records.remove_endpoint(network.id, container_id)
         naming.publish(engine.networks, network.id)

@@ -25,6 +25,7 @@ from knarr.util.files import write_atomically
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from knarr.engine.networks import Networks
     from knarr.engine.options.values import Options
@@ -50,8 +51,11 @@ def _names(row: ContainerRow, aliases: Iterable[str], hostname: str) -> tuple[st
 
 
 def has_names(endpoints: Iterable[Endpoint]) -> bool:
-    """Tell whether a container in these places finds others by name."""
-    return any(one.network_name != DEFAULT_NETWORK for one in endpoints)
+    """Tell whether the questions of a container in these places are its supervisor's to answer.
+
+    They are where it finds others by name, and where it may ask for some names alone.
+    """
+    return any(one.network_name != DEFAULT_NETWORK or one.confined for one in endpoints)
 
 
 def publish(networks: Networks, network_id: str) -> None:
@@ -116,9 +120,16 @@ def tell(
             or resolver.parse_resolver(resolver.read_texts()[0]).servers
             or resolver.DEFAULT_SERVERS
         )
-    settings = {
+    settings: dict[str, Any] = {
         "networks": [one.network_id for one in there if one.network_name != DEFAULT_NETWORK],
         "servers": list(servers),
     }
+    confined = [one for one in there if one.egress is not None]
+    if confined:
+        settings["egress"] = {
+            "table": networks.rules.table.name,
+            "interfaces": [one.host_interface for one in confined],
+            "allowed": list(confined[0].egress or ()),
+        }
     path = f"{networks.engine.paths.task(container_id)}/{places.NAMES}"
     write_atomically(path, jsontext.dumps(settings).encode(), durable=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from knarr.engine.networks import Networks
+    from knarr.network.firewall import Named
     from knarr.network.model import Published, Realm
 
 # How often a plan is made anew because somebody else changed the host's rules meanwhile.
@@ -64,6 +65,54 @@ class Rules:
             finally:
                 kernel.abandon()
 
+    def add(self, entries: list[Named]) -> None:
+        """Add elements that the records speak of, and the table if it is missing.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Refusals(), Nftables() as kernel:
+            current = kernel.find_table(self.table.family, self.table.name) == self.table
+            if current:
+                try:
+                    kernel.apply(firewall.add(self.table, entries))
+                except OSError as error:
+                    if error.errno not in (errno.ENOENT, errno.EEXIST, errno.EINVAL):
+                        raise
+                    current = False
+            if not current:
+                self.reload()
+
+    def remove(self, entries: list[Named]) -> None:
+        """Take elements back, those that are there.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Refusals():
+            kernel = Nftables()
+            try:
+                self._remove(kernel, entries)
+            finally:
+                kernel.abandon()
+
+    def _remove(self, kernel: Nftables, entries: list[Named]) -> None:
+        try:
+            kernel.apply(firewall.remove(self.table, entries))
+        except FileNotFoundError:
+            if len(entries) > 1:  # some are gone, or all: one by one
+                for entry in entries:
+                    self._remove(kernel, [entry])
+
+    def counts(self, name: str) -> dict[bytes, int]:
+        """Return how many packets met each key of a set that is counted.
+
+        Raises: PermissionDenied, Failed
+        """
+        with _Refusals(), Nftables() as kernel:
+            try:
+                return kernel.counters(self.table, name)
+            except FileNotFoundError:
+                return {}
+
     def _delete(self, kernel: Nftables, ports: list[Published]) -> None:
         try:
             kernel.apply(firewall.remove_ports(self.table, ports))
@@ -78,8 +127,7 @@ class Rules:
         Raises: PermissionDenied, Failed
         """
         with self._networks.database.transaction(), _Refusals(), Nftables() as kernel:
-            networks = [one for one in self._networks.recorded() if one.interface]
-            wanted = firewall.plan(self._realm, networks, self._networks.leads())
+            wanted = self._plan()
             for _ in range(_ATTEMPTS):
                 generation = kernel.generation()
                 changes = firewall.difference(kernel, wanted)
@@ -95,14 +143,20 @@ class Rules:
         message = "the host's firewall changes faster than knarr can follow"
         raise Failed(message)
 
+    def _plan(self) -> firewall.Plan:
+        from knarr.engine.network.confining import all_entries  # noqa: PLC0415 - when rules are made
+
+        networks = [one for one in self._networks.recorded() if one.interface]
+        leads = self._networks.leads()
+        return firewall.plan(self._realm, networks, leads, all_entries(self._networks))
+
     def count_differences(self) -> int:
         """Return in how many points the table is not what the records say; change nothing.
 
         Raises: PermissionDenied, Failed
         """
         with self._networks.database.transaction(durable=False), _Refusals(), Nftables() as kernel:
-            networks = [one for one in self._networks.recorded() if one.interface]
-            wanted = firewall.plan(self._realm, networks, self._networks.leads())
+            wanted = self._plan()
             changes = firewall.difference(kernel, wanted)
             return len(changes) + len(foreign.openings(kernel, self._realm.prefix))
 

@@ -156,7 +156,9 @@ class Sandboxes:
             def reap(sandbox_ids: Iterable[str]) -> None:
                 self.reap(sandbox_ids, host)
 
-            allocation = Allocation(self._networks, prepared.sandbox_id, reap)
+            allocation = Allocation(
+                self._networks, prepared.sandbox_id, reap, egress=options.egress
+            )
             placed = []
             for number, (network, join) in enumerate(found):
                 settled, uplink = self._networks.bridges.ready(network, host)
@@ -193,8 +195,10 @@ class Sandboxes:
         asked = resolver.Resolver(options.dns, options.dns_search, options.dns_options)
         at_home = resolver.parse_resolver(texts[0])
         found = at_home if shared else resolver.host_resolver(texts)
-        own = (one.network_name for one in prepared.endpoints)
-        prepared.names = options.names and any(name != DEFAULT_NETWORK for name in own)
+        own = prepared.endpoints
+        prepared.names = options.names and any(
+            one.network_name != DEFAULT_NETWORK or one.confined for one in own
+        )
         if prepared.names:
             prepared.resolv_conf = str(resolver.inside(found, asked))
         else:
@@ -211,6 +215,10 @@ class Sandboxes:
             if prepared.mode == "none":
                 set_up_loopback(netns_fd)
                 return
+            if any(endpoint.confined for endpoint in prepared.endpoints):
+                from knarr.engine.network.confining import confine  # noqa: PLC0415 - for few
+
+                confine(self._networks, prepared.endpoints)
             with Host() as host:
                 routes = ways_out(prepared.endpoints)
                 host.connect(prepared.endpoints, prepared.uplinks, netns_fd, ways_out=routes)
@@ -234,6 +242,10 @@ class Sandboxes:
             trace("networks:unpublished")
             self._ports.remove(sandbox_id)
         endpoints = self.endpoints(sandbox_id)
+        if any(one.confined for one in endpoints):
+            from knarr.engine.network.confining import release  # noqa: PLC0415 - for few
+
+            release(self._networks, endpoints)
         for one in endpoints:
             self._records.remove_endpoint(one.network_id, sandbox_id)
         self._publish_names(endpoints)

@@ -32,8 +32,7 @@ def check_options(options: Options, *, processors: int) -> None:
         from knarr.engine.options.restart import check_restart  # noqa: PLC0415 - for few
 
         check_restart(options.restart)
-    shared = options.networking.mode == "host" or ":" in options.networking.mode
-    if shared or options.namespaces != values.Namespaces():
+    if shares_network(options) or options.namespaces != values.Namespaces():
         from knarr.engine.options import namespaces  # noqa: PLC0415 - for few containers
 
         namespaces.check_namespaces(options.namespaces)
@@ -44,6 +43,11 @@ def check_options(options: Options, *, processors: int) -> None:
         names.check_hostname(options.hostname)
         if options.stop_signal:
             names.parse_signal(options.stop_signal)
+
+
+def shares_network(options: Options) -> bool:
+    """Tell whether its network is the host's or another container's."""
+    return options.networking.mode == "host" or ":" in options.networking.mode
 
 
 def _check_together(options: Options) -> None:
@@ -57,6 +61,8 @@ def _check_together(options: Options) -> None:
         )
     elif options.networking.asks_addresses and options.networking.mode in ("host", "none"):
         message = "conflicting options: an address needs a network with addresses"
+    elif options.networking.egress is not None and shares_network(options):
+        message = "conflicting options: --egress and the network of the host or another container"
     elif options.shm_size < 0:
         message = "SHM size can not be less than 0"
     elif not -1000 <= options.resources.oom_score_adj <= 1000:

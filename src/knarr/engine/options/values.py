@@ -246,6 +246,7 @@ class Networking(Value):
     """`mode` is none, host, the name of a network, or `container:` and another one's ID.
 
     `joins` are the networks: that of `mode` first where anything was asked about it, then others.
+    `egress` is the allowlist of what may be connected to, None for everything.
     """
 
     mode: str = "bridge"
@@ -256,6 +257,7 @@ class Networking(Value):
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    egress: tuple[str, ...] | None = None
 
     @property
     def places(self) -> tuple[NetworkJoin, ...]:

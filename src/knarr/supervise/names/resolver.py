@@ -8,6 +8,9 @@ changes: one for the container (`names.json`: its networks, the servers to ask) 
 (`names/<network>`: who is in it). They are looked at before each answer, with a stat(2) each, so
 that a change is seen at once and nobody has to be told.
 
+A container with an allowlist (`names.json` says so) is told of allowed names alone, and what it is
+told it may connect to: see `knarr.supervise.names.grants`.
+
 Nothing waits: a question for the world gets a socket of its own, connected to the server, with a
 port that the kernel picks at random; its answer goes back as it came. Everything is bounded: so
 many questions at a time, so many seconds, the next server after a while. A container that asks more
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.supervise.loop import Loop, Timer
+    from knarr.supervise.names.grants import Grants
 
 
 MOST_QUESTIONS = 256  # under way at the same time
@@ -53,11 +57,12 @@ class Known:
         self._seen: dict[str, tuple[int, int, int]] = {}
         self.book = dns.Book(())
         self.servers: tuple[str, ...] = ()
+        self.egress: dict[str, Any] | None = None
 
-    def refresh(self) -> None:
-        """Read what has changed."""
+    def refresh(self) -> bool:
+        """Read what has changed; tell whether anything has."""
         if all(_stamp(path) == stamp for path, stamp in self._seen.items()) and self._seen:
-            return
+            return False
         self._seen = {self._settings: _stamp(self._settings)}
         settings = _load(self._settings, {})
         networks = []
@@ -69,6 +74,8 @@ class Known:
                 networks.append(dns.decode_hosts(hosts))
         self.book = dns.Book(networks, settings.get("links"))
         self.servers = tuple(settings.get("servers", ()))
+        self.egress = settings.get("egress")
+        return True
 
 
 class Names:
@@ -77,6 +84,8 @@ class Names:
     def __init__(self, loop: Loop, control_dir: str, run: str) -> None:
         self._loop = loop
         self._known = Known(control_dir, run)
+        self._control_dir = control_dir
+        self._grants: Grants | None = None
         self._ports = f"{control_dir}/{places.NAMES_PORTS}"
         self._datagrams: _socket.socket | None = None
         self._questions: set[Question] = set()
@@ -104,14 +113,35 @@ class Names:
 
     def known(self, message: bytes, *, stream: bool) -> bytes | None:
         """Return the answer to a question, None if others have to be asked."""
-        self._known.refresh()
+        if self._known.refresh():
+            self._confine(self._known.egress)
         query = dns.parse_query(message)
         found = self._known.book.find(query) if query else None
         if query is not None and found is not None:
+            if self._grants is not None:
+                self._grants.grant(query.name, found.addresses, dns.TTL)
             return dns.answer(message, query, found, room=_DATAGRAM if stream else query.room)
+        if self._grants is not None and not (query and self._grants.allows(query.name)):
+            return dns.failure(message, dns.NAME_ERROR)
         if not self._known.servers:
             return dns.failure(message)
         return None
+
+    def _confine(self, egress: dict[str, Any] | None) -> None:
+        """Take what the container may connect to by name, if that is not everything."""
+        if egress is None:
+            self._grants = None
+            return
+        if self._grants is None:
+            from knarr.supervise.names.grants import Grants  # noqa: PLC0415 - for few
+
+            self._grants = Grants(self._control_dir)
+        self._grants.configure(egress)
+
+    def learn(self, message: bytes) -> None:
+        """Look at an answer of the world's before the container does."""
+        if self._grants is not None:
+            self._grants.learn(message)
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -142,7 +172,12 @@ class Names:
         if said is not None:
             reply(said)
             return
-        one = Question(self._loop, message, self.servers, reply, self._questions.discard)
+
+        def pass_on(data: bytes) -> None:
+            self.learn(data)
+            reply(data)
+
+        one = Question(self._loop, message, self.servers, pass_on, self._questions.discard)
         self._questions.add(one)
         one.ask()
 
@@ -255,8 +290,12 @@ class Connection:
                 socket = _connected(server, _socket.SOCK_STREAM)
             except OSError:
                 continue
-            return Stream(self._loop, socket, self._asker.send, self._end)
+            return Stream(self._loop, socket, self._pass_on, self._end)
         return None
+
+    def _pass_on(self, message: bytes) -> None:
+        self._names.learn(message)
+        self._asker.send(message)
 
     def _end(self) -> None:
         self._timer.cancel()
