@@ -6,7 +6,7 @@ limited by time-outs on the socket, how much it may send before it is known by `
 
 The end of HTTP comes in two ways. A handler may ask for the connection (`answers.Hijack`): its
 client gets 101 or 200, and the handler the socket with the bytes that came already. And a client
-may begin with the preface of HTTP/2, which is handed to `PRIOR_KNOWLEDGE` if that is set.
+may begin with the preface of HTTP/2: it is one of BuildKit's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from knarr.api.answers import Answer, Headers, JsonLines
     from knarr.api.server import Server
@@ -40,9 +39,6 @@ IDLE = 600.0  # seconds between two requests
 HEAD = 60.0  # for the rest of a head of which a part is there
 SILENCE = 300.0  # between two pieces of a body, and for a client to take what it is sent
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-# Serves a connection whose client begins with HTTP/2; without one such a client is refused.
-PRIOR_KNOWLEDGE: Callable[[Taken], None] | None = None
 
 
 class Connection:
@@ -95,10 +91,12 @@ class Connection:
             if not more:
                 break
             data += more
-        if data.startswith(PREFACE) and PRIOR_KNOWLEDGE is not None:
+        if data.startswith(PREFACE):
+            from knarr.api.buildkit.control import serve  # noqa: PLC0415 - loads gRPC
+
             self.idle = False
             self._socket.settimeout(None)
-            PRIOR_KNOWLEDGE(Taken(self._socket, self.engine, early=data, upgraded="h2c"))
+            serve(Taken(self._socket, self.engine, early=data, upgraded="h2c"))
             return True
         self._http.receive_data(data)
         return False

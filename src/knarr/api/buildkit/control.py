@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 
 from grpclib import GRPCError
 from grpclib.const import Status as Code
 
 from knarr import errors
-from knarr.api.buildkit import asking, wire, workers
+from knarr.api.buildkit import asking, sessions, wire, workers
 from knarr.api.buildkit.schema import CONTROL, GATEWAY, STATUS, message
 from knarr.api.buildkit.solving import Answer, Build, Request, read_exporters
-from knarr.api.buildkit.wire import SERVER_STREAM, Method
+from knarr.api.buildkit.wire import SERVER_STREAM, STREAM, Method
 from knarr.api.faults import words
+from knarr.api.takeover import Taken
 from knarr.engine.engine import Engine
 from knarr.util import jsontext
 
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Any
 
-    from knarr.api.takeover import Taken
-    from knarr.engine.paths import Paths
 
 _SOURCE_URL = "github.com/moby/buildkit/errdefs.Source+json"
 HEADER_BUILD = "buildkit-controlapi-buildid"
@@ -109,14 +109,15 @@ BUILDS = Builds()
 
 def serve(taken: Taken) -> None:
     """Serve BuildKit's services on a connection until its client has gone."""
-    wire.serve(taken, Services(taken.engine.paths).methods())
+    wire.serve(taken, Services(taken.engine).methods())
 
 
 class Services:
     """The services, on the root of an engine."""
 
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._paths = engine.paths
 
     def methods(self) -> list[Method]:
         """Return all methods."""
@@ -141,6 +142,10 @@ class Services:
             *(
                 Method(CONTROL, f"Control/{name}", asked, given, _guard(serve), SERVER_STREAM)
                 for name, asked, given, serve in streams
+            ),
+            Method(
+                CONTROL, "Control/Session", "BytesMessage", "BytesMessage",
+                _guard(self.session), STREAM,
             ),
             Method(
                 CONTROL, "Control/UpdateBuildHistory", "UpdateBuildHistoryRequest",
@@ -177,6 +182,14 @@ class Services:
         entry = await BUILDS.find(asked.Ref)
         async for told in entry.build.story.follow():
             await stream.send_message(told)
+
+    async def session(self, stream: Any) -> None:
+        """Have a session within a call, for who cannot open a connection for it."""
+        ours, theirs = socket.socketpair()
+        head = {name: str(value) for name, value in stream.metadata.items()}
+        with ours, theirs:
+            taken = Taken(ours, self._engine, head=head)
+            await sessions.serve_stream(stream, taken, theirs)
 
     async def info(self, _: Any, __: Mapping[str, Any]) -> Any:
         """Say which BuildKit this is like."""

@@ -20,16 +20,19 @@ from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 
 from knarr.api.buildkit import wire
-from knarr.api.buildkit.schema import FILES, SECRETS, SSH, TREE, message
+from knarr.api.buildkit.schema import CONTROL, FILES, SECRETS, SSH, TREE, message
 from knarr.errors import NotFound, Unsupported
 from knarr.registry.credentials import Login
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import Any
 
     from knarr.api.takeover import Taken
 
+_BYTES = message(f"{CONTROL}.BytesMessage")
+_PIECE = 32 << 10
 HEADER_ID = "x-docker-expose-session-uuid"
 PATIENCE = 5.0  # seconds for a session that was named and is not there yet
 
@@ -149,3 +152,28 @@ def serve(taken: Taken) -> None:
         await Session(taken).live()
 
     wire.begin(work()).result()
+
+
+async def serve_stream(stream: Any, taken: Taken, theirs: socket.socket) -> None:
+    """Have a session whose bytes come and go in messages, as clients do that know gRPC alone.
+
+    `theirs` is the other end of the socket in `taken`.
+    """
+    reader, writer = await asyncio.open_connection(sock=theirs)
+
+    async def give() -> None:
+        while data := await reader.read(_PIECE):
+            await stream.send_message(_BYTES(data=data))
+
+    async def take() -> None:
+        async for packet in stream:
+            writer.write(packet.data)
+            await writer.drain()
+        writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        living = tasks.create_task(Session(taken).live())
+        giving = tasks.create_task(give())
+        await take()
+        await living
+        await giving
