@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NEWEST: Version = (1, 55)
 OLDEST: Version = (1, 24)
+# Still answered, as by `OLDEST`: skopeo and other tools without negotiation say 1.22.
+BEARABLE: Version = (1, 12)
 
 # What `docker build` speaks by itself: 1 is POST /build, 2 would be BuildKit's gRPC.
 BUILDER_VERSION = "1"
@@ -42,7 +44,7 @@ def split(path: str) -> tuple[Version, str]:
     if not (slash and major.isdecimal() and minor.isdecimal() and len(text) < 10):
         return NEWEST, path
     version = (int(major), int(minor))
-    if version < OLDEST:
+    if version < BEARABLE:
         message = (
             f"client version {text} is too old. Minimum supported API version is {render(OLDEST)}, "
             "please upgrade your client to a newer version"
@@ -53,7 +55,7 @@ def split(path: str) -> tuple[Version, str]:
             f"client version {text} is too new. Maximum supported API version is {render(NEWEST)}"
         )
         raise InvalidArgument(message)
-    return version, f"/{rest}"
+    return max(version, OLDEST), f"/{rest}"
 
 
 def adapt(kind: str, document: Document, version: Version) -> Document:
