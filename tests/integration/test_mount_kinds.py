@@ -175,6 +175,13 @@ def test_a_source_is_given_to_the_user(knarr: Knarr, tmp_path: Path) -> None:
     assert os.stat(f"{knarr.engine.volumes.path('data')}").st_uid == 77
 
 
+@pytest.mark.parametrize("place", ["/", "/etc", "/usr/..//etc/", "/tmp"])
+def test_no_container_is_given_what_the_host_lives_on(knarr: Knarr, place: str) -> None:
+    before = os.stat(place)
+    assert "the host lives on it" in refused(knarr, "-u", "1234", "-v", f"{place}:/x:U")
+    assert os.stat(place).st_uid == before.st_uid
+
+
 def owners(directory: Path) -> dict[str, tuple[int, int]]:
     found = {}
     for name in sorted(os.listdir(directory)):

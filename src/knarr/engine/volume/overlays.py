@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from knarr.engine.paths import Paths
 
 OVERLAYS = "overlays"
+# What the host lives on, and what holds the directories of others: no container's to be given.
+_KEPT = frozenset((
+    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/media", "/mnt",
+    "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib",
+    "/var/log", "/var/run", "/var/tmp",
+))  # fmt: skip
 
 
 def overlay_dirs(paths: Paths, container_id: str, request: MountRequest) -> tuple[str, str]:
@@ -101,6 +107,9 @@ def _give(engine: Engine, options: Options, request: MountRequest, identity: Ide
     if request.kind == "volume":
         source_fd = open_content(engine, request.source)
     else:
+        if os.path.realpath(request.source) in _KEPT:
+            message = f"cannot change the owners in {request.source}: the host lives on it"
+            raise InvalidArgument(message)
         spaces = options.namespaces
         owner = (translate(owner[0], spaces.uid_map), translate(owner[1], spaces.gid_map))
         source_fd = os.open(request.source, os.O_RDONLY | os.O_CLOEXEC)
