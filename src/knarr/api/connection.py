@@ -28,7 +28,6 @@ from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-
     from knarr.api.answers import Answer, Headers, JsonLines
     from knarr.api.server import Server
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from knarr.api.answers import Empty, Json, JsonLines
-from knarr.api.parse.builds import parse_build
+from knarr.api.parse.builds import BUILDKIT, parse_build
 from knarr.api.parse.credentials import parse_auths
 from knarr.api.render.builds import Classic
 from knarr.engine.build.apart import Apart
@@ -24,6 +24,10 @@ _PIECE = 64 << 10
 
 def build(call: Call) -> Answer:
     options = parse_build(call, call.engine.images)
+    if call.text("version") == BUILDKIT:
+        from knarr.api.buildkit import classic  # noqa: PLC0415 - loads gRPC, for who builds so
+
+        return JsonLines(partial(classic.build, call, options), prompt=True)
     return JsonLines(partial(_build, call, options, parse_auths(call.headers)))
 
 

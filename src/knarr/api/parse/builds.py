@@ -33,11 +33,12 @@ _NUMBERS = {
     "memswap": "MemorySwap",
 }
 _TEXTS = {"cgroupparent": "CgroupParent", "cpusetcpus": "CpusetCpus", "cpusetmems": "CpusetMems"}
-_CLASSIC = ("", "1")
+_CLASSIC, BUILDKIT = ("", "1"), "2"
+_SESSION = "client-session"
 
 
 def parse_build(call: Call, images: Images) -> BuildOptions:
-    """Return the options; a `context` of `-` is the body.
+    """Return the options; a `context` of `-` is the body, `client-session` the session's.
 
     Raises: InvalidArgument, Unsupported
     """
@@ -67,14 +68,16 @@ def _refuse(call: Call) -> None:
         message = f"unsupported isolation: {call.text('isolation')}"
     elif call.document_in("securityopt"):
         message = "The daemon on this platform does not support setting security options on build"
-    elif any(_is_elsewhere(output) for output in call.document_in("outputs") or ()):
+    elif call.text("version") != BUILDKIT and any(
+        _is_elsewhere(output) for output in call.document_in("outputs") or ()
+    ):
         message = "outputs other than an image need a session"
         hint = "docker buildx build has one."
     if message:
         raise InvalidArgument(message, hint=hint)
-    if call.text("version") not in _CLASSIC:
+    if call.text("version") not in (*_CLASSIC, BUILDKIT):
         message = f"invalid version {call.text('version')}"
-        raise Unsupported(message, hint="BuildKit's builds come by /grpc.")
+        raise Unsupported(message)
 
 
 def _is_elsewhere(output: object) -> bool:
@@ -84,6 +87,8 @@ def _is_elsewhere(output: object) -> bool:
 def _context(remote: str) -> str:
     if not remote:
         return "-"
+    if remote == _SESSION:
+        return remote
     if as_context(remote) is None:
         message = f"unable to prepare context: {remote} is not the URL of an archive or repository"
         raise InvalidArgument(message)
