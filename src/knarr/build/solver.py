@@ -16,8 +16,8 @@ So the same work asked for twice at once is done once: within a build since vert
 their digest, between builds through the claim. When something fails or the user has had enough,
 everything under way is cancelled before the error leaves.
 
-A result may be known without its files (`Hollow`). Whoever needs them finds out, and the vertex that
-has this result is done after all.
+A result may be known without its files (`Hollow`). Who needs them finds out, and the vertex with
+this result is done after all.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
 from knarr.engine.build.bases import Bases
+from knarr.engine.build.caching.session import Caching, solve
 from knarr.engine.build.context import open_context
 from knarr.engine.build.export.outputs import Exporting, Output, Result
 from knarr.engine.build.history.recorder import Asked, Recorder
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from knarr.build.events import Report
     from knarr.build.graph import Fetch
     from knarr.build.lower import Lowered
+    from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.build.context import BuildContext
     from knarr.engine.build.export.outputs import Built
     from knarr.engine.build.looking import Looker
@@ -78,6 +80,8 @@ class BuildOptions(Value):
     pull: bool = False
     limits: Limits | None = None
     outputs: tuple[Output, ...] = ()
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CacheTarget, ...] = ()
     described: bool = False
     explained: bool = False
 
@@ -109,6 +113,7 @@ class Builds:
             named = [each.replace(names=each.names or names) for each in options.outputs]
             exporting = Exporting(self._engine, [result], recorder, described=options.described)
             built = exporting.export(named or [Output(names=names)])
+            build.caching.export(recorder)
             recorder.image_id = built.image_id or ""
         self._engine.images.make_room(*filter(None, (built.image_id,)))
         return built
@@ -156,6 +161,7 @@ class _Build:
         self._options = options
         self._context = context
         self._report = report
+        self.caching = Caching(engine, options.cache_from, options.cache_to)
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(options.called or context.name, lines)
 
@@ -182,14 +188,16 @@ class _Build:
                 self._report(Warned(finding, self._source.name))
             checks.raise_if_errors()
             self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
+            self.caching.open(worker, lowered.platform, self._report)
             solver = Solver(worker, self._report)
             recorder.watch(solver, lowered.vertex, self._source.lines)
             try:
-                result = solver.solve(lowered.vertex)
+                result = solve(solver, worker, lowered.vertex)
             except KnarrError:
                 self._locate(solver)
                 raise
-            return Result(lowered, result.stack, solver.results)
+            inline = self.caching.note(worker, lowered.vertex, result.stack)
+            return Result(lowered, result.stack, solver.results, inline)
         finally:
             worker.close()
 

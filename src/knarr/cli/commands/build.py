@@ -25,6 +25,16 @@ COMMAND = Command(
         Option("build-arg", "Set build-time variables", kind="list"),
         Option("build-context", "Additional build contexts (e.g., name=path)", kind="list"),
         Option(
+            "cache-from",
+            'External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")',
+            kind="list",
+        ),
+        Option(
+            "cache-to",
+            'Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")',
+            kind="list",
+        ),
+        Option(
             "call", 'Set method for evaluating build ("check", "outline", "targets")',
             kind="string", default="build", shown='"build"',
             completes="build check outline targets",
@@ -106,8 +116,8 @@ _INTERRUPT = 2
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.cli.buildcalls import parse_call, show_call  # noqa: PLC0415 - not for --help
-    from knarr.cli.buildoutputs import parse_outputs, write_metadata  # noqa: PLC0415
+    from knarr.cli.building.calls import parse_call, show_call  # noqa: PLC0415 - not for --help
+    from knarr.cli.building.outputs import parse_outputs, write_metadata  # noqa: PLC0415
     from knarr.errors import KnarrError  # noqa: PLC0415
     from knarr.ui.progress import choose  # noqa: PLC0415
 
@@ -188,7 +198,8 @@ def _form(text: str) -> str:
 
 
 def _request(options: Options, place: str) -> BuildOptions:
-    from knarr.engine.builds import BuildOptions  # noqa: PLC0415 - not for --help
+    from knarr.cli.building.caches import parse_sources, parse_targets  # noqa: PLC0415 - not for --help
+    from knarr.engine.builds import BuildOptions  # noqa: PLC0415 - as above
     from knarr.engine.options.names import parse_extra_host  # noqa: PLC0415
 
     arguments = _arguments(options.texts("build-arg"))
@@ -207,6 +218,8 @@ def _request(options: Options, place: str) -> BuildOptions:
         secrets=dict(_secret(text) for text in options.texts("secret")),
         contexts=dict(_context(text) for text in options.texts("build-context")),
         no_cache=options.flag("no-cache"),
+        cache_from=parse_sources(options.texts("cache-from")),
+        cache_to=parse_targets(options.texts("cache-to"), arguments),
         pull=options.flag("pull"),
         limits=_limits(options),
         described=options.given("metadata-file"),

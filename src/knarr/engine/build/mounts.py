@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from knarr.build.graph import Run, RunMount, Stack
+    from knarr.engine.build.caching.importing import Imports
     from knarr.engine.engine import Engine
+    from knarr.engine.paths import Paths
     from knarr.oci.runtime import Mount
 
 _PRIVATE_CACHES = 1000
+
+
+def cache_dir(paths: Paths, cache_id: str) -> str:
+    """Return the directory of a cache, but for private ones."""
+    return f"{builds_dir(paths)}/caches/{_cache_name(cache_id)}"
+
+
+def _cache_name(cache_id: str) -> str:
+    return hasher(cache_id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class Caches:
@@ -48,7 +59,7 @@ class Caches:
         return True
 
     def _take(self, mount: RunMount) -> bool:
-        name = hasher(mount.id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        name = _cache_name(mount.id)
         if mount.sharing != "private":
             return self._lock(mount, name, shared=mount.sharing == "shared")
         return any(self._lock(mount, f"{name}-{n}", shared=False) for n in range(_PRIVATE_CACHES))
@@ -83,8 +94,10 @@ class StepMounts:
         directory: str,
         caches: Caches,
         secrets: Mapping[str, bytes],
+        imports: Imports | None = None,
     ) -> None:
         self.env: list[str] = []
+        self._imports = imports
         self._engine = engine
         self._directory = directory
         self._caches = caches
@@ -127,6 +140,12 @@ class StepMounts:
     def _cache(self, mount: RunMount, inputs: Sequence[Stack]) -> Mount:
         data = f"{self._caches.directory(mount)}/data"
         if not os.path.isdir(data):
+            imported = self._imports.mount(mount.id) if self._imports else None
+            if imported is not None:
+                from knarr.engine.build.caching.mounts import unpack  # noqa: PLC0415 - seldom
+
+                unpack(data, *imported)
+                return _mount(mount, data, "ro" if mount.readonly else "rw")
             if mount.origin:
                 self._copy(inputs[mount.origin], data)
             else:

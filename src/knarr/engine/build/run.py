@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from knarr.build.graph import Run, Stack
+    from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.mounts import Caches, StepMounts
     from knarr.engine.build.steps import Steps
     from knarr.engine.engine import Engine
@@ -57,13 +58,14 @@ _ABSENT = 127
 class Means(Value):
     """What commands are run with: the engine, the build's directories, its secrets.
 
-    `made` is told of each layer.
+    `made` is told of each layer; `imports` may have the caches that they mount.
     """
 
     engine: Engine
     steps: Steps
     secrets: Mapping[str, bytes]
     made: Callable[[Applied], object]
+    imports: Imports | None = None
 
 
 class RunJob:
@@ -97,7 +99,9 @@ class RunJob:
         if caches is not None:
             from knarr.engine.build.mounts import StepMounts  # noqa: PLC0415 - few steps have any
 
-            self._mounts = StepMounts(means.engine, self.id, self.directory, caches, means.secrets)
+            self._mounts = StepMounts(
+                means.engine, self.id, self.directory, caches, means.secrets, means.imports
+            )
             self._undo.push("removing what was mounted", self._mounts.close)
         try:
             self._start()

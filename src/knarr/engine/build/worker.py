@@ -214,7 +214,7 @@ class BuildWorker:
         if isinstance(operation, Run):
             from knarr.engine.build.run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
-            means = Means(self._engine, self._steps, self._secrets, self._made)
+            means = Means(self._engine, self._steps, self._secrets, self._made, self.imports)
             caches = self._caches.pop(operation, None)
             return RunJob(means, operation, inputs, emit, caches=caches)
         return _Done(self._change(operation, inputs))
@@ -281,7 +281,6 @@ class BuildWorker:
         self._record_foreign()
         if self._stale or self._used:
             self._records.touch([*self._stale, *self._used], time.time_ns())
-
 
     def _record_foreign(self) -> None:
         """Record the results of other caches whose layers have come."""

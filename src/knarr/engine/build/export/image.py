@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 
 from knarr.build.cache import key_of
+from knarr.build.cacheconfig import INLINE
 from knarr.build.stage import COMMENT
 from knarr.errors import Failed
 from knarr.oci.config import History, encode_config, encode_run_config
@@ -37,9 +38,16 @@ if TYPE_CHECKING:
 
 
 def store_image(
-    engine: Engine, lowered: Lowered, stack: Stack, results: Mapping[str, Cached]
+    engine: Engine,
+    lowered: Lowered,
+    stack: Stack,
+    results: Mapping[str, Cached],
+    inline: str = "",
 ) -> Digest:
-    """Make the image of a finished build and return its ID; nothing names it yet."""
+    """Make the image of a finished build and return its ID; nothing names it yet.
+
+    `inline` is what it says of the cache that it was built with.
+    """
     layers = [LayerRecords(engine.database).get(chain) for chain in stack]
     made = sum(not line.empty_layer for line in lowered.inherited)
     made += sum(1 for line in lowered.history if line.vertex)
@@ -54,6 +62,7 @@ def store_image(
         config=_printable(lowered.config),
         diff_ids=[layer.diff_id for layer in layers],
         history=[*lowered.inherited, *history],
+        extra=FrozenDict({INLINE: inline} if inline else {}),
     )
     size = sum(layer.size for layer in layers)
     return _record(engine, config, stack, size, created_ns)

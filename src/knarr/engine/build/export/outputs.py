@@ -68,11 +68,12 @@ class Output(Value):
 
 
 class Result(Value):
-    """What a build came to: the files, and what the image says."""
+    """What a build came to: the files, and what the image says; `inline` of its cache."""
 
     lowered: Lowered
     stack: Stack
     steps: Mapping[str, Cached]
+    inline: str = ""
 
 
 class Built(Value):
@@ -148,7 +149,7 @@ class Exporting:
         engine, report, began_ns = self._engine, self._report, time.time_ns()
         kept = any(each.is_store for each in outputs)
         report(Started(_EXPORT, "exporting to image" if kept else "exporting image to archive"))
-        ids = [store_image(engine, r.lowered, r.stack, r.steps) for r in self._results]
+        ids = [store_image(engine, r.lowered, r.stack, r.steps, r.inline) for r in self._results]
         for image_id in ids:
             report(Noted(_EXPORT, f"writing image {image_id} done"))
         parts = self._parts(ids)

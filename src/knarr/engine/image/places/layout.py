@@ -55,6 +55,10 @@ class LayoutSource:
                 references.append(_reference(text))
         return list(found.items())
 
+    def listed(self) -> tuple[Descriptor, ...]:
+        """Return what the index lists."""
+        return self._index.manifests
+
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that has the digest `name`.
 

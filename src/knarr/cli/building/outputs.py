@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.cli.building.fields import parse_compression, parse_fields, parse_flag
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Output
 from knarr.errors import InvalidArgument
 
@@ -31,10 +32,6 @@ _PLACING = {
     DOCKER: ("dest", "name", "tar", *_PACKAGING),
     IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *_PACKAGING),
 }
-_COMPRESSIONS = {"uncompressed": "", "gzip": "gzip", "zstd": "zstd"}
-_LEVELS = {"gzip": 9, "zstd": 22}
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _STDOUT = "-"
 
 
@@ -68,16 +65,7 @@ def _fields(text: str) -> dict[str, str]:
     if "=" not in text and "," not in text:
         kind = TAR if text == _STDOUT else LOCAL
         return {"type": kind, "dest": text}
-    import csv  # noqa: PLC0415 - for who asks for outputs
-
-    fields = {}
-    for part in next(csv.reader([text])):
-        key, equals, value = part.partition("=")
-        key = key.strip().lower() if not key.startswith("annotation") else key.strip()
-        if not equals:
-            message = f"invalid value {part}"
-            raise InvalidArgument(message, hint="An output is type=TYPE,dest=PATH, or a path.")
-        fields[key] = value
+    fields = parse_fields(text)
     if fields.get("type") in (TAR, OCI):
         fields["dest"] = fields.get("dest") or _STDOUT
     if fields.get("type") == _REGISTRY:
@@ -101,15 +89,17 @@ def _parse(context: Context, text: str) -> Output:
     names = tuple(parse_tag(name) for name in fields.get("name", "").split(",") if name)
     output = Output(kind, names=names, packaging=packaging)
     if kind == IMAGE or (kind == DOCKER and not dest):
-        _flag(fields, "unpack", default=True)  # what is in the store is unpacked
-        by_digest = _flag(fields, "push-by-digest", default=False)
+        parse_flag(fields, "unpack", default=True)  # what is in the store is unpacked
+        by_digest = parse_flag(fields, "push-by-digest", default=False)
         return output.replace(
-            push=_flag(fields, "push", default=by_digest),
+            push=parse_flag(fields, "push", default=by_digest),
             by_digest=by_digest,
-            kept=_flag(fields, "store", default=True),
+            kept=parse_flag(fields, "store", default=True),
         )
-    split = _flag(fields, "platform-split", default=True) if "platform-split" in fields else None
-    if kind == LOCAL or not _flag(fields, "tar", default=True):
+    split = (
+        parse_flag(fields, "platform-split", default=True) if "platform-split" in fields else None
+    )
+    if kind == LOCAL or not parse_flag(fields, "tar", default=True):
         return output.replace(directory=_directory(kind, dest), split=split)
     _check_file(context, kind, dest)
     return output.replace(open=lambda: _open(context, dest), split=split)
@@ -136,7 +126,6 @@ def _packaging(fields: Mapping[str, str]) -> Packaging | None:
         return None
     from knarr.engine.build.export.annotations import parse_annotation  # noqa: PLC0415 - for few
     from knarr.engine.build.export.composing import Packaging  # noqa: PLC0415 - as above
-    from knarr.engine.image.sending import Form  # noqa: PLC0415
 
     annotations = []
     for key in noted:
@@ -146,39 +135,11 @@ def _packaging(fields: Mapping[str, str]) -> Packaging | None:
             hint = "It is annotation.KEY or annotation-LEVEL[PLATFORM].KEY."
             raise InvalidArgument(message, hint=hint)
         annotations.append(annotation)
-    kind, level = _compression(fields)
-    force = _flag(fields, "force-compression", default=False)
-    docker = not _flag(fields, "oci-mediatypes", default=True)
-    return Packaging(Form(kind, level, force), docker, tuple(annotations))
-
-
-def _compression(fields: Mapping[str, str]) -> tuple[str, int]:
-    """Return kind and level; what is written to archives is uncompressed unless that is said."""
+    docker = not parse_flag(fields, "oci-mediatypes", default=True)
+    # What is written to archives is there for one more reading: it is not compressed.
     archive = fields.get("type") in (OCI, DOCKER) and bool(fields.get("dest"))
-    name = fields.get("compression", "uncompressed" if archive else "gzip")
-    if name not in _COMPRESSIONS:
-        message = f"unsupported layer compression type: {name}"
-        raise InvalidArgument(message, hint=f"It is one of {', '.join(_COMPRESSIONS)}.")
-    text = fields.get("compression-level", "")
-    if not text:
-        return _COMPRESSIONS[name], -1
-    highest = _LEVELS.get(name, 0)
-    if not (text.isascii() and text.isdigit() and int(text) <= highest):
-        message = f"invalid compression-level {text} of {name}"
-        raise InvalidArgument(message, hint=f"It is a number from 0 to {highest}.")
-    return _COMPRESSIONS[name], int(text)
-
-
-def _flag(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
-    text = fields.get(key)
-    if text is None:
-        return default
-    if text in _TRUE or text == "":
-        return True
-    if text in _FALSE:
-        return False
-    message = f"non-bool value {text!r} specified for {key}"
-    raise InvalidArgument(message)
+    form = parse_compression(fields, default="uncompressed" if archive else "gzip")
+    return Packaging(form, docker, tuple(annotations))
 
 
 def _directory(kind: str, dest: str) -> str:
