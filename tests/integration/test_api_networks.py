@@ -76,6 +76,15 @@ def test_containers_come_and_go(served: Served) -> None:
     assert served.post("/networks/prune") == {"NetworksDeleted": None}
 
 
+def test_what_is_asked_of_a_place_shows_before_the_start(served: Served) -> None:
+    served.post("/networks/create", {"Name": "net"})
+    served.knarr("create", "--name", "web", *IDLE)
+    settings = {"MacAddress": "02:42:0a:00:00:07", "DriverOpts": {"a": "b"}}
+    served.post("/networks/net/connect", {"Container": "web", "EndpointConfig": settings})
+    place = served.get("/containers/web/json")["NetworkSettings"]["Networks"]["net"]
+    assert (place["MacAddress"], place["DriverOpts"]) == ("02:42:0a:00:00:07", {"a": "b"})
+
+
 def test_volumes(served: Served) -> None:
     made = served.post("/volumes/create", {"Name": "data", "Labels": {"a": "b"}})
     assert (made["Name"], made["Driver"], made["Labels"]) == ("data", "local", {"a": "b"})

@@ -249,7 +249,7 @@ def _sandbox_key(container: Container) -> str:
     return f"/proc/{state.pid}/ns/net" if state.active and state.pid else ""
 
 
-def _address(endpoint: Endpoint | None) -> Document:
+def _address(endpoint: Endpoint | None, mac: str = "") -> Document:
     return {
         "EndpointID": endpoint.id if endpoint else "",
         "Gateway": endpoint.gateway if endpoint else "",
@@ -258,7 +258,7 @@ def _address(endpoint: Endpoint | None) -> Document:
         "IPAddress": endpoint.address if endpoint else "",
         "IPPrefixLen": endpoint.prefix if endpoint else 0,
         "IPv6Gateway": endpoint.gateway6 if endpoint else "",
-        "MacAddress": endpoint.mac if endpoint else "",
+        "MacAddress": endpoint.mac if endpoint else mac,
     }
 
 
@@ -282,7 +282,7 @@ def _network(container: Container, asked: NetworkJoin, endpoint: Endpoint | None
         "DriverOpts": dict(one.split("=", 1) for one in asked.driver_options) or None,
         "GwPriority": asked.priority,
         "NetworkID": endpoint.network_id if endpoint else "",
-        **_address(endpoint),
+        **_address(endpoint, asked.mac_address),
         "DNSNames": list(names_in(container.row, container.options, asked.aliases))
         if custom
         else None,
