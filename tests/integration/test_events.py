@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from knarr.oci.config import RunConfig
+from knarr.oci.document import FrozenDict
 from knarr.util import eventlog
 from support.terminal import Terminal
 
@@ -110,6 +112,15 @@ def test_memory_that_ran_out(knarr: Knarr) -> None:
     if done.returncode != 137:
         pytest.skip("the kernel does not limit memory here")
     assert actions(knarr, "type=container")[-2:] == ["oom", "die"]
+
+
+def test_labels_of_images_are_said_and_filtered_by(knarr: Knarr) -> None:
+    config = RunConfig(labels=FrozenDict({"team": "blue"}), cmd=("sh",), env=("PATH=/bin",))
+    knarr.add_image("labelled", files={"own": ""}, config=config)
+    knarr("tag", "labelled", "other")
+    (found,) = events(knarr, "event=tag", "label=team=blue")
+    assert found["Actor"]["Attributes"] == {"name": "other:latest", "team": "blue"}
+    assert events(knarr, "event=tag", "label=team=red") == []
 
 
 def test_images(knarr: Knarr) -> None:

@@ -189,11 +189,15 @@ class Images:
         self.note("tag", row.id, reference.familiar())
         return reference
 
-    def note(self, action: str, image_id: str, name: str = "") -> None:
-        """Note an event of an image, under the name by which it was meant."""
+    def note(self, action: str, image_id: Digest, name: str = "") -> None:
+        """Note an event of an image, under the name by which it was meant, with its labels.
+
+        Docker: an image that is gone by then has none
+        """
         from knarr.util import eventlog  # noqa: PLC0415 - for who changes something
 
-        about = {"name": name or image_id}
+        row = self.records.find(image_id)
+        about = {**(row.labels if row else {}), "name": name or image_id}
         eventlog.append(self._engine.paths.root, "image", action, image_id, about)
 
     def set_tag(self, reference: Reference, image_id: Digest) -> Digest | None:

@@ -34,6 +34,7 @@ def create(call: Call) -> Answer:
             fields.text("Name"),
             driver=fields.text("Driver") or "local",
             labels=fields.mapping("Labels"),
+            options=fields.mapping("DriverOpts"),
         )
     return Json(volume.inspect(), 201)
 

@@ -39,9 +39,10 @@ def parse_storage(host: Fields) -> dict[str, Any]:
 
 def _mount(fields: Fields) -> MountRequest:
     kind = fields.text("Type")
-    found: dict[str, Any] = {"readonly": fields.boolean("ReadOnly")}
+    found: dict[str, Any] = {"readonly": fields.boolean("ReadOnly") or kind == "image"}
     for name, read in (
         ("BindOptions", _bind), ("VolumeOptions", _volume), ("TmpfsOptions", _tmpfs),
+        ("ImageOptions", _image),
     ):  # fmt: skip
         given = fields.child(name)
         if given is None:
@@ -71,6 +72,10 @@ def _volume(fields: Fields) -> dict[str, Any]:
         "driver": driver.text("Name") if driver else "",
         "driver_options": driver.mapping("Options") if driver else {},
     }
+
+
+def _image(fields: Fields) -> dict[str, Any]:
+    return {"subpath": fields.text("Subpath")}
 
 
 def _tmpfs(fields: Fields) -> dict[str, Any]:
