@@ -30,9 +30,10 @@ def pull_shown(
     stream: TextIO,
     *,
     platform: Platform | None = None,
+    every: bool = False,
     quiet: bool = False,
 ) -> Pulled:
-    """Pull an image, and write to `stream` how that goes.
+    """Pull an image, with `every` for all platforms, and write to `stream` how that goes.
 
     Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Unsupported, Corrupt
     """
@@ -45,7 +46,7 @@ def pull_shown(
         stream.flush()
     display = choose(stream, quiet=quiet)
     try:
-        pulled = images.pull(reference, platform=platform, report=display)
+        pulled = images.pull(reference, platform=platform, every=every, report=display)
     finally:
         display.close()
     if not quiet:

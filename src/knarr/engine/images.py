@@ -294,34 +294,46 @@ class Images:
         return image_id
 
     def load(
-        self, stream: Reader, *, platform: Platform | None = None, report: Report | None = None
+        self,
+        stream: Reader,
+        *,
+        platform: Platform | None = None,
+        every: bool = False,
+        report: Report | None = None,
     ) -> Arrivals:
         """Take in every image of an archive: all of them, or none; `report` is told of layers.
 
-        Of images for several platforms that for `platform` is taken, by default for this machine.
+        Of images for several platforms that for `platform` is taken, by default for this machine,
+        with `every` all.
 
         Raises: InvalidArgument, Corrupt
         """
         from knarr.engine.image.loading import load  # noqa: PLC0415 - as the module says
         from knarr.engine.image.progress import silent  # noqa: PLC0415
 
-        return self._noted(load(self._engine, stream, platform=platform, report=report or silent))
+        report = report or silent
+        arrivals = load(self._engine, stream, platform=platform, every=every, report=report)
+        return self._noted(arrivals)
 
     def pull(
         self,
         reference: Reference,
         *,
         platform: Platform | None = None,
+        every: bool = False,
         report: Report | None = None,
     ) -> Pulled:
         """Take in the image that a registry has as `reference`; `report` is told of its layers.
+
+        With `every` those for all platforms come; the name is that for `platform`.
 
         Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Unsupported, Corrupt
         """
         from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
         from knarr.engine.image.pulling import pull  # noqa: PLC0415
 
-        pulled = pull(self._engine, reference, platform=platform, report=report or silent)
+        report = report or silent
+        pulled = pull(self._engine, reference, platform=platform, every=every, report=report)
         self.make_room(pulled.id)
         return pulled
 
@@ -330,15 +342,20 @@ class Images:
         reference: Reference,
         *,
         platform: Platform | None = None,
+        every: bool = False,
         report: Report | None = None,
     ) -> Pushed:
         """Give the image `reference`, that for `platform`, to the registry in its name.
 
+        With `every` all go that came by the same index, and the index.
+
         Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
         """
         from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
-        from knarr.engine.image.pushing import push  # noqa: PLC0415
+        from knarr.engine.image.pushing import push, push_family  # noqa: PLC0415
 
+        if every:
+            return push_family(self._engine, reference, report=report or silent)
         return push(self._engine, reference, platform=platform, report=report or silent)
 
     def _noted(self, arrivals: Arrivals) -> Arrivals:
@@ -356,17 +373,24 @@ class Images:
 
             self._engine.notices += make_room(self._engine, arrived)
 
-    def load_directory(self, path: str, *, platform: Platform | None = None) -> Arrivals:
+    def load_directory(
+        self, path: str, *, platform: Platform | None = None, every: bool = False
+    ) -> Arrivals:
         """Take in every image of the OCI layout in a directory: all of them, or none.
 
         Raises: InvalidArgument, Corrupt
         """
         from knarr.engine.image.loading import load_directory  # noqa: PLC0415 - as the module says
 
-        return self._noted(load_directory(self._engine, path, platform=platform))
+        return self._noted(load_directory(self._engine, path, platform=platform, every=every))
 
     def save_directory(
-        self, names: Iterable[str], path: str, *, platform: Platform | None = None
+        self,
+        names: Iterable[str],
+        path: str,
+        *,
+        platform: Platform | None = None,
+        every: bool = False,
     ) -> None:
         """Add images to the OCI layout in a directory, which is made if need be.
 
@@ -374,7 +398,7 @@ class Images:
         """
         from knarr.engine.image.saving import save_directory  # noqa: PLC0415 - as the module says
 
-        save_directory(self._engine, names, path, platform=platform)
+        save_directory(self._engine, names, path, platform=platform, every=every)
 
     def save(
         self,
@@ -383,8 +407,9 @@ class Images:
         *,
         form: str = "docker-archive",
         platform: Platform | None = None,
+        every: bool = False,
     ) -> None:
-        """Write images, those for `platform`, into an archive.
+        """Write images, those for `platform`, with `every` for all platforms, into an archive.
 
         `form` is `docker-archive` or `oci-archive`.
 
@@ -392,7 +417,7 @@ class Images:
         """
         from knarr.engine.image.saving import save  # noqa: PLC0415 - as the module says
 
-        save(self._engine, names, out, form=form, platform=platform)
+        save(self._engine, names, out, form=form, platform=platform, every=every)
 
 
 def _image(row: ImageRow, references: list[Reference]) -> Image:

@@ -12,7 +12,9 @@ COMMAND = Command(
     short="Copy an image between registries, archives, layouts and the local store",
     usage="[OPTIONS] SOURCE TARGET",
     options=(
-        Option("all-platforms", "Copy the images for all platforms, and their index"),
+        Option(
+            "all-platforms", "Copy the images for all platforms, and their index", aliases=("all",)
+        ),
         Option("platform", "Copy the image for this platform: os[/arch[/variant]]", kind="string"),
     ),
     minimum=2,
@@ -20,14 +22,15 @@ COMMAND = Command(
     long=(
         "Copy an image between registries, archives, layouts and the local store. SOURCE and "
         "TARGET are docker://NAME[:TAG], oci:DIR[:NAME], oci-archive:FILE[:NAME], "
-        "docker-archive:FILE[:NAME], or a NAME in the local store."
+        "docker-archive:FILE[:NAME], docker-daemon:NAME, dir:DIR, or a NAME in the local store."
     ),
     completes="images",
 )
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    from knarr.engine.image.copying import copy_image, parse_place  # noqa: PLC0415 - not for --help
+    from knarr.engine.image.copying import copy_image  # noqa: PLC0415 - not for --help
+    from knarr.engine.image.ends import parse_place  # noqa: PLC0415
     from knarr.errors import InvalidArgument  # noqa: PLC0415
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Load an image from a tar archive or STDIN",
     options=(
+        Option("all-platforms", "Load the images for all platforms, not that for this machine"),
         Option(
             "input", "Read from tar archive file or OCI layout directory, instead of STDIN",
             kind="string", short="i",
@@ -35,16 +36,19 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415
 
     text = options.text("platform")
-    platform = parse_platform(text) if text else None
+    platform, every = parse_platform(text) if text else None, options.flag("all-platforms")
+    if every and platform:
+        message = "conflicting options: cannot specify both --all-platforms and --platform"
+        raise InvalidArgument(message)
     path = options.text("input")
     if os.path.isdir(path):
-        arrivals = context.engine.images.load_directory(path, platform=platform)
+        arrivals = context.engine.images.load_directory(path, platform=platform, every=every)
     else:
         with open_input(path) as stream:
             if not path and stream.isatty():
                 message = "requested load from stdin, but stdin is empty"
                 raise InvalidArgument(message, hint="Use the -i flag or redirect.")
-            arrivals = context.engine.images.load(stream, platform=platform)
+            arrivals = context.engine.images.load(stream, platform=platform, every=every)
     for line in describe_arrivals(arrivals):
         context.print(line)
     return 0

@@ -13,6 +13,7 @@ COMMAND = Command(
     short="Upload an image to a registry",
     usage="[OPTIONS] NAME[:TAG]",
     options=(
+        Option("all-platforms", "Push the images for all platforms that are here, and their index"),
         Option("all-tags", "Push all tags of an image to the repository", short="a"),
         Option("disable-content-trust", "Skip image signing", default=True, hidden=True),
         Option(
@@ -39,6 +40,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
     if options.flag("all-tags") and reference.tag:
         message = "tag can't be used with --all-tags/-a"
         raise InvalidArgument(message)
+    if options.flag("all-platforms") and options.text("platform"):
+        message = "conflicting options: cannot specify both --all-platforms and --platform"
+        raise InvalidArgument(message)
     if not quiet:
         if not (reference.tag or options.flag("all-tags")):
             context.print("Using default tag: latest")
@@ -49,20 +53,21 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
 
         references = tags_of(context.engine, reference)
     for each in references:
-        _push(context, each, options.text("platform"), quiet=quiet)
+        _push(context, each, options, quiet=quiet)
     if quiet:
         context.print(str(reference.with_default_tag()))
     return 0
 
 
-def _push(context: Context, reference: Reference, platform: str, *, quiet: bool) -> None:
+def _push(context: Context, reference: Reference, options: Options, *, quiet: bool) -> None:
     from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - as above
     from knarr.ui.transfers import choose  # noqa: PLC0415
 
+    platform, every = options.text("platform"), options.flag("all-platforms")
     wanted = parse_platform(platform) if platform else None
     display = choose(context.stdout, quiet=quiet)
     try:
-        pushed = context.engine.images.push(reference, platform=wanted, report=display)
+        pushed = context.engine.images.push(reference, platform=wanted, every=every, report=display)
     finally:
         display.close()
     if pushed.renewed:

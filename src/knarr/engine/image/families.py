@@ -7,7 +7,7 @@ it lists is shown, here or not.
 from __future__ import annotations
 
 from knarr.engine.image.places.place import is_image
-from knarr.engine.image.platforms import indexes
+from knarr.engine.image.platforms import outermost
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 from knarr.store.containers import ContainerRecords
 from knarr.util.value import Value
@@ -68,8 +68,7 @@ def families(engine: Engine, images: Iterable[Image]) -> list[Family]:
     """
     groups: dict[Digest, list[Image]] = {}
     for image in images:
-        ways = indexes(engine, image.row)
-        groups.setdefault(ways[-1] if ways else image.row.id, []).append(image)
+        groups.setdefault(outermost(engine, image.row) or image.row.id, []).append(image)
     return [_family(engine, key, members) for key, members in groups.items()]
 
 

@@ -6,25 +6,28 @@ blobs and the layers' contents are checked before anything is recorded.
 
 from __future__ import annotations
 
+from functools import partial
+
 from knarr.engine.image.places.archive import Archive, open_archive
 from knarr.engine.image.places.directory import Directory
 from knarr.engine.image.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.progress import silent
-from knarr.engine.image.transfer import copy
+from knarr.engine.image.transfer import copy, copy_platforms
 from knarr.engine.space.collect import collect, collect_all
 from knarr.errors import InvalidArgument
 from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.storetarget import Arrival
     from knarr.engine.image.progress import Report
     from knarr.oci.descriptor import Platform
+    from knarr.oci.manifest import Manifest
     from knarr.util.compression import Reader
 
     Several = LayoutSource | DockerArchiveSource
@@ -35,22 +38,27 @@ def load(
     stream: Reader,
     *,
     platform: Platform | None = None,
+    every: bool = False,
     report: Report = silent,
 ) -> list[Arrival]:
     """Take in every image of the archive in `stream`: all of them, or none.
 
     Raises: InvalidArgument, Corrupt, Unsupported
     """
+    take = partial(copy_platforms if every else copy, platform=platform)
     with open_archive(stream, engine.blobs.incoming_dir) as archive:
-        return _take_in(engine, _source(archive), platform, report)
+        return _take_in(engine, _source(archive), take, report)
 
 
-def load_directory(engine: Engine, path: str, *, platform: Platform | None = None) -> list[Arrival]:
+def load_directory(
+    engine: Engine, path: str, *, platform: Platform | None = None, every: bool = False
+) -> list[Arrival]:
     """Take in every image of the OCI layout in a directory: all of them, or none.
 
     Raises: InvalidArgument, Corrupt, Unsupported
     """
-    return _take_in(engine, LayoutSource(Directory(path)), platform, silent)
+    take = partial(copy_platforms if every else copy, platform=platform)
+    return _take_in(engine, LayoutSource(Directory(path)), take, silent)
 
 
 def describe_arrivals(arrivals: Iterable[Arrival]) -> Iterator[str]:
@@ -68,7 +76,7 @@ def describe_arrivals(arrivals: Iterable[Arrival]) -> Iterator[str]:
 
 
 def _take_in(
-    engine: Engine, source: Several, platform: Platform | None, report: Report
+    engine: Engine, source: Several, take: Callable[..., Manifest], report: Report
 ) -> list[Arrival]:
     images = source.images()
     key = ", ".join(reference for _, references in images for reference in references)
@@ -76,26 +84,16 @@ def _take_in(
         with engine.journal.begin("load", key) as operation:
             target = StoreTarget(engine, operation, report=report)
             for name, references in images:
-                _take(source, target, name, references, platform)
+                first, *others = references or [""]
+                manifest = take(source, target, name, as_name=first)
+                for other in others:
+                    target.tag(other, manifest.descriptor)
             arrivals = target.commit()
     except BaseException:
         collect_all(engine)
         raise
     collect(engine, blobs=target.written)
     return arrivals
-
-
-def _take(
-    source: Several,
-    target: StoreTarget,
-    name: str,
-    references: list[str],
-    platform: Platform | None,
-) -> None:
-    first, *others = references or [""]
-    manifest = copy(source, target, name, as_name=first, platform=platform)
-    for other in others:
-        target.tag(other, manifest.descriptor)
 
 
 def _source(archive: Archive) -> Several:

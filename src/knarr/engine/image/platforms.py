@@ -6,7 +6,7 @@ with it, and found from it by the index, which each of them needs.
 
 from __future__ import annotations
 
-from knarr.oci.manifest import Manifest, decode_manifest
+from knarr.oci.manifest import Index, Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,26 @@ def siblings(engine: Engine, row: ImageRow) -> list[ImageRow]:
     users = [other for index in indexes(engine, row) for other in records.users(index)]
     found = [records.find(other) for other in dict.fromkeys(users) if other != row.id]
     return [one for one in found if one is not None]
+
+
+def outermost(engine: Engine, row: ImageRow) -> Digest | None:
+    """Return the digest of the index by which an image came, None if it came alone.
+
+    That is one that no other of its indexes lists; of several the one that was last named.
+    """
+    found = indexes(engine, row)
+    listed: set[Digest] = set()
+    for digest in found:
+        index = decode_manifest(engine.blobs.read(digest))
+        if isinstance(index, Index):
+            listed |= {entry.digest for entry in index.manifests}
+    outer = [digest for digest in found if digest not in listed]
+    named = {
+        tag.reference.digest: tag.updated_ns
+        for tag in engine.images.tags.of(row.id)
+        if tag.reference.digest is not None
+    }
+    return max(outer, key=lambda digest: named.get(digest, 0)) if outer else None
 
 
 def indexes(engine: Engine, row: ImageRow) -> list[Digest]:

@@ -10,7 +10,7 @@ from knarr.engine.image.fetching import Fetcher
 from knarr.engine.image.places.registry import RegistrySource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.progress import silent
-from knarr.engine.image.transfer import copy
+from knarr.engine.image.transfer import copy, copy_platforms
 from knarr.engine.space.collect import collect, collect_all
 from knarr.util.value import Value
 
@@ -41,9 +41,10 @@ def pull(
     reference: Reference,
     *,
     platform: Platform | None = None,
+    every: bool = False,
     report: Report = silent,
 ) -> Pulled:
-    """Take in the image that a registry has as `reference`.
+    """Take in the image that a registry has as `reference`, with `every` those for all platforms.
 
     Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Unsupported, Corrupt
     """
@@ -58,8 +59,9 @@ def pull(
     try:
         with engine.journal.begin("pull", str(reference)) as operation:
             target = StoreTarget(engine, operation, report=report)
-            copy(source, target, wanted, as_name=str(reference), platform=platform)
-            (arrival,) = target.commit()
+            take = copy_platforms if every else copy
+            take(source, target, wanted, as_name=str(reference), platform=platform)
+            arrival = next(one for one in target.commit() if one.references)
     except BaseException:
         fetcher.stop()
         collect_all(engine)

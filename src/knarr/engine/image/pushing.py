@@ -14,6 +14,7 @@ import io
 from knarr.engine.image.originals import Originals
 from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.registry import RegistryTarget
+from knarr.engine.image.places.storefamily import Family, FamilySource, explain
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.progress import silent
 from knarr.engine.image.sending import Sending
@@ -71,6 +72,38 @@ def push(
     return Pushed(reference, manifest.digest, manifest.size, pushing.renewed)
 
 
+def push_family(engine: Engine, reference: Reference, *, report: Report = silent) -> Pushed:
+    """Give all images that came by the same index as `reference`, and the index, to a registry.
+
+    What is not here is left out of the index, which then has another digest; `notices` say so.
+
+    Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
+    """
+    row = engine.images.get(str(reference))
+    family = Family(engine, row)
+    if family.alone:
+        return push(engine, reference, report=report)
+    given: dict[Digest, Descriptor] = {}
+    renewed = False
+    with engine.journal.begin("push", str(reference), needs=FamilySource(engine).needs(row.id)):
+        for digest, member in family.members.items():
+            pushing = _Pushing(engine, member, reference, report, named=row)
+            given[digest] = pushing.run().descriptor
+            renewed = renewed or pushing.renewed
+            copy(pushing, pushing.target, member.id)
+            pushing.remember()
+        *inner, index = family.relist(given)
+        repository = engine.registries.connect(reference)
+        for one in inner:
+            repository.put_manifest(one.digest, one.raw, one.media_type)
+        repository.put_manifest(reference.tag or index.digest, index.raw, index.media_type)
+    if family.left_out:
+        engine.notices.append(explain(reference.familiar(), family.left_out))
+    engine.images.set_tag(reference.replace(tag=None, digest=index.digest), row.id)
+    engine.images.note("push", row.id, reference.familiar())
+    return Pushed(reference, index.digest, index.size, renewed)
+
+
 def tags_of(engine: Engine, reference: Reference) -> list[Reference]:
     """Return the tags that there are here of a repository.
 
@@ -99,15 +132,25 @@ def _meant(engine: Engine, reference: Reference, platform: Platform | None) -> I
 class _Pushing:
     """One image on its way to one repository; the source that `copy` reads from at the end."""
 
-    def __init__(self, engine: Engine, row: ImageRow, reference: Reference, report: Report) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        row: ImageRow,
+        reference: Reference,
+        report: Report,
+        *,
+        named: ImageRow | None = None,
+    ) -> None:
+        """Prepare; what is known of where the image is elsewhere is what is known of `named`."""
+        named = named or row
         self._engine = engine
         self._row = row
         self._report = report
         repository = engine.registries.connect(reference)
         self.target = RegistryTarget(
-            repository, mount_from=neighbours(engine, row, reference), report=self._tell
+            repository, mount_from=neighbours(engine, named, reference), report=self._tell
         )
-        originals = Originals(engine, row.id, besides=reference)
+        originals = Originals(engine, named.id, besides=reference)
         stack = engine.images.stack(row.id)
         self._sending = Sending(engine, stack, self.target, originals=originals)
         self._documents: dict[Digest, bytes] = {row.id: engine.blobs.read(row.id)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from knarr.engine.image.places.archivetarget import ArchiveTarget
 from knarr.engine.image.places.directory import DirectoryTarget
+from knarr.engine.image.places.storefamily import FamilySource, explain
 from knarr.engine.image.places.storesource import StoreSource
-from knarr.engine.image.transfer import copy
+from knarr.engine.image.transfer import copy, copy_all
 from knarr.errors import InvalidArgument
 from knarr.oci.reference import looks_like_id, parse_reference
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from knarr.engine.image.places.place import Target
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
+    from knarr.oci.manifest import Index, Manifest
     from knarr.util.compression import Writer
 
 FORMS = ("docker-archive", "oci-archive")
@@ -29,41 +31,61 @@ def save(
     *,
     form: str,
     platform: Platform | None = None,
+    every: bool = False,
 ) -> None:
-    """Write images, those for `platform`, into an archive.
+    """Write images, those for `platform`, with `every` for all platforms, into an archive.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
     if form not in FORMS:
         message = f"invalid format {form!r}"
         raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
+    if every and form != "oci-archive":
+        message = f"a {form} takes one image a name, not an index"
+        raise InvalidArgument(message, hint="--format oci-archive or oci-dir takes all platforms.")
     chosen = _chosen(engine, names, platform)
     target = ArchiveTarget(out, docker=form == "docker-archive")
-    give(engine, chosen, target)
+    give(engine, chosen, target, every=every)
     target.close()
 
 
 def save_directory(
-    engine: Engine, names: Iterable[str], path: str, *, platform: Platform | None = None
+    engine: Engine,
+    names: Iterable[str],
+    path: str,
+    *,
+    platform: Platform | None = None,
+    every: bool = False,
 ) -> None:
-    """Add images, those for `platform`, to the OCI layout in a directory, which is made if need be.
+    """Add images to the OCI layout in a directory, which is made if need be.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
     chosen = _chosen(engine, names, platform)
-    give(engine, chosen, DirectoryTarget(path))
+    give(engine, chosen, DirectoryTarget(path), every=every)
 
 
-def give(engine: Engine, chosen: dict[Digest, list[str]], target: Target) -> None:
-    """Give images by their IDs, under these references, to a place outside of the store."""
-    source = StoreSource(engine)
+def give(
+    engine: Engine, chosen: dict[Digest, list[str]], target: Target, *, every: bool = False
+) -> None:
+    """Give images by their IDs, under these references, to a place outside of the store.
+
+    With `every` each goes with all that came by the same index.
+    """
+    source = FamilySource(engine) if every else StoreSource(engine)
     needs = [digest for image_id in chosen for digest in source.needs(image_id)]
     with engine.journal.begin("save", ", ".join(chosen), needs=needs):
         for image_id, references in chosen.items():
             first, *others = references or [""]
-            manifest = copy(source, target, image_id, as_name=first)
+            given: Manifest | Index
+            if isinstance(source, FamilySource):
+                given = copy_all(source, target, image_id, as_name=first)
+                if source.left_out:
+                    engine.notices.append(explain(first or image_id.short, source.left_out))
+            else:
+                given = copy(source, target, image_id, as_name=first)
             for other in others:
-                target.tag(other, manifest.descriptor)
+                target.tag(other, given.descriptor)
     for image_id in chosen:
         engine.images.note("save", image_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knarr.engine.image.places.place import MAX_NESTING, is_image, read_document, read_manifest
-from knarr.errors import Corrupt
+from knarr.errors import Corrupt, NotFound
 from knarr.oci.descriptor import host_platform
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 
@@ -39,6 +39,56 @@ def copy(
     put_all(source, target, found)
     target.tag(as_name, found.descriptor)
     return found
+
+
+def copy_platforms(
+    source: Source,
+    target: Target,
+    name: str,
+    *,
+    as_name: str = "",
+    platform: Platform | None = None,
+) -> Manifest:
+    """Copy the images for all platforms of an index, each for itself; return that for `platform`.
+
+    That one is called `as_name`; the last one is, if none is for it. Images for other kernels than
+    Linux are passed over.
+
+    Raises: NotFound, Corrupt
+    """
+    indexes: list[Descriptor] = []
+    found = _images(source, source.resolve(name), MAX_NESTING, indexes)
+    if not found:
+        message = f"{name} lists no images for Linux"
+        raise NotFound(message)
+    wanted = platform or host_platform()
+    fitting = [manifest for there, manifest in found if there is None or there.matches(wanted)]
+    chosen = fitting[0] if fitting else found[-1][1]
+    for index in indexes:
+        target.put(index, source)
+    for manifest in dict.fromkeys(manifest for _, manifest in found):
+        put_all(source, target, manifest)
+        target.tag(as_name if manifest == chosen else "", manifest.descriptor)
+    return chosen
+
+
+def _images(
+    source: Source, descriptor: Descriptor, depth: int, indexes: list[Descriptor]
+) -> list[tuple[Platform | None, Manifest]]:
+    """Return the images below `descriptor` with their platforms, and add the indexes on the way."""
+    if not depth:
+        message = f"indexes are nested more than {MAX_NESTING} deep"
+        raise Corrupt(message)
+    found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
+    if isinstance(found, Manifest):
+        return [(descriptor.platform, found)]
+    indexes.append(found.descriptor)
+    return [
+        image
+        for entry in found.manifests
+        if is_image(entry) and (entry.platform is None or entry.platform.os == "linux")
+        for image in _images(source, entry, depth - 1, indexes)
+    ]
 
 
 def copy_all(

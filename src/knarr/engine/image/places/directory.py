@@ -88,12 +88,7 @@ class DirectoryTarget:
         """
         path = self._blob(descriptor)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        aside = _Aside(f"{path}.{os.getpid()}.tmp")
-        try:
-            pour(source, descriptor, aside)
-            aside.finish(path)
-        finally:
-            aside.discard()
+        pour_file(source, descriptor, path)
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """List the manifest under `name`, and under no other what had this name before."""
@@ -109,6 +104,19 @@ class DirectoryTarget:
 
     def _blob(self, descriptor: Descriptor) -> str:
         return f"{self._path}/{layout.blob_path(descriptor.digest)}"
+
+
+def pour_file(source: Source, descriptor: Descriptor, path: str) -> None:
+    """Write a blob of `source`, verified, to a file that is there as a whole or not at all.
+
+    Raises: Corrupt, NotFound
+    """
+    aside = _Aside(f"{path}.{os.getpid()}.tmp")
+    try:
+        pour(source, descriptor, aside)
+        aside.finish(path)
+    finally:
+        aside.discard()
 
 
 class _Aside:
