@@ -1,13 +1,15 @@
 """Forgetting what the build cache holds.
 
-A cached result keeps its layer. What an image has too costs nothing to keep, so it goes only with
-`every`; a build that is under way keeps what it uses by itself (see `knarr.engine.space.collect`).
+A cached result keeps its layer and the log of its making. What an image has too costs nothing to
+keep, so it goes only with `every`; a build that is under way keeps what it uses by itself (see
+`knarr.engine.space.collect`).
 """
 
 from __future__ import annotations
 
 import os
 
+from knarr.engine.build.history.removing import sweep_history
 from knarr.engine.build.usage import choose
 from knarr.engine.noting import note_pruned
 from knarr.engine.space.collect import collect, forget_layers
@@ -52,6 +54,7 @@ def prune(
         gone = collect(engine)
     freed = sum(sizes.get(chain, 0) for chain in gone)
     if not dry_run:
+        sweep_history(engine)
         note_pruned(engine.paths, "builder", freed)
     return keys, freed
 

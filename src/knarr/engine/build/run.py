@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Run, Stack
     from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.mounts import Caches, StepMounts
+    from knarr.engine.build.redaction import Redactor
     from knarr.engine.build.steps import Steps
     from knarr.engine.engine import Engine
     from knarr.engine.network.sandboxes import Prepared
@@ -91,6 +92,7 @@ class RunJob:
         self._outputs: dict[int, int] = {}
         self._init: Init | None = None
         self._pidfd = -1
+        self._redactors = _redactors(run, means.secrets)
         self.id = os.urandom(32).hex()
         self.directory = steps.begin(self.id)
         self._undo = Undo()
@@ -240,6 +242,8 @@ class RunJob:
         if not _has_ended(self._pidfd):
             return None
         self._pump()
+        for stream in self._redactors:
+            self._show(stream, b"", last=True)
         status = self._reap()
         memory_ran_out = self._close()
         if status:
@@ -267,7 +271,15 @@ class RunJob:
                     del self._outputs[descriptor]
                     os.close(descriptor)
                     break
-                self._emit(stream, data)
+                self._show(stream, data)
+
+    def _show(self, stream: int, data: bytes, *, last: bool = False) -> None:
+        """Let the world see output, but for secrets."""
+        if self._redactors:
+            redactor = self._redactors[stream]
+            data = redactor.feed(data) + (redactor.finish() if last else b"")
+        if data:
+            self._emit(stream, data)
 
     def _reap(self) -> int:
         ended = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
@@ -306,6 +318,18 @@ class RunJob:
         if why:
             message = f"{message}: {why}"
         return CommandFailed(message, status=status, hint=hint, command=command)
+
+
+def _redactors(run: Run, secrets: Mapping[str, bytes]) -> dict[int, Redactor]:
+    """Return what covers the secrets of a step in its streams; nothing if it has none."""
+    mounted = [
+        secrets[each.id] for each in run.mounts if each.kind == "secret" and each.id in secrets
+    ]
+    if not mounted:
+        return {}
+    from knarr.engine.build.redaction import Redactor  # noqa: PLC0415 - few steps have secrets
+
+    return {stream: Redactor(mounted) for stream in (1, 2)}
 
 
 def _has_ended(pidfd: int) -> bool:
