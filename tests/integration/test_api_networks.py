@@ -107,6 +107,13 @@ def test_volumes(served: Served) -> None:
     assert served.ask("PUT", "/volumes/data", {})[0] == 503
 
 
+def test_volumes_take_the_options_of_their_driver(served: Served) -> None:
+    options = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m"}
+    made = served.post("/volumes/create", {"Name": "memory", "DriverOpts": options})
+    assert made["Options"] == options
+    assert served.ask("POST", "/volumes/create", {"Name": "x", "DriverOpts": {"no": "1"}})[0] == 400
+
+
 def test_old_clients_prune_volumes_with_names_too(served: Served) -> None:
     served.post("/volumes/create", {"Name": "named"})
     anonymous = served.post("/volumes/create")["Name"]

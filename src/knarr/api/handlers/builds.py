@@ -62,9 +62,14 @@ def cancel(call: Call) -> Answer:
 
 def prune(call: Call) -> Answer:
     """Forget what the cache holds, but for as much as is to be kept."""
-    from knarr.engine.build.pruning import prune  # noqa: PLC0415 - loads much
+    from knarr.engine.build.pruning import allowance, prune  # noqa: PLC0415 - loads much
 
-    keep = max(call.number(name) or 0 for name in ("keep-storage", "reserved-space"))
+    keep = allowance(
+        call.engine,
+        most=call.number("max-used-space") or 0,
+        reserved=max(call.number(name) or 0 for name in ("keep-storage", "reserved-space")),
+        free=call.number("min-free-space") or 0,
+    )
     keys, freed = prune(call.engine, call.filters(), every=call.flag("all"), keep=keep)
     found = [key.removeprefix("sha256:") for key in keys]
     return Json({"CachesDeleted": found or None, "SpaceReclaimed": freed})
