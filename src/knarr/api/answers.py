@@ -81,13 +81,14 @@ class Hijack(Value):
     """The connection itself, no longer HTTP: `serve` gets it, and it is closed afterwards.
 
     Who asks with `Upgrade` for one of `protocols` gets 101, anybody else 200 and the same bytes,
-    unless one `must` ask.
+    unless one `must` ask. `headers` are for the former.
     """
 
     serve: Callable[[Taken], None]
     content_type: str = RAW
     protocols: tuple[str, ...] = ("tcp",)
     must: bool = False
+    headers: Headers = ()
 
 
 Answer = Json | Encoded | Empty | Text | Stream | JsonLines | Hijack

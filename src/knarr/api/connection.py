@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import h11
 
 from knarr.api import faults, routes, versions
-from knarr.api.answers import JSON, Empty, Encoded, Hijack, Json, Stream, Text
+from knarr.api.answers import JSON, RAW, Empty, Encoded, Hijack, Json, Stream, Text
 from knarr.api.call import Body, Call
 from knarr.api.outlet import ClientGone, Outlet
 from knarr.api.takeover import Taken
@@ -303,12 +303,12 @@ class Connection:
             message = f"this connection has to be upgraded to {' or '.join(answer.protocols)}"
             self._give(call, faults.answer(Unsupported(message)))
             return
-        first = "HTTP/1.1 101 UPGRADED" if upgraded else "HTTP/1.1 200 OK"
-        lines = [first]
-        if answer.content_type:
-            lines.append(f"Content-Type: {answer.content_type}")
+        lines = ["HTTP/1.1 101 UPGRADED" if upgraded else "HTTP/1.1 200 OK"]
+        if answer.content_type:  # Docker: only who upgrades is told whether streams are framed
+            lines.append(f"Content-Type: {answer.content_type if upgraded else RAW}")
         if upgraded:
             lines += ["Connection: Upgrade", f"Upgrade: {wanted}"]
+            lines += [f"{name}: {value}" for name, value in answer.headers]
         lines += [f"Api-Version: {versions.render(versions.NEWEST)}", "", ""]
         self._taken = True
         self._socket.sendall("\r\n".join(lines).encode("ascii"))

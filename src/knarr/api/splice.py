@@ -48,11 +48,11 @@ class Manner(Value):
 
     `streams` are those it gets, `stdin` whether it gives input; with `lasting` the end of its
     input is not that of the process's, but ends the session. `unwrap` takes bytes that came, and
-    returns input, or None at the client's end.
+    returns input, or None at the client's end, and what is to be answered at once.
     """
 
     wrap: Callable[[int, bytes], bytes] = raw
-    unwrap: Callable[[bytes], bytes | None] | None = None
+    unwrap: Callable[[bytes], tuple[bytes | None, bytes]] | None = None
     streams: tuple[int, ...] = (STDOUT, STDERR)
     stdin: bool = True
     lasting: bool = False
@@ -134,7 +134,8 @@ class Splice:
         if not self._listening:
             return
         unwrap = self._manner.unwrap
-        taken = unwrap(data) if unwrap and not ended else data
+        taken, reply = unwrap(data) if unwrap and not ended else (data, b"")
+        self._out += reply
         if taken is None:
             ended, taken = True, b""
         taken, self.detached = self._detacher.take(taken)

@@ -1,7 +1,8 @@
 """Versions of the API: which there are, which one a path asks for, what older ones see.
 
-Documents are made as the newest version wants them. `adapt` takes them back to what an older one
-had, by a table: kind of document, version in which something changed, function that undoes it.
+Documents are made as the newest version wants them. `take_back` makes of them what an older one
+had, by a table beside whoever renders them: version in which something changed, function that
+undoes it.
 """
 
 from __future__ import annotations
@@ -58,17 +59,9 @@ def split(path: str) -> tuple[Version, str]:
     return max(version, OLDEST), f"/{rest}"
 
 
-def adapt(kind: str, document: Document, version: Version) -> Document:
-    """Return a document of a `kind` as clients of `version` know it."""
-    return take_back(document, version, _CHANGES.get(kind, ()))
-
-
 def take_back(document: Document, version: Version, changes: Changes) -> Document:
     """Return a document as it was before those `changes` that are newer than `version`."""
     for changed, undo in changes:
         if version < changed:
             document = undo(document)
     return document
-
-
-_CHANGES: dict[str, Changes] = {}

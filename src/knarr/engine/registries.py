@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.registry.client import Repository
-    from knarr.registry.credentials import Keychain
+    from knarr.registry.credentials import Keychain, Login
     from knarr.registry.handed import Handed
     from knarr.registry.hosts import Hosts
     from knarr.registry.search import Found
@@ -108,12 +108,23 @@ class Registries:
         Raises: Unauthorized, Unavailable, Unsupported, Corrupt, Failed
         """
         from knarr.registry.credentials import Login  # noqa: PLC0415 - as above
-        from knarr.registry.login import authenticate  # noqa: PLC0415
 
         registry = registry_of(server)
-        login = authenticate(self.wire, self.hosts, registry, Login(username, secret))
+        login = self._try(registry, Login(username, secret))
         self.keychain.store(registry, login)
         return LoggedIn(registry, self.keychain.path, self.keychain.helper(registry))
+
+    def try_login(self, server: str, login: Login) -> str:
+        """Try credentials that somebody else keeps; return the token that is to be kept instead.
+
+        Raises: Unauthorized, Unavailable, Unsupported, Corrupt, Failed
+        """
+        return self._try(registry_of(server), login).identity_token
+
+    def _try(self, registry: str, login: Login) -> Login:
+        from knarr.registry.login import authenticate  # noqa: PLC0415 - for who logs in
+
+        return authenticate(self.wire, self.hosts, registry, login)
 
     def username(self, server: str) -> str | None:
         """Return the user whose credentials are kept for `server`, None without any.
@@ -128,14 +139,12 @@ class Registries:
 
         Raises: Unauthorized, Unavailable, Unsupported, Corrupt, Failed, NotFound
         """
-        from knarr.registry.login import authenticate  # noqa: PLC0415 - as above
-
         registry = registry_of(server)
         login = self.keychain.find(registry)
         if login is None:
             message = f"no credentials are kept for {registry}"
             raise NotFound(message)
-        authenticate(self.wire, self.hosts, registry, login)
+        self._try(registry, login)
 
     def key(self, server: str) -> str:
         """Return under what the credentials for `server` are kept.

@@ -11,7 +11,7 @@ from knarr.cli import options as parser
 from knarr.cli.commands.run import COMMAND
 from knarr.cli.creating import parse_create
 from knarr.engine.resources.limits import resources
-from knarr.engine.resources.statistics import Sample, make_sample, parse_traffic
+from knarr.engine.resources.statistics import Sample, make_sample, parse_interfaces
 from knarr.runtime.document import Node
 from knarr.runtime.resources import plan_resources
 
@@ -114,11 +114,13 @@ def test_share_of_the_processors() -> None:
     assert one.cpu_share(one) == 0.0
 
 
-def test_traffic_is_that_of_all_interfaces_but_loopback() -> None:
+def test_counters_are_those_of_all_interfaces_but_loopback() -> None:
     text = """Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs
-    lo:    1000      10    0    0    0     0          0         0     1000      10    0
-  eth0:       5       1    0    0    0     0          0         0        7       1    0
-eth1:11 1 0 0 0 0 0 0 13 1 0
+    lo:    1000      10    0    0    0     0          0         0     1000      10    0    0
+  eth0:       5       1    2    3    0     0          0         0        7       1    4    0
+eth1:11 1 0 0 0 0 0 0 13 1 0 6
 """
-    assert parse_traffic(text) == (16, 20)
+    found = parse_interfaces(text)
+    assert [(one["rx_bytes"], one["tx_bytes"]) for one in found.values()] == [(5, 7), (11, 13)]
+    assert (found["eth0"]["rx_errors"], found["eth1"]["tx_dropped"]) == (2, 6)

@@ -37,4 +37,4 @@ def info(call: Call) -> Answer:
 
     facts = system_info(call.engine)
     engine_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{facts['Name']}{call.engine.paths.root}"))
-    return Json(versions.adapt("info", info_document(facts, engine_id), call.version))
+    return Json(info_document(facts, engine_id))

@@ -46,6 +46,11 @@ def parse_auths(headers: Mapping[str, str]) -> Handed:
     return Handed(logins)
 
 
+def parse_login(body: dict[str, Any]) -> tuple[str, Login]:
+    """Return the registry that the body of `POST /auth` names, and the login to try there."""
+    return _text(body, "serveraddress"), _login(body) or Login("", "")
+
+
 def _decode(text: str) -> dict[str, Any] | None:
     try:
         found = jsontext.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))

@@ -20,6 +20,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from knarr.engine.containers import Container
@@ -49,22 +50,51 @@ class Sample(Value):
         return self.memory / self.memory_limit if self.memory_limit else 0.0
 
 
-def sample(container: Container) -> Sample | None:
-    """Return what a container uses, None if it does not run."""
+class Figures(Value):
+    """All that is known at one moment: what the runtime reads, and each interface's counters.
+
+    `system_ns` is what all processors of the machine did so far, idle time and all.
+    """
+
+    taken_ns: int
+    stats: Mapping[str, Any]
+    interfaces: Mapping[str, Mapping[str, int]]
+    system_ns: int
+
+
+def figures(container: Container) -> Figures | None:
+    """Return all figures of a container, None if it does not run."""
     state = container.state
     if not state.active or not state.pid:
         return None
     try:
-        figures = read_stats(lifecycle.group_of(state.pid))
+        stats = read_stats(lifecycle.group_of(state.pid))
         own_network = container.options.networking.mode != "host"
-        received, sent = traffic(state.pid) if own_network else (0, 0)
+        interfaces = read_interfaces(state.pid) if own_network else {}
     except (Conflict, FileNotFoundError, ProcessLookupError):  # it ended meanwhile
         return None
-    return make_sample(figures, received, sent, machine_memory(), time.monotonic_ns())
+    return Figures(time.time_ns(), stats, interfaces, _system_time())
+
+
+def _system_time() -> int:
+    """Return the nanoseconds of all processors since the boot. Man: proc_stat(5)"""
+    with open("/proc/stat", "rb", buffering=0) as file:
+        fields = file.read().split(b"\n", 1)[0].split()
+    return sum(map(int, fields[1:9])) * (10**9 // os.sysconf("SC_CLK_TCK"))
+
+
+def sample(container: Container) -> Sample | None:
+    """Return what a container uses, None if it does not run."""
+    found = figures(container)
+    if found is None:
+        return None
+    received = sum(counters["rx_bytes"] for counters in found.interfaces.values())
+    sent = sum(counters["tx_bytes"] for counters in found.interfaces.values())
+    return make_sample(found.stats, received, sent, machine_memory(), time.monotonic_ns())
 
 
 def make_sample(
-    figures: dict[str, Any], received: int, sent: int, machine: int, now_ns: int
+    figures: Mapping[str, Any], received: int, sent: int, machine: int, now_ns: int
 ) -> Sample:
     """Return the sample of the runtime's `figures` on a machine with so much memory."""
     memory = figures.get("memory", {})
@@ -90,25 +120,37 @@ def make_sample(
     )
 
 
-def traffic(pid: int) -> tuple[int, int]:
-    """Return the bytes received and sent in the network of a process."""
+# The columns of /proc/net/dev that Docker shows.
+COUNTERS = {
+    "rx_bytes": 0,
+    "rx_packets": 1,
+    "rx_errors": 2,
+    "rx_dropped": 3,
+    "tx_bytes": 8,
+    "tx_packets": 9,
+    "tx_errors": 10,
+    "tx_dropped": 11,
+}
+
+
+def read_interfaces(pid: int) -> dict[str, dict[str, int]]:
+    """Return the counters of the interfaces in the network of a process."""
     with open(f"/proc/{pid}/net/dev", encoding="ascii", errors="replace") as file:
-        return parse_traffic(file.read())
+        return parse_interfaces(file.read())
 
 
-def parse_traffic(text: str) -> tuple[int, int]:
-    """Return the sums over the interfaces in the text of /proc/net/dev, but for loopback.
+def parse_interfaces(text: str) -> dict[str, dict[str, int]]:
+    """Return the counters of the interfaces in the text of /proc/net/dev, but for loopback.
 
     Man: proc_pid_net(5)
     """
-    received = sent = 0
+    found = {}
     for line in text.splitlines()[2:]:
         name, _, rest = line.partition(":")
         fields = rest.split()
-        if name.strip() != "lo" and len(fields) >= 9:
-            received += int(fields[0])
-            sent += int(fields[8])
-    return received, sent
+        if name.strip() != "lo" and len(fields) >= 12:
+            found[name.strip()] = {key: int(fields[at]) for key, at in COUNTERS.items()}
+    return found
 
 
 def machine_memory() -> int:
