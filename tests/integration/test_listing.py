@@ -189,3 +189,17 @@ def test_inspect_finds_what_it_is(three: Knarr) -> None:
     assert done.stderr == "knarr: no such object: nope\n"
     assert "no such container: busybox" in three.fails("container", "inspect", "busybox")
     assert "it must be one of" in three.fails("inspect", "--type", "pod", "runs")
+
+
+def test_processes_are_sorted_as_asked(knarr: Knarr) -> None:
+    script = "sleep 61 & sleep 62 & sleep 63 & wait"
+    knarr("run", "-d", "--name", "one", "--network", "none", "busybox", "sh", "-c", script)
+    knarr.wait_until(lambda: knarr("top", "one").count("sleep 6") >= 4)
+
+    def pids(*words: str) -> list[int]:
+        return [int(line.split()[0]) for line in knarr("top", "one", *words).splitlines()[1:]]
+
+    ascending = pids("--sort=pid")
+    assert ascending == sorted(ascending)
+    assert pids("--sort", "-pid") == ascending[::-1]
+    assert pids("-o", "pid,args", "--sort=-args")[0] == ascending[-1]

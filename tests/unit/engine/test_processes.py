@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from knarr.engine.container.processes import Process, Users, parse_columns
+from knarr.engine.container.processes import Process, Users, parse_columns, take_sorting
 from knarr.errors import InvalidArgument
 
 
@@ -31,6 +31,15 @@ def test_columns(words: list[str], titles: str) -> None:
 def test_bad_columns(words: list[str]) -> None:
     with pytest.raises(InvalidArgument, match="ps: "):
         parse_columns(words)
+
+
+def test_sorting_is_taken_out_of_the_arguments() -> None:
+    words = ["-eo", "pid", "--sort=-rss,+PID", "--sort", "%cpu"]
+    keys = [("rss", True), ("pid", False), ("pcpu", False)]
+    assert take_sorting(words) == (["-eo", "pid"], keys)
+    for wrong in (["--sort"], ["--sort=colour"], ["--sort", "pid,"]):
+        with pytest.raises(InvalidArgument, match="unknown column"):
+            take_sorting(wrong)
 
 
 def test_a_process_is_read_from_proc() -> None:

@@ -1,7 +1,7 @@
 """`top`: the processes of a container as ps(1) lists them, read from /proc without ps(1).
 
-The default is `ps -ef`; `-o` chooses columns by ps(1)'s names, and `aux` is known as well. What the
-numbers are is in proc(5); that no other program is needed is the point.
+The default is `ps -ef`; `-o` chooses columns by ps(1)'s names, `--sort` orders by them, and `aux`
+is known as well. What the numbers are is in proc(5); that no other program is needed is the point.
 
 Users have the names that the container's own passwd gives them. Docker runs the host's ps(1), which
 calls them by what the host would call whoever has the same number.
@@ -20,6 +20,7 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from knarr.engine.containers import Container
 
@@ -199,6 +200,43 @@ def parse_columns(arguments: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(chosen) or default
 
 
+def take_sorting(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, bool]]]:
+    """Return the arguments without `--sort`, and its (column, whether the largest comes first).
+
+    Raises: InvalidArgument
+    """
+    rest, keys, words = [], [], list(arguments)
+    while words:
+        word = words.pop(0)
+        option, equals, text = word.partition("=")
+        if option != "--sort":
+            rest.append(word)
+            continue
+        text = text if equals else "".join(words[:1])
+        words = words if equals else words[1:]
+        for key in text.split(","):
+            ((name, _),) = _parse_list(key.lstrip("+-"))
+            keys.append((name, key.startswith("-")))
+    return rest, keys
+
+
+# Columns that are sorted by what they mean, not by their text.
+_NUMBERS: dict[str, Callable[[Process], float]] = {
+    "uid": lambda p: p.uid, "pid": lambda p: p.pid, "ppid": lambda p: p.parent,
+    "pgid": lambda p: p.group, "sid": lambda p: p.session, "c": lambda p: p.share,
+    "pcpu": lambda p: p.share, "pmem": lambda p: p.resident, "rss": lambda p: p.resident,
+    "vsz": lambda p: p.size, "stime": lambda p: p.started, "start": lambda p: p.started,
+    "time": lambda p: p.cpu, "etime": lambda p: p.age, "ni": lambda p: p.nice,
+    "nlwp": lambda p: p.threads,
+}  # fmt: skip
+
+
+def _sort(processes: list[Process], keys: Sequence[tuple[str, bool]]) -> None:
+    for name, descending in reversed(keys):
+        value: Callable[[Process], Any] = _NUMBERS.get(name) or COLUMNS[name][1]
+        processes.sort(key=value, reverse=descending)
+
+
 def _parse_list(text: str) -> list[tuple[str, str]]:
     found = []
     for entry in text.split(","):
@@ -216,7 +254,8 @@ def table(container: Container, arguments: Sequence[str] = ()) -> ProcessTable:
 
     Raises: Conflict, InvalidArgument
     """
-    columns = parse_columns(arguments)
+    words, keys = take_sorting(arguments)
+    columns = parse_columns(words) if words or not keys else parse_columns(["-a"])
     state = container.state
     if not state.pid:
         message = f"container {container.id} is not running"
@@ -227,12 +266,14 @@ def table(container: Container, arguments: Sequence[str] = ()) -> ProcessTable:
         uptime = float(file.read().split()[0])
     now = time.time()
     users = _find_users(state.pid)
-    rows = []
+    found = []
     for pid in sorted(lifecycle.processes(state.pid)):
         try:
             process = Process(pid, uptime, now)
         except (FileNotFoundError, ProcessLookupError):
             continue
         process.user = users.name(process.uid)
-        rows.append(tuple(COLUMNS[name][1](process) for name, _ in columns))
+        found.append(process)
+    _sort(found, keys)
+    rows = (tuple(COLUMNS[name][1](process) for name, _ in columns) for process in found)
     return ProcessTable(tuple(title for _, title in columns), tuple(rows))
