@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from knarr.engine.image.places.storesource import StoreSource
+from knarr.oci.descriptor import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from support import images
 from support.offers import offer, offer_index
 from support.testregistry import PASSWORD, USER, TestRegistry
@@ -232,7 +234,47 @@ def test_a_container_becomes_an_image(served: Served) -> None:
     assert served.ask("POST", "/commit?container=gone", {})[0] == 404
 
 
+def attest(served: Served, statement: bytes) -> None:
+    """Record a statement about busybox, as a build does."""
+    engine = served.knarr.engine
+    row = engine.images.get("busybox")
+    source = StoreSource(engine)
+    made = source.resolve(row.id)
+    manifest = source.open(made).read()
+    config = {"architecture": "unknown", "os": "unknown", "rootfs": {"type": "layers"}}
+    blobs = [statement, json.dumps(config).encode()]
+    layer = images.descriptor("application/vnd.in-toto+json", statement)
+    attestation = {
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": images.descriptor(OCI_CONFIG, blobs[1]),
+        "layers": [{**layer, "annotations": {"in-toto.io/predicate-type": "some/kind"}}],
+    }  # fmt: skip
+    blobs.append(json.dumps(attestation).encode())
+    about = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": str(made.digest),
+    }
+    entries = [
+        images.descriptor(OCI_MANIFEST, manifest),
+        {**images.descriptor(OCI_MANIFEST, blobs[-1]), "annotations": about},
+    ]
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    blobs += [json.dumps(index).encode(), manifest]
+    digests = [engine.blobs.put(blob) for blob in blobs]
+    engine.images.records.change_manifest(row.id, made.digest, OCI_MANIFEST, (row.id, *digests))
+
+
 def test_attestations(served: Served) -> None:
     assert served.get("/images/busybox/attestations") == []
+    statement = json.dumps({"_type": "https://in-toto.io/Statement/v0.1", "predicate": {"a": 1}})
+    attest(served, statement.encode())
+    (found,) = served.get("/images/busybox/attestations")
+    assert found["PredicateType"] == "some/kind"
+    assert found["Descriptor"]["digest"] == images.sha(statement.encode())
+    assert "Statement" not in found
+    (found,) = served.get("/images/busybox/attestations?statement=1&type=some/kind")
+    assert found["Statement"] == json.loads(statement)
+    assert served.get("/images/busybox/attestations?type=other") == []
+    assert served.request("GET", "/images/busybox/get")[0].status == 200
     assert served.ask("GET", "/images/gone/attestations")[0] == 404
     assert served.ask("GET", "/v1.54/images/busybox/attestations")[0] == 404

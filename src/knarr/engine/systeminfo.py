@@ -63,7 +63,7 @@ def _contents(engine: Engine) -> dict[str, Any]:
         "ContainersRunning": active - paused,
         "ContainersPaused": paused,
         "ContainersStopped": len(states) - active,
-        "Images": len(engine.images.list()),
+        "Images": len(engine.images.list(every=True)),
     }
 
 

@@ -138,10 +138,17 @@ def search(call: Call) -> Answer:
 
 
 def attestations(call: Call) -> Answer:
-    """Answer with what is attested of an image: nothing, for a store keeps images alone."""
+    from knarr.engine.image.attesting import statements  # noqa: PLC0415 - few ask for it
+
     platforms = parse_platforms(call)
     if len(platforms) > 1:
         message = "only one platform value is currently supported"
         raise InvalidArgument(message)
-    _chosen(call, platforms)
-    return Json([])
+    wanted = [text.strip() for text in call.texts("type") if text.strip()]
+    found = statements(call.engine, _chosen(call, platforms))
+    whole = call.flag("statement")
+    return Json([
+        render.statement(one, whole=whole)
+        for one in found
+        if not wanted or one.predicate_type in wanted
+    ])  # fmt: skip

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from knarr.engine.image.loading import describe_arrivals
 from knarr.oci.descriptor import encode_descriptor, encode_platform
+from knarr.oci.document import EMPTY
+from knarr.util import jsontext
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.api.versions import Changes
+    from knarr.engine.image.attesting import Statement
     from knarr.engine.image.places.storetarget import Arrival
     from knarr.engine.image.removal import Removed
     from knarr.engine.images import HistoryLine, Image
@@ -186,3 +189,12 @@ def found(results: Iterable[Found]) -> list[Document]:
         }
         for one in results
     ]
+
+
+def statement(one: Statement, *, whole: bool) -> Document:
+    """Return what is attested of an image; with `whole` the document itself, too."""
+    descriptor = one.descriptor.replace(annotations=EMPTY)
+    found = {"Descriptor": encode_descriptor(descriptor), "PredicateType": one.predicate_type}
+    if whole:
+        found["Statement"] = jsontext.loads(one.raw)
+    return found

@@ -6,6 +6,7 @@ with it, and found from it by the index, which each of them needs.
 
 from __future__ import annotations
 
+from knarr.oci.document import MAX_SIZE
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 
 TYPE_CHECKING = False
@@ -58,4 +59,14 @@ def indexes(engine: Engine, row: ImageRow) -> list[Digest]:
     known = {manifest.digest, row.id}
     if isinstance(manifest, Manifest):
         known.update(layer.digest for layer in manifest.layers)
-    return [digest for digest in engine.images.records.blobs(row.id) if digest not in known]
+    others = [digest for digest in engine.images.records.blobs(row.id) if digest not in known]
+    return [digest for digest in others if _is_index(engine, digest)]
+
+
+def _is_index(engine: Engine, digest: Digest) -> bool:
+    """Tell whether a blob that an image needs is an index; it may be what is attested of it."""
+    blobs = engine.blobs
+    if not blobs.has(digest) or blobs.size(digest) > MAX_SIZE:
+        return False
+    raw = blobs.read(digest)
+    return b'"manifests"' in raw and b'"schemaVersion"' in raw
