@@ -14,7 +14,7 @@ import queue
 from knarr.api.buildkit import wire
 from knarr.api.buildkit.asking import Asked
 from knarr.api.buildkit.solving import Answer, Build, Exporter, Request
-from knarr.errors import InvalidArgument
+from knarr.errors import CommandFailed, Failed, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def build(call: Call, options: BuildOptions, out: Outlet) -> None:
     try:
         _pass_on(told, out)
         answer: Answer = building.result()
+    except CommandFailed as error:  # whose status is not the client's, as it is without BuildKit
+        raise Failed(error.message) from error
     finally:
         building.cancel()
         following.cancel()

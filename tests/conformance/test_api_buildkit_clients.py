@@ -1,0 +1,112 @@
+"""Docker's own clients of BuildKit against the API: the old command line, and buildx.
+
+The docker command line before version 23 speaks to BuildKit itself; Debian's is one. buildx is
+taken if it is installed as a plugin.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.engine import TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.serving import Served
+
+    Build = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.root
+DOCKERFILE = """FROM busybox
+ARG WHO
+COPY . /src
+RUN --mount=type=secret,id=word wc -c </run/secrets/word; echo hello $WHO; ls /src
+"""
+
+
+def _old() -> list[str]:
+    """Return the command of an old docker command line, nothing if there is none."""
+    for path in ("/usr/bin/docker", shutil.which("docker") or ""):
+        if os.access(path, os.X_OK):
+            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+            if int(said.stdout.split()[2].partition(".")[0]) < 23:
+                return [path, "build"]
+    return []
+
+
+def _new() -> list[str]:
+    """Return the command of buildx, nothing if it is not a plugin here."""
+    if not shutil.which("docker"):
+        return []
+    words = ["docker", "buildx", "version"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    return ["docker", "buildx", "build"] if done.returncode == 0 else []
+
+
+@pytest.fixture(params=["old", "buildx"])
+def build(request: pytest.FixtureRequest, served: Served) -> Build:
+    """Return a build command; words follow."""
+    command = _old() if request.param == "old" else _new()
+    if not command:
+        pytest.skip(f"no docker command line with BuildKit is installed: {request.param}")
+    environment = {
+        **os.environ, "DOCKER_BUILDKIT": "1", "DOCKER_HOST": f"unix://{served.path}",
+    }  # fmt: skip
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--progress=plain", *words], capture_output=True, text=True, check=False,
+            timeout=TIMEOUT, env=environment,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """Return a directory to build from."""
+    directory = tmp_path / "context"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text(DOCKERFILE)
+    (directory / "file").write_text("x")
+    (directory / "left-out").write_text("x")
+    (directory / ".dockerignore").write_text("left-*\n")
+    (tmp_path / "word").write_text("secret")
+    return directory
+
+
+def test_a_build_with_a_secret_and_an_argument(
+    build: Build, context: Path, tmp_path: Path, served: Served
+) -> None:
+    words = ("--secret", f"id=word,src={tmp_path}/word", "--build-arg", "WHO=me", "-t", "one")
+    done = build(*words, str(context))
+    assert done.returncode == 0, done.stderr
+    said = [line.split(" ", 2)[-1] for line in done.stderr.splitlines()]
+    assert said.count("6") == 1
+    assert "hello me" in said
+    assert "left-out" not in said
+    assert served.get("/images/one/json")["RepoTags"] == ["one:latest"]
+    again = build(*words, str(context))
+    assert again.stderr.count("CACHED") == 3, again.stderr
+
+
+def test_a_failure_shows_the_step(build: Build, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM busybox\nRUN echo out; exit 9\n")
+    done = build(str(context))
+    assert done.returncode == 1
+    assert "RUN echo out; exit 9" in done.stderr
+    assert "did not complete successfully: exit code: 9" in done.stderr
+
+
+def test_files_come_to_the_client(build: Build, context: Path, tmp_path: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY file /deep/file\n")
+    done = build("--output", f"type=local,dest={tmp_path}/out", str(context))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "deep" / "file").read_text() == "x"
