@@ -288,3 +288,28 @@ def test_a_missing_directory_is_made_if_that_is_asked_for(knarr: Knarr, tmp_path
     )
     run(knarr, "--mount", f"type=bind,src={source},dst=/x,bind-create-src", "busybox", "true")
     assert os.path.isdir(source)
+
+
+def test_what_was_asked_for_is_shown_as_by_docker(knarr: Knarr) -> None:
+    said = (
+        "type=bind,src=/tmp,dst=/a,bind-propagation=rslave,readonly",
+        "type=bind,src=/tmp,dst=/b,bind-recursive=disabled",
+        "type=volume,src=v1,dst=/c,volume-nocopy,volume-label=a=b,volume-opt=type=tmpfs"
+        + ",volume-opt=device=tmpfs",
+        "type=tmpfs,dst=/d,tmpfs-size=1m,tmpfs-mode=700",
+        "type=image,src=busybox,dst=/e,image-subpath=bin",
+    )
+    words = [word for text in said for word in ("--mount", text)]
+    knarr("create", "--name", "one", "--network", "none", *words, "busybox", "true")
+    shown = json.loads(knarr("inspect", "one", "--format", "{{json .HostConfig.Mounts}}"))
+    assert shown == [
+        {"Type": "bind", "Source": "/tmp", "Target": "/a", "ReadOnly": True,
+         "BindOptions": {"Propagation": "rslave"}},
+        {"Type": "bind", "Source": "/tmp", "Target": "/b", "BindOptions": {"NonRecursive": True}},
+        {"Type": "volume", "Source": "v1", "Target": "/c", "VolumeOptions": {
+            "NoCopy": True, "Labels": {"a": "b"},
+            "DriverConfig": {"Options": {"device": "tmpfs", "type": "tmpfs"}}}},
+        {"Type": "tmpfs", "Target": "/d", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o700}},
+        {"Type": "image", "Source": "busybox", "Target": "/e", "ReadOnly": True,
+         "ImageOptions": {"Subpath": "bin"}},
+    ]  # fmt: skip

@@ -62,6 +62,10 @@ def _refuse_limits(options: Options) -> None:
     Raises: InvalidArgument
     """
     message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-    if not all("=" in text for text in options.texts("storage-opt")):
-        message = "invalid storage option"
+    for text in options.texts("storage-opt"):
+        key, equals, _ = text.partition("=")
+        if not equals:
+            message = "invalid storage option"
+        elif key.lower() != "size":
+            message = f"Unknown option {key}"
     raise InvalidArgument(message)

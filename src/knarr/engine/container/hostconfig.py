@@ -92,12 +92,31 @@ def _is_bind_text(options: Options, mount: MountRequest) -> bool:
 
 def _host_mount(mount: MountRequest) -> Document:
     document: Document = {"Type": mount.kind, "Source": mount.source, "Target": mount.target}
-    if mount.readonly:
-        document["ReadOnly"] = True
-    if mount.tmpfs_size or mount.tmpfs_mode is not None:
-        given = {"SizeBytes": mount.tmpfs_size, "Mode": mount.tmpfs_mode}
-        document["TmpfsOptions"] = {name: value for name, value in given.items() if value}
-    return document
+    given = {"ReadOnly": mount.readonly, f"{mount.kind.title()}Options": _mount_options(mount)}
+    named = {name: value for name, value in document.items() if value}
+    return {**named, **{name: value for name, value in given.items() if value}}
+
+
+def _mount_options(mount: MountRequest) -> Document:
+    """Return what was said of a mount of its kind alone."""
+    driver = {"Name": mount.driver, "Options": dict(mount.driver_options)}
+    options: dict[str, Document] = {
+        "bind": {
+            "Propagation": mount.propagation,
+            "NonRecursive": not mount.recursive,
+            "CreateMountpoint": mount.creates_source,
+            "ReadOnlyNonRecursive": mount.writable_below,
+        },
+        "image": {"Subpath": mount.subpath},
+        "tmpfs": {"SizeBytes": mount.tmpfs_size, "Mode": mount.tmpfs_mode},
+        "volume": {
+            "NoCopy": mount.nocopy,
+            "Labels": dict(mount.labels),
+            "DriverConfig": {name: value for name, value in driver.items() if value},
+            "Subpath": mount.subpath,
+        },
+    }
+    return {name: value for name, value in options[mount.kind].items() if value}
 
 
 def _host_network(options: Options) -> Document:
