@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import tarfile
 import unicodedata
 from io import BytesIO
@@ -18,7 +20,7 @@ from support.archives import archive
 from support.engine import lent_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from support.engine import Knarr
 
@@ -213,3 +215,74 @@ def test_an_image_of_many_layers(store: Knarr, count: int) -> None:
         assert sorted(names) == sorted(f"f{n}" for n in range(count))
     finally:
         os.close(root_fd)
+
+
+BOMB = images.layer_tar({"zeros": bytes(20_000_000)})
+
+
+def bombs() -> dict[str, tuple[str, bytes]]:
+    """Return what grows twenty-thousandfold, and what it is called in the refusal."""
+    layout = images.oci_files([BOMB], "x:1", compression="+zstd")
+    (layer,) = [data for data in layout.values() if data.startswith(b"\x28\xb5\x2f\xfd")]
+    archive_of_it = images.docker_archive([BOMB], "x:1")
+    return {
+        "layer": (f"layer {images.sha(layer)}", images.archive(layout)),
+        "archive": ("the archive", zstandard.compress(archive_of_it)),
+    }
+
+
+@pytest.mark.parametrize("case", ["layer", "archive"])
+def test_what_grows_beyond_belief(
+    store: Knarr, settings: Callable[[str], Path], tmp_path: Path, case: str
+) -> None:
+    what, data = bombs()[case]
+    settings('[images]\ngrowth_free = "1MB"\n')
+    refuse(store, data, f"{what} grows from ")
+    said = store.do("load", stdin=data).stderr
+    assert "raise images.growth in the settings" in said
+    packed = tmp_path / "root.tar.zst"
+    packed.write_bytes(zstandard.compress(BOMB))
+    assert "the archive grows from " in store.fails("import", str(packed), "x:1")
+    assert os.listdir(store.engine.blobs.incoming_dir) == []
+    settings('[images]\ngrowth_free = "1MB"\ngrowth = 0\n')
+    assert store("load", stdin=data) == "Loaded image: x:1\n"
+    store("rmi", "x:1")
+    settings("")
+    assert store("load", stdin=data) == "Loaded image: x:1\n"  # so little is let through
+
+
+def test_attributes_that_only_root_sees(store: Knarr) -> None:
+    """They are content, but for overlay's own."""
+    load(store, text("file f data=x xattr=trusted.mine=1 xattr=user.a=b xattr=trusted.overlay.x=y"))
+    found = tree(store) / "f"
+    assert set(os.listxattr(found)) == {"trusted.mine", "user.a"}
+    assert os.getxattr(found, "trusted.mine") == b"1"
+
+
+def test_names_of_kilobytes(store: Knarr, tmp_path: Path) -> None:
+    """Of images, of files in an archive, in a layer: refused, each in a line that can be read."""
+    name = "n" * 5000
+    files = images.oci_files([images.layer_tar({"f": b"x"})], f"{name}:1")
+    refuse(store, images.archive(files), "names an image")
+    layer = images.layer_tar({f"{'d' * 200}/" * 30 + "f": b"x"})
+    refuse(store, images.docker_archive([layer], "x:1"), "too long")
+    for words in (("pull", name), ("tag", "x", name), ("image", "copy", f"docker://{name}", "y")):
+        said = store.fails(*words)
+        assert len(said) < 12_000
+        assert "repository name must not be more than 255 characters" in said
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed (util-linux)")
+def test_a_device_without_the_right_to_make_one(store: Knarr, tmp_path: Path) -> None:
+    archive_path = tmp_path / "x.tar"
+    archive_path.write_bytes(images.docker_archive([text("block disk number=1:0")], "x:1"))
+    command = store.command("load", "-i", str(archive_path))
+    done = subprocess.run(
+        ["setpriv", "--bounding-set", "-mknod", "--inh-caps", "-mknod", *command],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "disk" in done.stderr
+    assert "permitted" in done.stderr
+    assert store.engine.layers.list() == []
+    assert store.engine.images.list() == []

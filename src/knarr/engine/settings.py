@@ -78,6 +78,15 @@ def number(value: Any) -> int:
     return value
 
 
+def positive(value: Any) -> int:
+    """Read a whole number that is at least 1."""
+    found = number(value)
+    if not found:
+        message = "must be a whole number, 1 or more"
+        raise ValueError(message)
+    return found
+
+
 def size(value: Any) -> int:
     """Read bytes: a number, or a string as sizes are written everywhere, such as "20GB"."""
     if isinstance(value, str):
@@ -127,6 +136,10 @@ SPACE = Setting("images.space", size, 0)
 DANGLING, UNUSED = "dangling", "unused"
 SPACE_REMOVES = Setting("images.space_removes", choice(DANGLING, UNUSED), DANGLING)
 SPACE_SPARES = Setting("images.space_spares", duration, 600 * 10**9)
+DOWNLOADS = Setting("images.downloads", positive, 3)
+UPLOADS = Setting("images.uploads", positive, 3)
+GROWTH = Setting("images.growth", number, 200)
+GROWTH_FREE = Setting("images.growth_free", size, 1 << 30)
 CGROUP_MANAGER = Setting("runtime.cgroup_manager", choice("cgroupfs", "systemd"), "cgroupfs")
 
 _ALL: tuple[Setting[Any], ...] = (
@@ -134,6 +147,10 @@ _ALL: tuple[Setting[Any], ...] = (
     SPACE,
     SPACE_REMOVES,
     SPACE_SPARES,
+    DOWNLOADS,
+    UPLOADS,
+    GROWTH,
+    GROWTH_FREE,
     CGROUP_MANAGER,
 )
 SETTINGS = {setting.name: setting for setting in _ALL}

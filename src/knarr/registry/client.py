@@ -17,7 +17,7 @@ Spec: distribution-spec
 
 from __future__ import annotations
 
-from knarr.errors import Corrupt, InvalidArgument, KnarrError, NotFound, Unavailable
+from knarr.errors import Corrupt, InvalidArgument, KnarrError, NotFound
 from knarr.oci import descriptor as d
 from knarr.oci.descriptor import Descriptor
 from knarr.oci.digest import Digest, digest_of, hasher
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from knarr.oci.reference import Reference
     from knarr.registry.credentials import Keychain
     from knarr.registry.handed import Handed
-    from knarr.registry.hosts import Hosts
+    from knarr.registry.hosts import Endpoint, Hosts
 
     Read = TypeVar("Read")
 
@@ -66,11 +66,13 @@ def connect(
     *,
     wire: Wire | None = None,
     insecure: bool = False,
+    told: Callable[[Endpoint, KnarrError], object] | None = None,
 ) -> Repository:
     """Return the repository that `reference` names; nothing is sent yet.
 
     `credentials` as None means nobody. One `wire` for several repositories shares connections.
-    With `insecure` any certificate will do, and plain HTTP where there is no TLS.
+    With `insecure` any certificate will do, and plain HTTP where there is no TLS. `told` hears
+    which mirrors are passed over, and why; from any thread.
 
     Raises: PermissionDenied (blocked), InvalidArgument, Failed, NotFound, Corrupt (settings)
     """
@@ -85,7 +87,8 @@ def connect(
         if credentials is not None:
             login = credentials.find(endpoint.registry, endpoint.repository)
         patience = MIRROR if endpoint.mirror else Patience()
-        sessions.append(Session(wire, endpoint, hosts, login, patience=patience))
+        session = Session(wire, endpoint, hosts, login, patience=patience, told=told)
+        sessions.append(session)
     return Repository(reference, sessions)
 
 
@@ -284,7 +287,7 @@ class Repository:
                 return read(session)
             except KnarrError as error:
                 # Mirrors come and go: the registry itself has the last word.
-                session.given_up = isinstance(error, Unavailable)
+                session.pass_over(error)
         return read(self._home)
 
     def _places(self) -> list[Session]:

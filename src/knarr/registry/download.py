@@ -117,7 +117,7 @@ class BlobReader:
         self.close()
         if not self._others:
             raise error
-        self._session.given_up = isinstance(error, Unavailable)
+        self._session.pass_over(error)
         self._session = self._others.pop(0)
         self._retries = self._session.retries()
 

@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from knarr.errors import KnarrError
     from knarr.registry.credentials import Login
     from knarr.registry.hosts import Endpoint, Hosts
     from knarr.registry.wire import Answer, Security, Stream, Wire
@@ -107,8 +108,9 @@ class Session:
     def __init__(
         self, wire: Wire, endpoint: Endpoint, hosts: Hosts, login: Login | None, *,
         patience: Patience | None = None, sleep: Callable[[float], None] = time.sleep,
+        told: Callable[[Endpoint, KnarrError], object] | None = None,
     ) -> None:  # fmt: skip
-        """Talk to `endpoint` as `login`."""
+        """Talk to `endpoint` as `login`; `told` hears why another place is asked instead."""
         self.endpoint = endpoint
         self.patience = patience or Patience()
         self.auth = Authenticator(endpoint.host, self._fetch, login)
@@ -116,9 +118,16 @@ class Session:
         self._hosts = hosts
         self.given_up = False  # by who has another place to ask
         self._sleep = sleep
+        self._told = told
         self._met = False
         self._plain: bool | None = {ALWAYS: True, FALLBACK: None}.get(endpoint.plain, False)
         self._lock = threading.Lock()
+
+    def pass_over(self, error: KnarrError) -> None:
+        """Note why another place is asked; one that does not answer is not asked again."""
+        self.given_up = isinstance(error, Unavailable)
+        if self._told is not None:
+            self._told(self.endpoint, error)
 
     def path(self, rest: str) -> str:
         """Return the path of something of the repository."""

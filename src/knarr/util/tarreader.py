@@ -67,7 +67,7 @@ class Reader:
             except Corrupt as error:
                 where = f"after {tar.shown(self._last)}" if self._last else "at the beginning"
                 message = f"not a readable archive: {error} ({where})"
-                raise Corrupt(message) from error
+                raise Corrupt(message, hint=error.hint) from error
             if entry is None:
                 return
             self._last = entry.name

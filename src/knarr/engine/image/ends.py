@@ -21,6 +21,7 @@ from knarr.engine.image.places.archivetarget import ArchiveTarget
 from knarr.engine.image.places.directory import Directory, DirectoryTarget
 from knarr.engine.image.places.dockerarchive import DockerArchiveSource
 from knarr.engine.image.places.flat import FlatSource, FlatTarget
+from knarr.engine.image.places.growth import allowed
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.registry import RegistrySource, RegistryTarget
 from knarr.engine.image.places.storefamily import FamilySource
@@ -106,7 +107,8 @@ def open_source(
         found = LayoutSource(Directory(place.path))
     else:
         stream = _given(place, closing)
-        archive = closing.enter_context(open_archive(stream, engine.blobs.incoming_dir))
+        opened = open_archive(stream, engine.blobs.incoming_dir, growth=allowed(engine))
+        archive = closing.enter_context(opened)
         found = _read(archive, place)
     return found, _chosen(found, place)
 

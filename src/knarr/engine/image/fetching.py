@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from knarr.store.blobs import Blobs
     from knarr.store.downloads import Download, Downloads
 
-AT_ONCE = 3
 _CHUNK = 1 << 18
 _REHASH = 1 << 20
 _PATIENCE = 1.0  # seconds for a thread to notice; who waits for a dead network is left alone
@@ -48,9 +47,9 @@ class Fetcher:
         downloads: Downloads,
         *,
         report: Report,
-        at_once: int = AT_ONCE,
+        at_once: int,
     ) -> None:
-        """Prepare; nothing is asked for yet."""
+        """Prepare to have so many downloads `at_once`; nothing is asked for yet."""
         self._repository = repository
         self._blobs = blobs
         self._downloads = downloads

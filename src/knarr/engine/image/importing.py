@@ -7,6 +7,7 @@ import os
 import time
 
 from knarr.engine.image.places.archive import Slice, reopened, spool_file
+from knarr.engine.image.places.growth import allowed, open_any
 from knarr.engine.image.places.storesource import plain_manifest
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy
@@ -55,7 +56,7 @@ def import_archive(engine: Engine, stream: Reader, options: ImportOptions) -> Di
         from knarr.build.changes import change_config  # noqa: PLC0415 - only for who gives any
 
         run_config = change_config(run_config, options.changes, platform=platform)
-    with _Rootfs(stream, engine.blobs.incoming_dir) as rootfs:
+    with _Rootfs(stream, engine) as rootfs:
         created = render_rfc3339(time.time_ns())
         config = encode_config(
             platform=platform,
@@ -82,7 +83,7 @@ class _Rootfs:
 
     made_up = True  # the manifest
 
-    def __init__(self, stream: Reader, spool_dir: str) -> None:
+    def __init__(self, stream: Reader, engine: Engine) -> None:
         peeked = compression.Peeked(stream)
         if not peeked.start:
             message = "the archive is empty"
@@ -96,8 +97,8 @@ class _Rootfs:
                 self._start = os.lseek(self._descriptor, 0, os.SEEK_CUR)
                 self._digest_file()
             else:
-                self._descriptor = spool_file(spool_dir)
-                self._spool(compression.decompress(peeked, kind))
+                self._descriptor = spool_file(engine.blobs.incoming_dir)
+                self._spool(open_any(peeked, allowed(engine), "the archive")[0])
         except BaseException:
             os.close(self._descriptor)
             raise

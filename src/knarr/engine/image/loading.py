@@ -11,6 +11,7 @@ from functools import partial
 from knarr.engine.image.places.archive import Archive, open_archive
 from knarr.engine.image.places.directory import Directory
 from knarr.engine.image.places.dockerarchive import MANIFEST_FILE, DockerArchiveSource
+from knarr.engine.image.places.growth import allowed
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.progress import silent
@@ -46,7 +47,7 @@ def load(
     Raises: InvalidArgument, Corrupt, Unsupported
     """
     take = partial(copy_platforms if every else copy, platform=platform)
-    with open_archive(stream, engine.blobs.incoming_dir) as archive:
+    with open_archive(stream, engine.blobs.incoming_dir, growth=allowed(engine)) as archive:
         return _take_in(engine, _source(archive), take, report)
 
 

@@ -6,6 +6,7 @@ stays, and the next pull goes on from it (see `knarr.store.downloads`).
 
 from __future__ import annotations
 
+from knarr.engine import settings
 from knarr.engine.image.fetching import Fetcher
 from knarr.engine.image.places.registry import RegistrySource
 from knarr.engine.image.places.storetarget import StoreTarget
@@ -51,7 +52,8 @@ def pull(
     reference = reference.with_default_tag()
     repository = engine.registries.connect(reference)
     engine.downloads.sweep(older_than=_KEPT)
-    fetcher = Fetcher(repository, engine.blobs, engine.downloads, report=report)
+    at_once = engine.settings.get(settings.DOWNLOADS)
+    fetcher = Fetcher(repository, engine.blobs, engine.downloads, report=report, at_once=at_once)
     source = RegistrySource(repository, fetcher)
     wanted = str(reference.digest or reference.tag)
     digest = source.resolve(wanted).digest

@@ -15,6 +15,7 @@ import os
 import threading
 from collections import deque
 
+from knarr.engine import settings
 from knarr.engine.image.places.archive import Slice, spool_file
 from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.storesource import write_tar
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from knarr.engine.image.originals import Originals
     from knarr.engine.image.places.place import Stream, Target
 
-AT_ONCE = 3
 _LEVEL = 3  # of ISA-L; zlib's stands beside it in docs/images.md
 _GZIP = 31
 _FORMS = {
@@ -114,11 +114,14 @@ class Sending:
         diff_id = layers.get(chain_id).diff_id
         return Layer(chain_id, diff_id, layers.blobs(diff_id))
 
-    def run(self, *, at_once: int = AT_ONCE) -> list[Descriptor]:
+    def run(self, *, at_once: int = 0) -> list[Descriptor]:
         """Give all layers to the place, and return in which forms it has them, bottom first.
+
+        So many `at_once`; 0 is as many as settings say.
 
         Raises: Corrupt, what the place raises
         """
+        at_once = at_once or self._engine.settings.get(settings.UPLOADS)
         queue = deque(self.layers)
         lock = threading.Lock()
 

@@ -14,7 +14,7 @@ from knarr.build.cacheconfig import DIFF_ID, MEDIA_TYPE, Records, Result, encode
 from knarr.build.events import Finished, Noted, Started
 from knarr.build.worker import Hollow
 from knarr.engine.build.caching.places import LOCAL, MAX
-from knarr.engine.image.sending import AT_ONCE, Sending
+from knarr.engine.image.sending import Sending
 from knarr.engine.image.transfer import put_all
 from knarr.errors import KnarrError
 from knarr.oci import descriptor as d
@@ -156,7 +156,7 @@ class _Exporting:
                 elif self._bring(stack[: place + 1]):
                     here[chain] = None
         sending = Sending(self._engine, list(here), target, self._wanted.form)
-        blobs.update(zip(here, sending.run(at_once=AT_ONCE), strict=True))
+        blobs.update(zip(here, sending.run(), strict=True))
         sending.remember()
         return self._annotated(blobs)
 

@@ -18,7 +18,7 @@ import io
 
 from knarr.engine.build.export import annotations as levels
 from knarr.engine.build.export.annotations import annotations_of
-from knarr.engine.image.sending import AT_ONCE, Form, Sending
+from knarr.engine.image.sending import Form, Sending
 from knarr.engine.image.transfer import put_all
 from knarr.errors import InvalidArgument
 from knarr.oci import descriptor as d
@@ -131,7 +131,7 @@ def compose(
     Raises: InvalidArgument, Corrupt, what the place raises
     """
     made = Composition(engine)
-    at_once = AT_ONCE if getattr(target, "wants_parts", False) else 1
+    at_once = 0 if getattr(target, "wants_parts", False) else 1  # a registry takes several
     for part in parts:
         sending = Sending(engine, engine.images.stack(part.image_id), target, packaging.form)
         made.sendings.append(sending)

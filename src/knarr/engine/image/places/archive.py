@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
+from knarr.engine.image.places.growth import USUAL, open_any
 from knarr.errors import Corrupt, InvalidArgument
 from knarr.util import compression, tar
 from knarr.util.files import write_all
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from knarr.engine.image.places.growth import Growth
     from knarr.util.compression import Reader
 
 _MAX_ENTRIES = 200_000
@@ -150,7 +152,7 @@ class Slice:
         """Do nothing: the file is the archive's."""
 
 
-def open_archive(stream: Reader, spool_dir: str) -> Archive:
+def open_archive(stream: Reader, spool_dir: str, *, growth: Growth = USUAL) -> Archive:
     """Return the archive in `stream`, whatever it is compressed with.
 
     Raises: InvalidArgument, Corrupt
@@ -164,7 +166,7 @@ def open_archive(stream: Reader, spool_dir: str) -> Archive:
     if descriptor >= 0:
         return _index(descriptor, _Rest(descriptor), kept=True)
     descriptor = spool_file(spool_dir)
-    source = compression.decompress(peeked, kind) if kind else peeked
+    source, _ = open_any(peeked, growth, "the archive")
     return _index(descriptor, _Spooling(source, descriptor), kept=False)
 
 

@@ -17,6 +17,7 @@ import contextlib
 import time
 
 from knarr.engine import settings
+from knarr.engine.image.places.growth import allowed, open_any
 from knarr.engine.image.places.storesource import write_blob, write_tar
 from knarr.errors import Corrupt
 from knarr.oci import descriptor as d
@@ -24,7 +25,7 @@ from knarr.oci.config import chain_id
 from knarr.oci.digest import Digest, VerifyingReader
 from knarr.snapshot.recipe import Recorder
 from knarr.store.layers import LayerBlob, LayerRow
-from knarr.util import compression, regzip
+from knarr.util import regzip
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -57,6 +58,7 @@ class Intake:
         self._engine = engine
         self._report = report
         self._keep = engine.settings.get(settings.KEEP_BLOBS)
+        self._growth = allowed(engine)
         self.forms: dict[Digest, LayerBlob] = {}
         self.kept: set[Digest] = set()
         self.spared: set[Digest] = set()
@@ -105,7 +107,9 @@ class Intake:
                 return self._from_elsewhere(layer, diff_id, stack)
             packed = _Head(stream)
             plain = layer.media_type in PLAIN
-            tar = _Head(packed if plain else compression.open_any(packed)[0])
+            tar = _Head(
+                packed if plain else open_any(packed, self._growth, f"layer {layer.digest}")[0]
+            )
             recorder = Recorder(tar)
             self._report(layer.digest, "Extracting", 0, layer.size)
             applied = engine.layers.apply(recorder, parents=stack, diff_id=diff_id)

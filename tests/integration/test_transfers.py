@@ -1,0 +1,132 @@
+"""How pulls and pushes go about it: how many at a time, by which mirrors, what is said of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support import images
+from support.mischief import refuse
+from support.offers import offer
+from support.testregistry import TestRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from support.engine import Knarr
+    from support.testregistry import Handler
+
+pytestmark = pytest.mark.root
+
+LAYERS = [images.layer_tar({f"f{n}": bytes(3000)}) for n in range(5)]
+BUSY = 0.15  # seconds that each answer takes
+
+
+@pytest.fixture
+def registry() -> Iterator[TestRegistry]:
+    with TestRegistry() as found:
+        yield found
+
+
+class Crowd:
+    """Slows requests down, and counts how many there are at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+
+    def act(self, handler: Handler) -> bool:
+        del handler
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(BUSY)
+        with self._lock:
+            self._now -= 1
+        return False
+
+
+@pytest.mark.parametrize(("text", "most"), [("", 3), ("downloads = 1", 1), ("downloads = 5", 5)])
+def test_downloads_at_a_time(
+    store: Knarr, registry: TestRegistry, settings: Callable[[str], Path], text: str, most: int
+) -> None:
+    offer(registry, "m", "1", LAYERS)
+    crowd = Crowd()
+    settings(f"[images]\n{text}\n")
+    store("pull", "-q", f"{registry.host}/m:1")  # so that the config is known from the next one on
+    store("rmi", f"{registry.host}/m:1")
+    registry.on("GET", "/blobs/", crowd.act, times=99)
+    store("pull", "-q", f"{registry.host}/m:1")
+    assert crowd.most == most
+
+
+@pytest.mark.parametrize(("text", "most"), [("", 3), ("uploads = 1", 1), ("uploads = 5", 5)])
+def test_uploads_at_a_time(
+    store: Knarr, registry: TestRegistry, settings: Callable[[str], Path], text: str, most: int
+) -> None:
+    store("load", stdin=images.docker_archive(LAYERS, "m:1"))
+    store("tag", "m:1", f"{registry.host}/m:1")
+    settings(f"[images]\n{text}\n")
+    crowd = Crowd()
+    registry.on("POST", "/blobs/uploads/", crowd.act, times=99)
+    store("push", "-q", f"{registry.host}/m:1")
+    assert crowd.most == most
+
+
+def test_a_number_that_is_none(store: Knarr, settings: Callable[[str], Path]) -> None:
+    settings("[images]\ndownloads = 0\n")
+    said = store.fails("pull", "127.0.0.1:1/x")
+    assert "images.downloads must be a whole number, 1 or more" in said
+
+
+@pytest.fixture
+def mirrored(
+    registry: TestRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestRegistry]:
+    """Lend a mirror of the registry."""
+    with TestRegistry() as mirror:
+        place = tmp_path / "registries.toml"
+        place.write_text(
+            f'[[registry]]\nprefix = "{registry.host}"\n'
+            f'[[registry.mirror]]\nlocation = "{mirror.host}/hub"\n'
+        )
+        monkeypatch.setenv("KNARR_REGISTRIES", str(place))
+        yield mirror
+
+
+def test_a_mirror_that_is_passed_over_is_told(
+    store: Knarr, registry: TestRegistry, mirrored: TestRegistry
+) -> None:
+    offer(registry, "m", "1", LAYERS)
+    offer(mirrored, "hub/m", "1", LAYERS)
+    name = f"{registry.host}/m:1"
+    store("pull", "-q", name)  # without a word
+    assert registry.requests == []
+    store("rmi", name)
+    mirrored.on("GET", "/manifests/", refuse(403, "DENIED", "not for you"), times=9)
+    done = store.do("pull", "-q", name)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"mirror {mirrored.host} was passed over: ")
+    assert "not for you" in line
+    store("rmi", name)
+    mirrored.on("GET", "/blobs/", refuse(503, "UNAVAILABLE", "asleep"), times=99)
+    done = store.do("pull", "-q", name)
+    assert (done.returncode, done.stdout) == (0, f"{name}\n")
+    assert any("asleep" in line for line in done.stderr.splitlines())
+    assert len(done.stderr.splitlines()) <= 3
+
+
+def test_a_rate_limit_is_told_with_what_helps(store: Knarr, registry: TestRegistry) -> None:
+    words = "You have reached your pull rate limit"
+    registry.on("GET", "/", refuse(429, "TOOMANYREQUESTS", words, Retry_After="3600"), times=99)
+    begun = time.monotonic()
+    said = store.fails("pull", f"{registry.host}/m:1").splitlines()
+    assert words in said[0]
+    assert "logging in may help" in said[1]
+    assert time.monotonic() - begun < 10
