@@ -278,6 +278,24 @@ def test_a_file_system_that_cannot_map_owners_is_named(
     assert f"mounting {unmappable} at /x: overlay cannot map owners" in said
 
 
+# file systems
+
+
+def test_terminals_and_memory_of_one_s_own(knarr: Knarr) -> None:
+    mounts = ("--mount", "type=devpts,dst=/pts,gid=7,mode=0640", "--mount", "type=ramfs,dst=/ram")
+    script = "grep -E ' /(pts|ram) ' /proc/mounts; ls /pts; echo x > /ram/f; cat /ram/f"
+    lines = run(knarr, *mounts, "busybox", "sh", "-c", script).splitlines()
+    assert lines[0].startswith("devpts /pts devpts rw,nosuid,noexec,relatime,gid=7,mode=640,ptmx")
+    assert lines[1].startswith("ramfs /ram ramfs rw,nosuid,nodev,noexec")
+    assert lines[2:] == ["ptmx", "x"]
+    for wrong, said in (
+        ("type=ramfs,dst=/x,gid=7", "unexpected key 'gid' in 'gid=7'"),
+        ("type=bind,src=/tmp,dst=/x,mode=0700", "unexpected key 'mode' in 'mode=0700'"),
+        ("type=devpts,src=/tmp,dst=/x", "field Source must not be specified"),
+    ):
+        assert said in refused(knarr, "--mount", wrong)
+
+
 # directories that are not there
 
 
@@ -294,12 +312,11 @@ def test_what_was_asked_for_is_shown_as_by_docker(knarr: Knarr) -> None:
     said = (
         "type=bind,src=/tmp,dst=/a,bind-propagation=rslave,readonly",
         "type=bind,src=/tmp,dst=/b,bind-recursive=disabled",
-        "type=volume,src=v1,dst=/c,volume-nocopy,volume-label=a=b,volume-opt=type=tmpfs"
-        + ",volume-opt=device=tmpfs",
+        "type=volume,src=v1,dst=/c,volume-nocopy,volume-label=a=b,{}=type=tmpfs,{}=device=tmpfs",
         "type=tmpfs,dst=/d,tmpfs-size=1m,tmpfs-mode=700",
         "type=image,src=busybox,dst=/e,image-subpath=bin",
     )
-    words = [word for text in said for word in ("--mount", text)]
+    words = [word for text in said for word in ("--mount", text.replace("{}", "volume-opt"))]
     knarr("create", "--name", "one", "--network", "none", *words, "busybox", "true")
     shown = json.loads(knarr("inspect", "one", "--format", "{{json .HostConfig.Mounts}}"))
     assert shown == [

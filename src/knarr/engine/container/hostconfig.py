@@ -116,7 +116,7 @@ def _mount_options(mount: MountRequest) -> Document:
             "Subpath": mount.subpath,
         },
     }
-    return {name: value for name, value in options[mount.kind].items() if value}
+    return {name: value for name, value in options.get(mount.kind, {}).items() if value}
 
 
 def _host_network(options: Options) -> Document:

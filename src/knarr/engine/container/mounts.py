@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 # Files that the engine writes for each container, and where they are seen in it.
 FILES = {"resolv.conf": "/etc/resolv.conf", "hostname": "/etc/hostname", "hosts": "/etc/hosts"}
 
+# What else may be mounted anew, and how if the user says nothing.
+FILE_SYSTEMS = {
+    "devpts": ("noexec", "nosuid", "rprivate", "ptmxmode=0666", "mode=0620"),
+    "ramfs": ("noexec", "nosuid", "nodev", "rprivate"),
+}
 TMPFS_DEFAULTS = ("noexec", "nosuid", "nodev", "rprivate")
 # Options that take each other's place.
 OPPOSITES = (
@@ -67,7 +72,9 @@ def source_finder(
 def _is_named(request: MountRequest) -> bool:
     """Tell whether a mount shows files of the host as they are, or none."""
     plain = not (request.mapped or request.overlay)
-    return request.kind == "tmpfs" or (request.kind == "bind" and plain)
+    if request.kind == "bind":
+        return plain
+    return request.kind == "tmpfs" or request.kind in FILE_SYSTEMS
 
 
 def plan_mounts(
@@ -79,7 +86,7 @@ def plan_mounts(
 ) -> list[Mount]:
     """Return the mounts of the user and, where the user mounts nothing, of the engine's `files`.
 
-    `source_of` is asked for what is mounted, but not for a tmpfs.
+    `source_of` is asked for what is mounted, but not for what is made anew, as a tmpfs.
     """
     mapped = ["idmap"] if options.namespaces.remapped else []
     mounts = [plan_mount(request, source_of, mapped) for request in options.mounts]
@@ -116,6 +123,14 @@ def plan_mount(
             "type": "tmpfs",
             "source": "tmpfs",
             "options": _tmpfs_options(request),
+        }
+    if request.kind in FILE_SYSTEMS:
+        given = request.tmpfs_options.split(",") if request.tmpfs_options else []
+        return {
+            "destination": request.target,
+            "type": request.kind,
+            "source": request.kind,
+            "options": [*FILE_SYSTEMS[request.kind], *given, *(["ro"] if request.readonly else [])],
         }
     source = source_of(request)
     words = ["rbind" if request.recursive else "bind", request.propagation or "rprivate"]

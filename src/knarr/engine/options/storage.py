@@ -24,6 +24,9 @@ TMPFS_WORDS = frozenset((
     "relatime", "norelatime", "strictatime", "nostrictatime", "private", "rprivate", "shared",
     "rshared", "slave", "rslave", "unbindable", "runbindable",
 ))  # fmt: skip
+# What else may be mounted anew, with the parameters of each. Podman: devpts, ramfs
+FILE_SYSTEMS = {"devpts": frozenset(("uid", "gid", "mode", "max")), "ramfs": frozenset(("mode",))}
+_PARAMETERS = frozenset().union(*FILE_SYSTEMS.values())
 TMPFS_KEYS = frozenset(("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"))
 
 
@@ -194,6 +197,8 @@ def _mount_field(fields: dict[str, Any], key: str, value: str, field: str, *, gi
         fields["tmpfs_mode"] = _octal(value)
     elif key == "idmap":
         fields["mapped"], fields["idmap"] = True, check_idmap(value)
+    elif key in _PARAMETERS and value:
+        fields["tmpfs_options"] = f"{fields.get('tmpfs_options', '')},{key}={value}".lstrip(",")
     elif key != "consistency":
         message = f"unexpected key '{key}' in '{field}'"
         raise InvalidArgument(message)
@@ -228,9 +233,9 @@ def make_mount(
     if not target:
         message = "target is required"
         raise InvalidArgument(message)
-    if kind not in ("bind", "volume", "tmpfs", "image"):
+    if kind not in ("bind", "volume", "tmpfs", "image", *FILE_SYSTEMS):
         message = f'invalid mount config for type "{kind}": mount type unknown'
-        raise InvalidArgument(message, hint="It is bind, image, tmpfs or volume.")
+        raise InvalidArgument(message, hint="It is bind, devpts, image, ramfs, tmpfs or volume.")
     _check_fields(kind, source, fields)
     if kind == "bind":
         source = _bind_source(source)
@@ -258,10 +263,19 @@ def _check_fields(kind: str, source: str, fields: dict[str, Any]) -> None:
         message = "subpath must be a relative path within the volume"
     elif fields.get("mapped") and kind != "bind":
         message = f"cannot mix 'idmap' with mount type '{kind}'"
+    elif strange := _strange_parameters(kind, fields.get("tmpfs_options", "")):
+        message = f"unexpected key '{strange[0].partition('=')[0]}' in '{strange[0]}'"
+    elif source and kind in FILE_SYSTEMS:
+        message = f'invalid mount config for type "{kind}": field Source must not be specified'
     elif fields.get("chown") and kind not in ("bind", "volume"):
         message = f"cannot mix 'chown' with mount type '{kind}'"
     if message:
         raise InvalidArgument(message)
+
+
+def _strange_parameters(kind: str, options: str) -> list[str]:
+    words = options.split(",") if options else []
+    return [word for word in words if word.partition("=")[0] not in FILE_SYSTEMS.get(kind, ())]
 
 
 def _bind_source(source: str) -> str:

@@ -68,12 +68,12 @@ class IdRange(Value):
 class MountRequest(Value):
     """Something mounted into the container, as asked for.
 
-    `kind` is bind, image, tmpfs or volume. A bind's `source` is a path of the host, that of others
-    a name: a volume without one gets one that is `anonymous`, and the layers of an image are known
-    by their `chain` once the container exists. `image_volume` marks volumes that the image
-    declares. `creates_source` is true for `-v`, which makes a missing directory, false for
-    `--mount`. A bind that is `mapped` shows other owners than the disk has, as `idmap` says or by
-    the container's users. One that is `inherited` came from another container. Changes to an
+    `kind` is bind, devpts, image, ramfs, tmpfs or volume. A bind's `source` is a path of the host,
+    that of others a name: a volume without one gets one that is `anonymous`, and the layers of an
+    image are known by their `chain` once the container exists. `image_volume` marks volumes that
+    the image declares. `creates_source` is true for `-v`, which makes a missing directory, false
+    for `--mount`. A bind that is `mapped` shows other owners than the disk has, as `idmap` says or
+    by the container's users. One that is `inherited` came from another container. Changes to an
     `overlay` stay out of its source, in the directories of the user or in the container's own. With
     `chown` everything in the source is given to the container's user.
     """

@@ -24,7 +24,7 @@ def inherit(engine: Engine, options: Options) -> Options:
     for text in options.volumes_from:
         name, readonly = parse_volumes_from(text)
         for mount in engine.containers.get(name).options.mounts:
-            if mount.kind != "tmpfs" and mount.target not in own:
+            if mount.kind in ("bind", "image", "volume") and mount.target not in own:
                 found[mount.target] = mount.replace(
                     readonly=mount.readonly or readonly,
                     creates_source=True,
