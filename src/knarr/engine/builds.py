@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from knarr.build.arguments import PROXIES, proxy_environment
 from knarr.build.dockerfile.checks import Checks, Finding, parse_switches
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 
     from knarr.build.dockerfile.program import Program
     from knarr.build.events import Report
-    from knarr.build.graph import Fetch
+    from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
+    from knarr.engine.build.attesting.statements import Attest, Wanted
     from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.build.context import BuildContext
     from knarr.engine.build.export.outputs import Built
@@ -82,6 +84,7 @@ class BuildOptions(Value):
     outputs: tuple[Output, ...] = ()
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CacheTarget, ...] = ()
+    attest: Wanted | None = None
     described: bool = False
     explained: bool = False
 
@@ -161,6 +164,7 @@ class _Build:
         self._options = options
         self._context = context
         self._report = report
+        self._began_ns = time.time_ns()
         self.caching = Caching(engine, options.cache_from, options.cache_to)
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(options.called or context.name, lines)
@@ -197,9 +201,41 @@ class _Build:
                 self._locate(solver)
                 raise
             inline = self.caching.note(worker, lowered.vertex, result.stack)
-            return Result(lowered, result.stack, solver.results, inline)
+            attest = self._attest(steps.id, solver, lowered, result.stack)
+            return Result(lowered, result.stack, solver.results, inline, attest)
         finally:
             worker.close()
+
+    def _attest(
+        self, build_id: str, solver: Solver, lowered: Lowered, stack: Stack
+    ) -> Attest | None:
+        """Return what makes statements about the image, None if none are wanted."""
+        options = self._options
+        if options.attest is None:
+            return None
+        from knarr.engine.build.attesting.provenance import Circumstances  # noqa: PLC0415
+        from knarr.engine.build.attesting.statements import plan_attestations  # noqa: PLC0415
+
+        states = {digest: str(about.get("state", "")) for digest, (_, about) in solver.keys.items()}
+        place = "" if os.path.isdir(options.context) else _public(options.context)
+        about = Circumstances(
+            build_id,
+            options.tags[0] if options.tags else self._source.name,
+            lowered.vertex,
+            stack,
+            lowered.platform,
+            states,
+            place if "://" in place else "",
+            os.path.basename(self._source.name),
+            self._context.dockerfile,
+            options.target,
+            options.arguments,
+            options.labels,
+            tuple(sorted(options.secrets)),
+            self._began_ns,
+            time.time_ns(),
+        )
+        return plan_attestations(self._engine, options.attest, about)
 
     def look(self, call: str) -> dict[str, Any]:
         """Return what the Dockerfile says of itself."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.cli.command import Context, Options
+    from knarr.engine.build.attesting.statements import Wanted
     from knarr.engine.build.steps import Limits
     from knarr.engine.builds import BuildOptions
     from knarr.ui.progress import Display
@@ -21,6 +22,9 @@ COMMAND = Command(
     options=(
         Option(
             "add-host", "Add a custom host-to-IP mapping (format: host:ip)", kind="list",
+        ),
+        Option(
+            "attest", 'Attestation parameters (format: "type=sbom,generator=syft")', kind="list"
         ),
         Option("build-arg", "Set build-time variables", kind="list"),
         Option("build-context", "Additional build contexts (e.g., name=path)", kind="list"),
@@ -84,6 +88,7 @@ COMMAND = Command(
             "Use plain to show container output",
             kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
         ),
+        Option("provenance", 'Shorthand for "--attest=type=provenance"', kind="string"),
         Option("pull", "Always attempt to pull all referenced images"),
         Option("push", 'Give the image to its registry ("--output=type=registry")'),
         Option("quiet", "Suppress the build output and print image ID on success", short="q"),
@@ -92,6 +97,7 @@ COMMAND = Command(
             'Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")',
             kind="list",
         ),
+        Option("sbom", 'Shorthand for "--attest=type=sbom"', kind="string"),
         Option("rm", "Remove intermediate containers after a successful build", hidden=True),
         Option("shm-size", "Shared memory size for build containers", kind="bytes"),
         Option(
@@ -220,6 +226,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         no_cache=options.flag("no-cache"),
         cache_from=parse_sources(options.texts("cache-from")),
         cache_to=parse_targets(options.texts("cache-to"), arguments),
+        attest=_attestations(options),
         pull=options.flag("pull"),
         limits=_limits(options),
         described=options.given("metadata-file"),
@@ -239,6 +246,19 @@ def _limits(options: Options) -> Limits | None:
     ulimits = {limit.name: limit for limit in parse_each(options, "ulimit", parse_ulimit)}
     resources = Resources(**given_limits(options), ulimits=tuple(ulimits.values()))
     return Limits(resources, options.number("shm-size"))
+
+
+def _attestations(options: Options) -> Wanted | None:
+    """Return what is to be attested, if anything. Raises: InvalidArgument"""
+    if not options.names.intersection(("attest", "sbom", "provenance")):
+        return None
+    from knarr.cli.building.attestations import parse_attestations  # noqa: PLC0415 - for few
+
+    return parse_attestations(
+        options.texts("attest"),
+        sbom=options.text("sbom"),
+        provenance=options.text("provenance"),
+    )
 
 
 def _context(text: str) -> tuple[str, str]:

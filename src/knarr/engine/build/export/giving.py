@@ -90,6 +90,8 @@ class Giving:
         if output.kind == DOCKER and len(self._parts) > 1:
             message = "docker exporter does not currently support exporting manifest lists"
             raise InvalidArgument(message, hint="type=oci does.")
+        if output.kind == DOCKER:  # which has no place for what is attested
+            self._parts = [part.replace(attest=None) for part in self._parts]
         with output.open() as out:
             target = ArchiveTarget(out, docker=output.kind == DOCKER)
             made = self._deliver(target, packaging, names)

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from knarr.build.graph import Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
-    from knarr.engine.build.export.composing import Packaging, Part
+    from knarr.engine.build.attesting.statements import Attest
+    from knarr.engine.build.export.composing import Packaging, Part, Statement
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
+    from knarr.oci.manifest import Manifest
     from knarr.oci.reference import Reference
     from knarr.util.compression import Writer
 
@@ -68,12 +70,16 @@ class Output(Value):
 
 
 class Result(Value):
-    """What a build came to: the files, and what the image says; `inline` of its cache."""
+    """What a build came to: the files, and what the image says; `inline` of its cache.
+
+    `attest` makes statements about the image, if any are wanted.
+    """
 
     lowered: Lowered
     stack: Stack
     steps: Mapping[str, Cached]
     inline: str = ""
+    attest: Attest | None = None
 
 
 class Built(Value):
@@ -152,7 +158,8 @@ class Exporting:
         ids = [store_image(engine, r.lowered, r.stack, r.steps, r.inline) for r in self._results]
         for image_id in ids:
             report(Noted(_EXPORT, f"writing image {image_id} done"))
-        parts = self._parts(ids)
+        names = tuple(dict.fromkeys(name for each in outputs for name in each.names))
+        parts = self._parts(ids, names)
         manifest: Mapping[str, object] = {}
         complete = False
         try:
@@ -166,7 +173,6 @@ class Exporting:
                 for image_id in ids:
                     self._forget(image_id, began_ns)
         image_id = self._named(ids)
-        names = dict.fromkeys(name for each in outputs for name in each.names)
         for reference in dict.fromkeys(
             name for each in outputs if each.is_store for name in each.names
         ):
@@ -175,11 +181,15 @@ class Exporting:
         report(Finished(_EXPORT))
         return Built(image_id, manifest, tuple(map(str, names)))
 
-    def _parts(self, ids: list[Digest]) -> list[Part]:
+    def _parts(self, ids: list[Digest], names: Sequence[Reference]) -> list[Part]:
         from knarr.engine.build.export.composing import Part  # noqa: PLC0415 - for few
 
         return [
-            Part(image_id, result.lowered.platform)
+            Part(
+                image_id,
+                result.lowered.platform,
+                _about(result.attest, names) if result.attest else None,
+            )
             for image_id, result in zip(ids, self._results, strict=True)
         ]
 
@@ -213,6 +223,11 @@ class Exporting:
         about = images.image(row)
         if row.added_ns >= began_ns and not (about.tags or about.digests):
             images.remove(image_id, prune=False)
+
+
+def _about(attest: Attest, names: Sequence[Reference]) -> Callable[[Manifest], Sequence[Statement]]:
+    """Return what makes statements about an image that gets `names`."""
+    return lambda manifest: attest(manifest, names)
 
 
 def _folder(result: Result) -> str:
