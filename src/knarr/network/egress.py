@@ -166,6 +166,26 @@ def _invalid(text: str, why: str) -> InvalidArgument:
     return InvalidArgument(message, hint=_HINT)
 
 
+def permits_name(entries: Iterable[Allowed], name: str, port: int) -> bool:
+    """Tell whether TCP to a port of a name is allowed; port 0 stands for any."""
+    return any(entry.fits(name) and _has_port(entry, port) for entry in entries)
+
+
+def permits_address(entries: Iterable[Allowed], address: str, port: int) -> bool:
+    """Tell whether TCP to a port of an address is allowed without a name; port 0 stands for any."""
+    version, number = version_of(address), parse_address(address)
+    for entry in entries:
+        for addresses, protocols, _ in _box(entry, version):
+            tcp = _covers(protocols, (PROTOCOLS["tcp"], PROTOCOLS["tcp"]))
+            if tcp and _covers(addresses, (number, number)) and _has_port(entry, port):
+                return True
+    return False
+
+
+def _has_port(entry: Allowed, port: int) -> bool:
+    return not (entry.ports and port) or entry.ports[0] <= port <= entry.ports[1]
+
+
 def boxes(entries: Iterable[Allowed], version: int) -> list[Box]:
     """Return what entries allow of a version of IP without anybody asking for a name.
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from knarr.engine.explaining.facts import Explanation, Facts
 
 _BUILD = "build"
+_NETWORK = "network"
 _SHOWN = 5  # lines of the log, where nothing else is known
 
 COMMAND = Command(
@@ -20,9 +21,11 @@ COMMAND = Command(
         "Say in a sentence why a container ended, could not be started, is unhealthy or cannot be "
         "reached, and what to do about it. What facts do not prove is said to be most likely.\n"
         "After the word build: say why the steps of a build, the last one, were done again; a "
-        "build is named by a directory, the beginning of its ID, or a tag."
+        "build is named by a directory, the beginning of its ID, or a tag.\n"
+        "After the word network: say why a container does not reach another one, or a host and "
+        "port, or is not reached at its ports."
     ),
-    usage="[OPTIONS] CONTAINER | build [BUILD]",
+    usage="[OPTIONS] CONTAINER | build [BUILD] | network CONTAINER [CONTAINER|HOST:PORT]",
     options=(
         Option(
             "format",
@@ -35,7 +38,7 @@ COMMAND = Command(
         ),
     ),
     minimum=1,
-    maximum=2,
+    maximum=3,
     completes="containers",
 )
 
@@ -45,6 +48,11 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         from knarr.cli.buildexplaining import explain_build  # noqa: PLC0415 - not for containers
 
         explain_build(context, options.text("format"), *arguments[1:])
+        return 0
+    if arguments[0] == _NETWORK and len(arguments) > 1:
+        from knarr.cli.networkexplaining import explain_network  # noqa: PLC0415 - as above
+
+        explain_network(context, options.text("format"), *arguments[1:])
         return 0
     if len(arguments) > 1:
         from knarr.errors import InvalidArgument  # noqa: PLC0415 - an error may take its time

@@ -32,11 +32,12 @@ def all_entries(networks: Networks) -> Iterator[Named]:
         for endpoint in networks.members(network) if network.interface else ():
             if endpoint.confined:
                 yield from confined.entries(endpoint, network)
-                for grant in _granted(networks, endpoint.sandbox_id):
+                for grant in granted(networks, endpoint.sandbox_id):
                     yield confined.grant_entry(endpoint.host_interface, grant)
 
 
-def _granted(networks: Networks, container_id: str) -> Iterator[Grant]:
+def granted(networks: Networks, container_id: str) -> Iterator[Grant]:
+    """Yield the addresses that a container may connect to because a name was answered."""
     path = f"{networks.engine.paths.task(container_id)}/{places.GRANTED}"
     try:
         noted = jsontext.loads(read_file(path).decode())
