@@ -80,24 +80,26 @@ class Splice:
         """Pass everything on until the end."""
         self._socket.settimeout(0)
         self._take(self._early)
-        theirs, ours = self._client.fileno(), self._socket.fileno()
+        while self._client.waiting:  # came with the answer to the attach
+            self._receive()
         while not self._done:
-            while self._client.waiting:
-                self._receive()
-            self._poll.register(theirs, self._events(read=len(self._out) < HIGH, write=self._in))
-            listening = self._listening and not self._in
-            self._poll.register(ours, self._events(read=listening, write=self._out))
-            pending = (
-                listening and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
-            )
-            for descriptor, events in self._poll.poll(0 if pending else None):
-                if descriptor == theirs:
-                    self._serve_supervisor(events)
-                else:
-                    self._serve_client(events)
-            if pending:
-                self._read_client()
+            self._pass()
         self._finish()
+
+    def _pass(self) -> None:
+        """Wait until something can be passed on, and do it."""
+        theirs, ours = self._client.fileno(), self._socket.fileno()
+        self._poll.register(theirs, self._events(read=len(self._out) < HIGH, write=self._in))
+        listening = self._listening and not self._in
+        self._poll.register(ours, self._events(read=listening, write=self._out))
+        pending = listening and isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        for descriptor, events in self._poll.poll(0 if pending else None):
+            if descriptor == theirs:
+                self._serve_supervisor(events)
+            else:
+                self._serve_client(events)
+        if pending:
+            self._read_client()
 
     @staticmethod
     def _events(*, read: bool, write: bytearray) -> int:

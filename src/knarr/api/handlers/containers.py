@@ -13,6 +13,7 @@ from knarr.api.versions import take_back
 from knarr.engine.container.listing import list_containers
 from knarr.engine.container.pruning import prune
 from knarr.engine.container.summary import Summaries
+from knarr.errors import Conflict, NotFound
 from knarr.oci.document import Fields
 
 TYPE_CHECKING = False
@@ -35,7 +36,13 @@ def find(call: Call) -> Container:
 def create(call: Call) -> Answer:
     body = call.json()
     asked = parse_create(body, platform=call.text("platform"))
-    made = call.engine.containers.create(asked, name=call.text("name"))
+    try:
+        made = call.engine.containers.create(asked, name=call.text("name"))
+    except NotFound as error:
+        if call.engine.images.find(asked.image) is None:
+            raise
+        # To clients "not found" means that they are to pull the image.
+        raise Conflict(error.message, hint=error.hint) from None
     return Json({"Id": made.id, "Warnings": made.warnings}, 201)
 
 

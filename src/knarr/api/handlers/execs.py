@@ -123,9 +123,7 @@ def _serve(
         try:
             client.exec_start(state["id"], attach=True, window=window)
         except KnarrError as error:
-            taken.socket.sendall(
-                wrap(STDERR if not tty else STDOUT, f"{error.message}\r\n".encode())
-            )
+            taken.socket.sendall(wrap(STDOUT, f"{error.message}\r\n".encode()))
             return
         keys = parse_keys(about.get("keys") or DEFAULT_DETACH_KEYS) if tty else b""
         streams = tuple(stream for name, stream in STREAMS.items() if about.get(name))
