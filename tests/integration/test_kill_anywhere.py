@@ -15,6 +15,7 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,8 +23,6 @@ import pytest
 from knarr.oci.digest import digest_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -31,6 +30,7 @@ pytestmark = pytest.mark.root
 KILLS = int(os.environ.get("KNARR_KILLS", "60"))
 SEED = int(os.environ.get("KNARR_KILL_SEED", "0")) or random.randrange(1 << 30)
 LONGEST = 0.25  # seconds until the kill; no command below takes longer on a quiet machine
+CONTENT = bytes(range(256)) * 8192
 DOCKERFILE = """FROM busybox
 RUN echo one > /one; mkdir /d; ln /one /d/two
 COPY data /data
@@ -53,6 +53,10 @@ def commands(knarr: Knarr, directory: Path, number: int) -> dict[str, list[str]]
         "rmi": ["rmi", "-f", "loaded"],
         "start": ["start", "victim"],
         "restart": ["restart", "-t", "0", "victim"],
+        "clone": ["volume", "clone", "data", f"clone{number}"],
+        "snapshot": ["volume", "snapshot", "--pause", f"data@{number}"],
+        "restore": ["volume", "restore", "data@first"],
+        "rename": ["volume", "rename", *("data", "other")[:: 1 if number % 2 else -1]],
     }
 
 
@@ -80,6 +84,9 @@ def _prepare(knarr: Knarr, directory: Path) -> None:
     (context / "Dockerfile").write_text(DOCKERFILE)
     (context / "data").write_bytes(os.urandom(1 << 20))
     knarr("run", "--name", "kept", "--network", "none", "busybox", "sh", "-c", "echo kept > /kept")
+    knarr("volume", "create", "data")
+    Path(knarr.engine.volumes.path("data"), "file").write_bytes(CONTENT)
+    knarr("volume", "snapshot", "data@first")
     knarr("tag", "busybox", "loaded")
     knarr("save", "-o", str(directory / "saved.tar"), "loaded")
 
@@ -159,6 +166,11 @@ def _check_store(knarr: Knarr, where: str) -> None:
             assert digest_of(file.read()) == digest, where
     volumes = {name for (name,) in database.rows("SELECT name FROM volumes")}
     assert volumes == set(os.listdir(knarr.engine.paths.volumes_dir)), where
+    named = {name for name in volumes if name.partition("@")[0] in ("data", "other")}
+    assert len({name.partition("@")[0] for name in named}) in (0, 1), where
+    for name in volumes:
+        if name in named or name.startswith("clone"):
+            assert Path(knarr.engine.volumes.path(name), "file").read_bytes() == CONTENT, where
 
 
 def _race(starts: list[subprocess.Popen[bytes]]) -> list[tuple[int, str]]:

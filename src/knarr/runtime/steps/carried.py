@@ -24,6 +24,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from knarr.errors import KnarrError
 from knarr.linux import mount, process
 from knarr.runtime.steps.filesystems import make_file_system
 from knarr.runtime.steps.mounts import Bind
@@ -118,10 +119,13 @@ class Holders:
         from knarr.runtime import errands  # noqa: PLC0415 - in the parent, for few containers
 
         for pid, device in self._living():
-            place = _place_of(pid, device)
-            if not place:
+            try:
+                place = _place_of(pid, device)
+                if not place:
+                    continue
+                mount_fd = errands.borrow(pid, place)
+            except (OSError, KnarrError):  # it ends at this moment, and what it had with it
                 continue
-            mount_fd = errands.borrow(pid, place)
             if os.fstat(mount_fd).st_dev == device:
                 self.device = device
                 return mount_fd
