@@ -28,9 +28,11 @@ from knarr.build.cache import ingredients, key_of
 from knarr.build.events import Finished, Noted, Printed, Started, Ticked
 from knarr.build.graph import Copy, Image, in_order
 from knarr.build.worker import Cached, Hollow
+from knarr.errors import CommandFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from knarr.build.events import Report
@@ -70,7 +72,16 @@ class Solver:
     are the cache keys of the vertices it has come to, with what they were made of.
     """
 
-    def __init__(self, worker: Worker, report: Report, *, parallel: int = PARALLEL) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        report: Report,
+        *,
+        parallel: int = PARALLEL,
+        examine: Callable[[Job, CommandFailed], None] | None = None,
+    ) -> None:
+        """Prepare. `examine` may look at the job of a command that failed, the only one left."""
+        self._examine = examine
         self.failed: Vertex | None = None
         self.failed_word = ""
         self.results: dict[str, Cached] = {}
@@ -94,6 +105,9 @@ class Solver:
                 self._begin_ready(order)
                 if target.digest not in self.results:
                     self._wait()
+        except CommandFailed as error:
+            self._look_into(error)
+            raise
         finally:
             self._cancel()
         return self.results[target.digest]
@@ -219,6 +233,16 @@ class Solver:
         if self.failed is None:
             self.failed = vertex
             self._report(Finished(vertex.digest, error=str(error) or "cancelled"))
+
+    def _look_into(self, error: CommandFailed) -> None:
+        """Let who wants to look at what failed; the other jobs do not go on meanwhile."""
+        running = self._running.get(self.failed.digest) if self.failed else None
+        if self._examine is None or running is None:
+            return
+        del self._running[running.vertex.digest]
+        self._cancel()
+        self._running[running.vertex.digest] = running
+        self._examine(running.job, error)
 
     def _cancel(self) -> None:
         """Stop everything that is still under way."""

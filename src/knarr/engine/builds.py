@@ -38,13 +38,14 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, BinaryIO
 
     from knarr.build.dockerfile.program import Program
     from knarr.build.events import Report
     from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
+    from knarr.build.worker import Job
     from knarr.engine.build.attesting.statements import Attest, Wanted
     from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.build.context import BuildContext
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from knarr.engine.build.looking import Looker
     from knarr.engine.build.steps import Limits
     from knarr.engine.engine import Engine
+    from knarr.errors import CommandFailed
 
 LOADING = "internal load"
 
@@ -64,6 +66,7 @@ class BuildOptions(Value):
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
     told. `explained` is for who wants to hear at the end why each step was done.
+    `examine` may look at the job of a command that failed, while its files are still there.
     """
 
     context: str
@@ -87,6 +90,7 @@ class BuildOptions(Value):
     attest: Wanted | None = None
     described: bool = False
     explained: bool = False
+    examine: Callable[[Job, CommandFailed], None] | None = None
 
 
 class Builds:
@@ -193,7 +197,7 @@ class _Build:
             checks.raise_if_errors()
             self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
             self.caching.open(worker, lowered.platform, self._report)
-            solver = Solver(worker, self._report)
+            solver = Solver(worker, self._report, examine=self._options.examine)
             recorder.watch(solver, lowered.vertex, self._source.lines)
             try:
                 result = solve(solver, worker, lowered.vertex)

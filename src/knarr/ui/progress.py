@@ -139,8 +139,12 @@ class Display:
     def ticked(self) -> None:
         """Show that time passes."""
 
+    def make_room(self) -> None:
+        """Leave what is shown as it is: something else is about to be written below it."""
+        self.stream.flush()
+
     def conclude(self) -> None:
-        """Show why steps were done, what a failed one printed, and where it is in the Dockerfile."""
+        """Show why steps were done, what a failed one printed, and where it stands."""
         for line in self.explanation:
             self.write(line)
         failed = [each for each in self.activities.values() if each.error and each.lines]
@@ -258,6 +262,10 @@ class Terminal(Display):
     def ticked(self) -> None:
         if self.clock() - self._drawn_at >= self._PERIOD:
             self._draw(self._fit(self._rows()))
+
+    def make_room(self) -> None:
+        self._draw(self._rows())
+        self._drawn = 0
 
     def conclude(self) -> None:
         self._draw(self._rows())

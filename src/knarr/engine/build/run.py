@@ -22,7 +22,7 @@ from knarr.engine.build.stubs import Stubs
 from knarr.engine.container import starting
 from knarr.engine.container.mounts import FILES, plan_mounts
 from knarr.engine.container.specify import Place, specify
-from knarr.engine.options.values import Networking, Options
+from knarr.engine.options.values import Networking, Options, Streams
 from knarr.errors import CommandFailed, InvalidArgument
 from knarr.network.model import SandboxOptions
 from knarr.runtime import lifecycle
@@ -98,6 +98,7 @@ class RunJob:
         self._undo = Undo()
         self._undo.push("removing the step's directory", steps.end, self.id)
         self._mounts: StepMounts | None = None
+        self._given: list[Mount] = []
         if caches is not None:
             from knarr.engine.build.mounts import StepMounts  # noqa: PLC0415 - few steps have any
 
@@ -118,19 +119,54 @@ class RunJob:
         prepared = engine.networks.prepare(self.id, self._sandbox())
         self._undo.push("leaving the network", engine.networks.detach, self.id)
         try:
-            request = self._request(prepared)
+            request = self._request(prepared, self._run.arguments)
             self._stubs = Stubs(engine.layers, self._stack, self._targets)
             init = self._create(request)
-            self._steps.note(self.id, init.pid)
-            trace("build.run:created")
-            if prepared.endpoints:
-                engine.networks.attach(prepared, init.pid)
-            trace("build.run:attached")
-            init.start()
+            self._let_go(init, prepared)
         except CommandFailed as error:
             raise self._failure(error.status, str(error)) from error
         finally:
             prepared.close()
+
+    def _let_go(self, init: Init, prepared: Prepared) -> None:
+        """Let what was created become its program."""
+        self._steps.note(self.id, init.pid)
+        trace("build.run:created")
+        if prepared.endpoints:
+            self._engine.networks.attach(prepared, init.pid)
+        trace("build.run:attached")
+        init.start()
+
+    @property
+    def shell(self) -> str:
+        """The shell that the command was read by, or the one that there nearly always is."""
+        program = self._run.arguments[0]
+        return program if os.path.basename(program).endswith("sh") else "/bin/sh"
+
+    def enter(self, program: str, *, terminal: bool) -> Init:
+        """Run a program in what a command that failed has left, and return it, a child of ours.
+
+        It has the command's files, mounts, environment, directory, user and network, and a new
+        terminal or our standard streams. `cancel` ends it and takes everything back.
+
+        Raises: CommandFailed (it cannot be executed)
+        """
+        self._engine.networks.detach(self.id)
+        prepared = self._engine.networks.prepare(self.id, self._sandbox())
+        try:
+            request = self._request(prepared, (program,), terminal=terminal)
+            if not terminal:
+                request.stdio = (0, 1, 2)
+            self._init = init = create(request)
+            self._pidfd = init.pidfd
+            self._let_go(init, prepared)
+        finally:
+            prepared.close()
+        return init
+
+    def leave(self) -> None:
+        """Know that what `enter` returned has ended, and was reaped."""
+        self._close()
 
     def _sandbox(self) -> SandboxOptions:
         return SandboxOptions(
@@ -149,7 +185,9 @@ class RunJob:
         networks = self._engine.networks
         return host_lines(networks, networks.get(self._run.network))
 
-    def _request(self, prepared: Prepared) -> Request:
+    def _request(
+        self, prepared: Prepared, command: tuple[str, ...], *, terminal: bool = False
+    ) -> Request:
         """Write the files that the container sees, and say what it is."""
         run, directory = self._run, self.directory
         for name, text in (
@@ -158,20 +196,22 @@ class RunJob:
             ("resolv.conf", prepared.resolv_conf),
         ):
             _write(f"{directory}/{name}", text, 0o644)
-        given = self._mounts.make(run, self._inputs) if self._mounts else []
+        if self._mounts and not self._given:
+            self._given = self._mounts.make(run, self._inputs)
         secret = self._mounts.env if self._mounts else ()
         options = Options(
-            command=run.arguments,
+            command=command,
             env=(*run.env, *run.hidden, *secret),
             user=run.user,
             working_dir=run.working_dir,
             networking=Networking(mode=prepared.mode),
+            streams=Streams(tty=terminal),
         )
         limits = self._steps.limits
         if limits is not None:
             options = options.replace(resources=limits.resources, shm_size=limits.shm_size)
         mounts = plan_mounts(options, bundle_dir=directory, files=FILES)
-        mounts += [*given, *self._script()]
+        mounts += [*self._given, *self._script()]
         place = Place(
             self.id,
             f"{directory}/rootfs",
@@ -188,7 +228,7 @@ class RunJob:
         request.overlay = self._engine.layers.overlay_options(self._stack, directory, volatile=True)
         request.root_path = f"{directory}/rootfs"
         request.cache_dir = f"{self._engine.paths.run}/seccomp"
-        os.mkdir(request.root_path, 0o700)
+        os.makedirs(request.root_path, 0o700, exist_ok=True)
         return request
 
     def _script(self) -> list[Mount]:
@@ -341,7 +381,7 @@ def _has_ended(pidfd: int) -> bool:
 
 
 def _write(path: str, text: str, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         os.fchmod(descriptor, mode)
         write_all(descriptor, text.encode("utf-8", "surrogateescape"))
