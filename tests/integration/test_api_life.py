@@ -245,7 +245,7 @@ def test_an_exec_with_its_exit_code(served: Served) -> None:
     before = served.get(f"/exec/{made}/json")
     assert (before["Running"], before["ExitCode"], before["Pid"]) == (False, None, 0)
     bare = hijack(served, f"/exec/{made}/start", b"{}")
-    assert served.get(f"/exec/{made}/json")["Running"] is True
+    served.knarr.wait_until(lambda: served.get(f"/exec/{made}/json")["Running"])
     bare.sendall(b"in")
     bare.shutdown(socket.SHUT_WR)
     assert parted(read_all(bare)) == {1: b"in", 2: b"oops\n"}
@@ -317,3 +317,27 @@ def test_attached_streams_outlive_a_killed_server(served: Served) -> None:
     assert served.post("/containers/one/wait") == {"StatusCode": 0}
     _, data = served.request("GET", "/containers/one/logs?stdout=1")
     assert parted(data) == {1: b"still here\n"}
+
+
+def test_lists_that_are_kept_show_what_others_did_a_moment_ago(served: Served) -> None:
+    create(served, "sleep", "60")
+    time.sleep(0.2)  # from now on lists are kept
+
+    def listed() -> list[tuple[str, str]]:
+        for _ in range(3):
+            found = served.get("/containers/json?all=1")
+        return [(one["Names"][0], one["State"]) for one in found]
+
+    assert listed() == [("/one", "created")]
+    for words, expected in (
+        (("start", "one"), ("/one", "running")),
+        (("pause", "one"), ("/one", "paused")),
+        (("unpause", "one"), ("/one", "running")),
+        (("rename", "one", "two"), ("/two", "running")),
+        (("kill", "two"), ("/two", "exited")),
+    ):
+        served.knarr(*words)
+        assert listed() == [expected]
+        time.sleep(0.15)
+    served.knarr("rm", "two")
+    assert listed() == []

@@ -63,13 +63,15 @@ class Call:
     """
 
     __slots__ = (
-        "_query", "body", "engine", "headers", "method", "parameters", "path", "server", "version",
+        "_query", "body", "engine", "headers", "method", "parameters", "path", "query", "server",
+        "version",
     )  # fmt: skip
 
     def __init__(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> None:
         self.method = method
         self.path = path
         self.headers = headers
+        self.query = query
         self._query = parse_qs(query, keep_blank_values=True) if query else {}
         self.parameters: Mapping[str, str] = {}
         self.version: tuple[int, int] = (0, 0)

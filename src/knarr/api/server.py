@@ -22,6 +22,7 @@ import traceback
 
 from knarr import __version__
 from knarr.api.connection import Connection
+from knarr.api.keeping import Kept
 from knarr.engine.engine import Engine
 
 TYPE_CHECKING = False
@@ -50,6 +51,7 @@ class Server:
         self.debug = debug  # also what ends with a client is worth a word
         self.run_dir = run
         self.listeners = listeners
+        self.kept = Kept()
         self._clients: dict[Connection, socket.socket] = {}
         self._lock = threading.Lock()
         self._ending = threading.Event()

@@ -18,6 +18,8 @@ from knarr.oci.document import Fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from knarr.api.answers import Answer
     from knarr.api.call import Call
     from knarr.engine.containers import Container
@@ -47,16 +49,19 @@ def create(call: Call) -> Answer:
 
 
 def listing(call: Call) -> Answer:
+    if call.flag("size"):  # which changes without a word
+        return Json(_listed(call, size=True))
+    answer: Answer = call.server.kept.answer(call, lambda: _listed(call))
+    return answer
+
+
+def _listed(call: Call, *, size: bool = False) -> list[dict[str, Any]]:
     limit = call.number("limit", -1) or -1
     found = list_containers(call.engine, filters=call.filters(), every=call.flag("all"), last=limit)
     summaries = Summaries(call.engine, time.time_ns())
-    size = call.flag("size")
-    return Json(
-        [
-            take_back(summaries.document(one, size=size), call.version, render.LISTED)
-            for one in found
-        ]
-    )
+    return [
+        take_back(summaries.document(one, size=size), call.version, render.LISTED) for one in found
+    ]
 
 
 def inspect(call: Call) -> Answer:
