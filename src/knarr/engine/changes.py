@@ -250,4 +250,5 @@ def _record(
 
 def finish(engine: Engine, entry: Entry) -> str:
     """Take back what a commit that was killed has left behind."""
-    return thaw(engine, entry.detail.split(), COMMIT)
+    said = thaw(engine, entry.detail.split(), COMMIT)
+    return said or f"took back a commit of container {entry.key[:12]}, which was interrupted"

@@ -49,7 +49,9 @@ class Paths:
     def prepare(self) -> None:
         """Make the directories that every command expects. Two stat calls when they exist."""
         if not os.path.isdir(self.journal_dir):
-            os.makedirs(self.root, 0o711, exist_ok=True)
+            from knarr.util.files import make_directories  # noqa: PLC0415 - once a root
+
+            make_directories(self.root, 0o711)
             # What images hold is nobody's on the host to reach: think of setuid programs.
             os.makedirs(self.layers_dir, 0o700, exist_ok=True)
             for directory in (

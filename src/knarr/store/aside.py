@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from knarr.util.files import sync_directory, write_all
+from knarr.util.files import make_directories, sync_directory, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Aside:
         try:
             os.rename(self.path, path)
         except FileNotFoundError:
-            os.makedirs(directory, 0o755, exist_ok=True)
+            make_directories(directory)
             os.rename(self.path, path)
         self.path = ""
         sync_directory(directory)

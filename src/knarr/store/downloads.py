@@ -18,7 +18,7 @@ import os
 import time
 
 from knarr.errors import Corrupt, Unavailable
-from knarr.util.files import sync_directory, write_all
+from knarr.util.files import make_directories, sync_directory, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Downloads:
             return
         self._sync()
         for digest, target in targets.items():
-            os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
+            make_directories(os.path.dirname(target))
             try:
                 os.rename(self.path(digest), target)
             except FileNotFoundError as error:

@@ -16,7 +16,7 @@ import os
 from knarr.oci import layout
 from knarr.oci.descriptor import Descriptor, Platform
 from knarr.oci.digest import Digest
-from knarr.util.files import FileLock, write_atomically
+from knarr.util.files import FileLock, make_directories, write_atomically
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def write_index(database: Database, blobs: Blobs) -> None:
     with FileLock(f"{directory}/index.lock"):
         _sweep(directory)
         if not os.path.exists(f"{directory}/{layout.LAYOUT_FILE}"):
-            os.makedirs(f"{directory}/{layout.BLOBS_DIR}/sha256", 0o755, exist_ok=True)
+            make_directories(f"{directory}/{layout.BLOBS_DIR}/sha256")
             write_atomically(f"{directory}/{layout.LAYOUT_FILE}", layout.render_layout())
         index = layout.render_index(_listed(database, blobs))
         trace("tags.write_index:before-write")

@@ -57,6 +57,23 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
+def make_directories(path: str, mode: int = 0o755) -> None:
+    """Make the directory at `path` and those above it, and let their names survive a power cut.
+
+    fsync(2) of a directory keeps the names in it, not its own name in the one above.
+    """
+    missing: list[str] = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory, mode)
+        except FileExistsError:  # another process was faster; its name may not be synced yet
+            pass
+        sync_directory(os.path.dirname(directory))
+
+
 class FileLock:
     """An exclusive or shared flock(2) on a file of its own; the kernel drops it with the process.
 

@@ -33,7 +33,8 @@ def finish(engine: Engine, entry: Entry) -> str:
     if group.exists():
         members.kill(group)
         members.delete(group)
-    remove_path(f"{builds_dir(engine.paths)}/{entry.key}")
+    if os.path.isdir(builds_dir(engine.paths)):  # else it had none yet, or a power cut took it
+        remove_path(f"{builds_dir(engine.paths)}/{entry.key}")
     return "took back a build that was interrupted; its finished steps are kept"
 
 

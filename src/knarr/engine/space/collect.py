@@ -76,6 +76,9 @@ def collect_all(engine: Engine) -> list[str]:
     swept = engine.blobs.sweep() + len(engine.layers.sweep())
     if swept:
         found.append(f"removed {swept} unfinished layers and blobs")
+    lost = _forget_lost_results(engine)
+    if lost:
+        found.append(f"forgot {lost} results of builds whose layers a power cut took")
     collect(engine, blobs=engine.blobs.list())
     engine.downloads.drop(LayerRecords(engine.database).known_blobs())
     with engine.journal.gate():
@@ -88,6 +91,21 @@ def collect_all(engine: Engine) -> list[str]:
     if orphans:
         found.append(f"removed {len(orphans)} layers that nothing refers to")
     return found
+
+
+def _forget_lost_results(engine: Engine) -> int:
+    """Forget results of builds without a tree, and return how many those were.
+
+    They are recorded without a sync of their trees: what a power cut takes is built again.
+    """
+    layers = LayerRecords(engine.database)
+    lost = {row.chain_id for row in layers.all() if not engine.layers.has(row.chain_id)}
+    if not lost:
+        return 0
+    records = BuildRecords(engine.database)
+    doomed = [row.key for row in records.all() if lost.intersection(layers.stack(row.chain))]
+    records.remove(doomed)
+    return len(doomed)
 
 
 def _orphans(engine: Engine, leased: frozenset[str] | None) -> list[Digest]:
