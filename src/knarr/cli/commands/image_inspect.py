@@ -24,14 +24,27 @@ COMMAND = Command(
     ),
     minimum=1,
     maximum=None,
+    long=(
+        "Display detailed information on one or more images, in the local store or elsewhere: a\n"
+        "registry (docker://NAME[:TAG]) or another place that image copy knows. Nothing is kept."
+    ),
     completes="images",
 )
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
+    from knarr.oci.descriptor import parse_platform  # noqa: PLC0415 - not for --help
+
     images, platform = context.engine.images, options.text("platform")
 
     def look(name: str) -> Any:
+        if ":" in name and not name.startswith("sha256:"):
+            from knarr.engine.image import elsewhere  # noqa: PLC0415 - loads all kinds of places
+
+            place = elsewhere.find_place(context.engine, name)
+            if place is not None:
+                wanted = parse_platform(platform) if platform else None
+                return elsewhere.document(context.engine, place, wanted)
         return images.inspect(images.for_platform(name, platform) if platform else name)
 
     return inspect_each(context, arguments, look, options.text("format"))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.images import Image
-    from knarr.oci.config import RunConfig
+    from knarr.oci.config import ImageConfig, RunConfig
     from knarr.oci.digest import Digest
 
 
@@ -24,11 +24,22 @@ def document(engine: Engine, image: Image) -> dict[str, Any]:
     config = engine.images.config(row.id)
     stack = engine.images.stack(row.id)
     tagged = [tag.updated_ns for tag in engine.images.tags.of(row.id)]
-    found = {
+    return {
         "Id": str(row.id),
         "RepoTags": [reference.familiar() for reference in image.tags],
         "RepoDigests": [reference.familiar() for reference in image.digests],
         "Parent": str(row.parent or ""),
+        **describe_config(config),
+        "Size": row.size,
+        "GraphDriver": {"Data": _directories(engine, stack), "Name": "overlay2"},
+        "RootFS": root_fs(config),
+        "Metadata": {"LastTagTime": render_rfc3339(max(tagged)) if tagged else ZERO},
+    }
+
+
+def describe_config(config: ImageConfig) -> dict[str, Any]:
+    """Return what an image's config says of it."""
+    found = {
         "Comment": config.history[-1].comment if config.history else "",
         "Created": config.created or ZERO,
         "DockerVersion": str(config.extra.get("docker_version", "")),
@@ -38,15 +49,16 @@ def document(engine: Engine, image: Image) -> dict[str, Any]:
         "Variant": config.platform.variant,
         "Os": config.platform.os,
         "OsVersion": config.platform.os_version,
-        "Size": row.size,
-        "GraphDriver": {"Data": _directories(engine, stack), "Name": "overlay2"},
-        "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.diff_ids]},
-        "Metadata": {"LastTagTime": render_rfc3339(max(tagged)) if tagged else ZERO},
     }
     for key in ("Variant", "OsVersion"):
         if not found[key]:
             del found[key]
     return found
+
+
+def root_fs(config: ImageConfig) -> dict[str, Any]:
+    """Return the object "RootFS"."""
+    return {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.diff_ids]}
 
 
 def run_config(config: RunConfig) -> dict[str, Any]:
