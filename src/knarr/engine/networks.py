@@ -149,7 +149,7 @@ class Networks:
                 raise Conflict(message)
             network = self.bridges.make(self._plan(name, options))
             self.records.add(_row(network))
-            self.reload()
+            self.rules.admit(network)
         self._note(network, "create")
         return network
 
@@ -253,7 +253,7 @@ class Networks:
         self.marks.remove(f"address {network.id}")
         self.marks.remove(f"address6 {network.id}")
         forget(self, network.id)
-        self.reload()
+        self.rules.withdraw(network)
         self.bridges.remove(network)
 
     def _plan(self, name: str, options: NetworkOptions) -> Network:

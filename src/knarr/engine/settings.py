@@ -117,6 +117,42 @@ def duration(value: Any) -> int:
     return found
 
 
+def address(value: Any) -> str:
+    """Read an IP address."""
+    from knarr.network.address import parse_address  # noqa: PLC0415 - where such a setting is made
+
+    try:
+        parse_address(text(value))
+    except (InvalidArgument, ValueError):
+        message = 'must be an address, such as "127.0.0.1"'
+        raise ValueError(message) from None
+    return str(value)
+
+
+def pools(value: Any) -> tuple[tuple[str, int], ...]:
+    """Read blocks of addresses, each with the prefix of the subnets that are cut from it."""
+    from knarr.network.address import BITS, parse_subnet  # noqa: PLC0415 - as above
+
+    message = 'must be a list of blocks, such as [{base = "10.1.0.0/16", size = 24}]'
+    if not isinstance(value, list) or not value:
+        raise ValueError(message)
+    found = []
+    for item in value:
+        if not isinstance(item, dict) or set(item) != {"base", "size"}:
+            raise ValueError(message)
+        base, prefix = text(item["base"]), number(item["size"])
+        try:
+            block = parse_subnet(base)
+        except InvalidArgument as error:
+            message = f"has a block that is none: {error.message}"
+            raise ValueError(message) from None
+        if not block.prefix <= prefix <= BITS[block.version] - 2:
+            message = f"cannot cut subnets of size {prefix} from {base}"
+            raise ValueError(message)
+        found.append((base, prefix))
+    return tuple(found)
+
+
 def choice(*words: str) -> Callable[[Any], str]:
     """Return the reader of a setting that is one of `words`."""
 
@@ -140,6 +176,8 @@ DOWNLOADS = Setting("images.downloads", positive, 3)
 UPLOADS = Setting("images.uploads", positive, 3)
 GROWTH = Setting("images.growth", number, 200)
 GROWTH_FREE = Setting("images.growth_free", size, 1 << 30)
+PUBLISH = Setting("network.publish", address, "0.0.0.0")
+ADDRESS_POOLS: Setting[tuple[tuple[str, int], ...]] = Setting("network.address_pools", pools, ())
 CGROUP_MANAGER = Setting("runtime.cgroup_manager", choice("cgroupfs", "systemd"), "cgroupfs")
 
 _ALL: tuple[Setting[Any], ...] = (
@@ -151,6 +189,8 @@ _ALL: tuple[Setting[Any], ...] = (
     UPLOADS,
     GROWTH,
     GROWTH_FREE,
+    PUBLISH,
+    ADDRESS_POOLS,
     CGROUP_MANAGER,
 )
 SETTINGS = {setting.name: setting for setting in _ALL}

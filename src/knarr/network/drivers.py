@@ -110,6 +110,7 @@ def bridge_addresses(network: Network, index: int, alias: str, mtu: int) -> list
     requests = [
         rtnetlink.add_address(index, pool.gateway, parse_subnet(pool.subnet).prefix)
         for pool in network.pools
+        if network.has_host(version_of(pool.subnet))
     ]
     requests.append(rtnetlink.set_alias(index, alias))
     return [*requests, rtnetlink.set_up(network.interface, index, mtu=mtu)]

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 # A block, and the prefix of the subnets that are cut from it. The second and third are for hosts
 # that route all of 10.0.0.0/8 somewhere, as those in companies do.
-POOLS = (("10.208.0.0/12", 20), ("172.16.0.0/16", 20), ("192.168.192.0/18", 24))
+POOLS: tuple[tuple[str, int], ...] = (
+    ("10.208.0.0/12", 20),
+    ("172.16.0.0/16", 20),
+    ("192.168.192.0/18", 24),
+)
 
 # The prefix of the subnets that are cut from a host's block of unique local addresses.
 ULA_PREFIX = 64

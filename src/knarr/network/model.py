@@ -21,7 +21,8 @@ DEFAULT_NETWORK = "bridge"
 # How a network and the rest of the world are connected, by Docker's names: the host translates
 # addresses; it does, and lets in who routes to the network; it translates nothing; it has no
 # address in the network.
-NAT, UNPROTECTED, ROUTED, ISOLATED = "nat", "nat-unprotected", "routed", "isolated"
+GATEWAY_MODES = NAT, UNPROTECTED, ROUTED, ISOLATED = "nat", "nat-unprotected", "routed", "isolated"
+INHIBIT = "com.docker.network.bridge.inhibit_ipv4"
 _GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
 
 # Names that are networks without a record: one shares the host's namespace, one has nothing.
@@ -92,6 +93,15 @@ class Network(Value):
     def gateway_mode(self, version: int) -> str:
         """Return how this network and the world are connected, for a version of IP."""
         return self.options.get(f"{_GATEWAY_MODE}{version}") or NAT
+
+    def has_host(self, version: int) -> bool:
+        """Tell whether the host has an address in this network, for a version of IP."""
+        inhibited = version == 4 and self.options.get(INHIBIT, "false").lower() in (
+            "true",
+            "1",
+            "t",
+        )
+        return not inhibited and self.gateway_mode(version) != ISOLATED
 
 
 class PortMapping(Value):

@@ -62,7 +62,8 @@ class PortRecords:
         return [
             row
             for row in rows
-            if (":" in row.host_ip) == (":" in host_ip)
+            if row.host_ip != row.address  # published at the container's own address
+            and (":" in row.host_ip) == (":" in host_ip)
             and (row.host_ip == host_ip or {row.host_ip, host_ip} & set(EVERYWHERE))
         ]
 

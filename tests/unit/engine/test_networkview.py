@@ -122,7 +122,7 @@ def test_what_is_not_there_is_not_found(engine: Engine, text: str) -> None:
         engine.networks.get(text)
 
 
-@pytest.mark.parametrize("name", ["", "-x", ".x", "a b", "a/b", "ü"])
+@pytest.mark.parametrize("name", ["", "-x", ".x", "a/b", "ü"])
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgument, match="invalid network name"):
         check_name(name)

@@ -19,10 +19,14 @@ from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from knarr.engine.networks import Networks
     from knarr.network.model import AddressPool, Join, Network
+
+
+# Docker's name of the option that says how interfaces inside begin.
+_INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
 
 
 class Allocation:
@@ -152,6 +156,16 @@ def _refuse_other_drivers(network: Network) -> None:
 def _routers(network: Network) -> tuple[str, ...]:
     """Return the host's addresses in a network, by way of which confined members reach others."""
     return tuple(pool.gateway for pool in network.pools)
+
+
+def free_interface(network: Network, taken: Iterable[str]) -> str:
+    """Return a name for the sandbox's next interface, which begins as the network says."""
+    prefix = network.options.get(_INTERFACE_PREFIX) or "eth"
+    names = set(taken)
+    number = 0
+    while f"{prefix}{number}" in names:
+        number += 1
+    return f"{prefix}{number}"
 
 
 def _straight(network: Network) -> bool:

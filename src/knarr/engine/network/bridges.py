@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.paths import default_root
+from knarr.engine.settings import ADDRESS_POOLS
 from knarr.network import ipam, resolver
 from knarr.network.address import BITS, Subnet, parse_address, parse_subnet, version_of
 from knarr.network.model import Network, realm_of
@@ -40,6 +41,10 @@ class Bridges:
             return str(self._choose(version, self._occupied(host)))
 
     def _choose(self, version: int, occupied: list[Subnet]) -> Subnet:
+        asked = self._networks.engine.settings.get(ADDRESS_POOLS)
+        pools = [pool for pool in asked or ipam.POOLS if version_of(pool[0]) == version]
+        if pools:
+            return ipam.choose_subnet(occupied, pools)
         if version == 4:
             return ipam.choose_subnet(occupied)
         seed = f"{_machine_id()} {self.realm.root}".encode()
@@ -138,6 +143,8 @@ class Bridges:
             for network in self._networks.recorded():
                 if network.driver in ("macvlan", "ipvlan"):
                     host.remove_parent(network, self.realm.root)
+                elif network.interface:  # perhaps under a name that somebody asked for
+                    host.remove_bridge(network.interface)
 
 
 def _servers() -> list[Subnet]:

@@ -12,6 +12,7 @@ import time
 
 from knarr.errors import Conflict, InvalidArgument
 from knarr.network import ports
+from knarr.network.address import version_of
 from knarr.network.model import PortMapping
 from knarr.store.ports import EVERYWHERE, PortRow
 
@@ -49,7 +50,14 @@ class HostPorts:
         endpoint = self._prepared.endpoints[0]
         resolved: list[PortMapping] = []
         for mapping in _wanted(options):
-            host_ips = _host_ips(mapping, endpoint, self._prepared.binding)
+            resolved += self._open_directly(mapping, endpoint)
+            host_ips = [
+                host_ip
+                for host_ip in _host_ips(mapping, endpoint, self._prepared.binding)
+                if version_of(host_ip) not in self._prepared.direct
+            ]
+            if not host_ips:
+                continue
             port = self._choose(mapping, host_ips)
             for host_ip in host_ips:
                 resolved.append(port.replace(host_ip=host_ip))
@@ -60,6 +68,20 @@ class HostPorts:
                 )  # fmt: skip
                 self._records.add((row,))
         self._prepared.ports = tuple(resolved)
+
+    def _open_directly(self, mapping: PortMapping, endpoint: Endpoint) -> list[PortMapping]:
+        """Record a port that is published at the sandbox's own address, on networks that route."""
+        port = mapping.container_port
+        found = [
+            mapping.replace(host_ip=address, host_port=port, host_port_end=port)
+            for address in endpoint.addresses
+            if version_of(address) in self._prepared.direct
+        ]
+        self._records.add(
+            PortRow(endpoint.sandbox_id, one.protocol, port, one.host_ip, port, one.host_ip)
+            for one in found
+        )
+        return found
 
     def _choose(self, mapping: PortMapping, host_ips: Sequence[str]) -> PortMapping:
         """Return the mapping with the first host port it allows that all addresses have free."""

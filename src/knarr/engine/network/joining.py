@@ -16,7 +16,7 @@ from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.starting import join_of
 from knarr.engine.network import naming
-from knarr.engine.network.allocation import Allocation
+from knarr.engine.network.allocation import Allocation, free_interface
 from knarr.engine.network.confining import confine, release
 from knarr.engine.network.sandboxes import open_namespace
 from knarr.engine.noting import note_networks
@@ -189,7 +189,9 @@ def _plug_in(
         allocation = Allocation(
             networks, container_id, lambda ids: networks.sandboxes.reap(ids, host), egress=egress
         )
-        endpoint = allocation.allocate(settled, join_of(place), _free_interface(before))
+        endpoint = allocation.allocate(
+            settled, join_of(place), free_interface(settled, [one.interface for one in before])
+        )
         naming.publish(networks, network.id)
     routes = [one for one in ways_out((*before, endpoint)) if one.interface == endpoint.interface]
     if endpoint.confined:
@@ -242,14 +244,6 @@ def _forget(engine: Engine, network: Network, container_id: str) -> None:
     with engine.database.transaction(durable=False):
         engine.networks.records.remove_endpoint(network.id, container_id)
         naming.publish(engine.networks, network.id)
-
-
-def _free_interface(endpoints: Iterable[Endpoint]) -> str:
-    taken = {one.interface for one in endpoints}
-    number = 0
-    while f"eth{number}" in taken:
-        number += 1
-    return f"eth{number}"
 
 
 def _serve_names(engine: Engine, container_id: str, pid: int) -> None:

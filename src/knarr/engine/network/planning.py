@@ -11,7 +11,7 @@ import time
 from knarr.engine.network.pools import plan_pools
 from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
 from knarr.network import parents
-from knarr.network.model import DEFAULT_NETWORK, Network
+from knarr.network.model import DEFAULT_NETWORK, GATEWAY_MODES, INHIBIT, ISOLATED, Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,10 +77,29 @@ def plan(networks: Networks, name: str, options: NetworkOptions) -> Network:
         labels=options.labels,
         ipam_options=options.ipam_options,
     )
+    _check_gateway_modes(network)
+    flag(options.options, INHIBIT)
     if parents.isolated(network):
         return network.replace(internal=True)
     _refuse_shared(network, recorded)
     return network
+
+
+def _check_gateway_modes(network: Network) -> None:
+    """Raise for ways of being connected that there are not.
+
+    Docker: the words of its bridge driver
+
+    Raises: InvalidArgument
+    """
+    for version in (4, 6):
+        mode = network.gateway_mode(version)
+        if mode not in GATEWAY_MODES:
+            message = f"unknown gateway mode {mode}"
+            raise InvalidArgument(message, hint=f"The modes are {', '.join(GATEWAY_MODES)}.")
+        if mode == ISOLATED and not network.internal:
+            message = "gateway mode 'isolated' can only be used for an internal network"
+            raise InvalidArgument(message, hint="Add --internal.")
 
 
 def _interface(networks: Networks, name: str, options: NetworkOptions) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.networks import Networks
     from knarr.network.firewall import Named
-    from knarr.network.model import Published, Realm
+    from knarr.network.model import Network, Published, Realm
 
 # How often a plan is made anew because somebody else changed the host's rules meanwhile.
 _ATTEMPTS = 20
@@ -64,6 +64,25 @@ class Rules:
                 _forget_connections(kernel, ports)
             finally:
                 kernel.abandon()
+
+    def admit(self, network: Network) -> None:
+        """Let a network that is recorded have its traffic.
+
+        Part of the transaction that records it. Only what is the network's is added: to compare the
+        whole table for each of two hundred networks would take most of the time.
+
+        Raises: PermissionDenied, Failed
+        """
+        if network.interface:
+            self.add(firewall.network_entries(network))
+
+    def withdraw(self, network: Network) -> None:
+        """Take back what is a network's, whose record is gone; part of the same transaction.
+
+        Raises: PermissionDenied, Failed
+        """
+        if network.interface:
+            self.remove(firewall.network_entries(network))
 
     def add(self, entries: list[Named]) -> None:
         """Add elements that the records speak of, and the table if it is missing.

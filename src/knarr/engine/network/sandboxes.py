@@ -20,8 +20,16 @@ import os
 
 from knarr.errors import Failed, InvalidArgument
 from knarr.network import resolver
-from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, PortMapping, Published, ways_out
+from knarr.network.model import (
+    BUILT_IN,
+    DEFAULT_NETWORK,
+    ROUTED,
+    PortMapping,
+    Published,
+    ways_out,
+)
 from knarr.network.records import decode_endpoint
+from knarr.store.ports import EVERYWHERE
 from knarr.util import jsontext
 from knarr.util.trace import trace
 from knarr.util.value import Value
@@ -51,13 +59,14 @@ class Prepared:
     `mode` is `bridge` or `none` (a network namespace of its own), `host` (the host's), or
     `container` (that of the container `shared_with`, whose hosts, hostname and resolv.conf files
     serve both: the texts here are empty then). `ports` are as resolved; those without an address
-    of their own are published on `binding`, or everywhere if that is empty. With `names` the
+    of their own are published on `binding`, or everywhere if that is empty; for the versions of IP
+    in `direct` at the sandbox's own address, with nothing translated. With `names` the
     sandbox's supervisor answers its questions for names, asking the servers of `resolver`.
     """
 
     __slots__ = (
-        "binding", "endpoints", "hostname", "hosts", "mode", "names", "ports", "resolv_conf",
-        "resolver", "sandbox_id", "shared_with", "sockets", "uplinks",
+        "binding", "direct", "endpoints", "hostname", "hosts", "mode", "names", "ports",
+        "resolv_conf", "resolver", "sandbox_id", "shared_with", "sockets", "uplinks",
     )  # fmt: skip
 
     def __init__(self, sandbox_id: str, mode: str, *, shared_with: str = "") -> None:
@@ -67,6 +76,7 @@ class Prepared:
         self.endpoints: tuple[Endpoint, ...] = ()
         self.uplinks: tuple[Uplink, ...] = ()
         self.binding = ""
+        self.direct: tuple[int, ...] = ()
         self.ports: tuple[PortMapping, ...] = ()
         self.sockets: list[int] = []
         self.hostname = ""
@@ -147,7 +157,10 @@ class Sandboxes:
     def _join(
         self, prepared: Prepared, found: Iterable[tuple[Network, Join]], options: SandboxOptions
     ) -> None:
-        from knarr.engine.network.allocation import Allocation  # noqa: PLC0415 - not for --network none and host
+        from knarr.engine.network.allocation import (  # noqa: PLC0415 - not for --network none, host
+            Allocation,
+            free_interface,
+        )
         from knarr.network.sandbox import Host  # noqa: PLC0415 - as above
 
         self._release(prepared.sandbox_id)
@@ -159,20 +172,30 @@ class Sandboxes:
             allocation = Allocation(
                 self._networks, prepared.sandbox_id, reap, egress=options.egress
             )
-            placed = []
-            for number, (network, join) in enumerate(found):
+            placed: list[tuple[Endpoint, Uplink]] = []
+            for network, join in found:
                 settled, uplink = self._networks.bridges.ready(network, host)
-                placed.append((allocation.allocate(settled, join, f"eth{number}"), uplink))
+                name = free_interface(settled, [one.interface for one, _ in placed])
+                placed.append((allocation.allocate(settled, join, name), uplink))
             placed.sort(key=lambda one: one[0].rank)
             prepared.endpoints = tuple(endpoint for endpoint, _ in placed)
             self._publish_names(prepared.endpoints)
             prepared.uplinks = tuple(uplink for _, uplink in placed)
             if not prepared.endpoints[0].publishes or not (options.ports or options.publish_all):
                 return
-            prepared.binding = _binding(self._networks, prepared.endpoints[0])
+            network = self._networks.get(prepared.endpoints[0].network_id)
+            prepared.binding = network.options.get(HOST_BINDING, "") or self._default_binding()
+            prepared.direct = tuple(v for v in (4, 6) if network.gateway_mode(v) == ROUTED)
             from knarr.engine.network.hostports import HostPorts  # noqa: PLC0415 - only for who publishes
 
             HostPorts(self._networks, prepared, reap).hold(options)
+
+    def _default_binding(self) -> str:
+        """Return where ports are published of which nobody says where, empty for everywhere."""
+        from knarr.engine.settings import PUBLISH  # noqa: PLC0415 - only for who publishes
+
+        asked = self._networks.engine.settings.get(PUBLISH)
+        return "" if asked in EVERYWHERE else asked
 
     def _write_files(self, prepared: Prepared, options: SandboxOptions) -> None:
         """Put into `prepared` what the sandbox's hosts and resolv.conf say."""
@@ -365,11 +388,9 @@ def published(row: PortRow) -> Published:
 def _address_for(row: PortRow, endpoint: Endpoint | None) -> str:
     if endpoint is None:
         return ""
+    if row.host_ip in (row.address, *endpoint.addresses):  # at its own address, or nowhere
+        return row.host_ip if row.host_ip in endpoint.addresses else ""
     return endpoint.address6 if ":" in row.host_ip else endpoint.address
-
-
-def _binding(networks: Networks, endpoint: Endpoint) -> str:
-    return networks.get(endpoint.network_id).options.get(HOST_BINDING, "")
 
 
 def open_namespace(pid: int) -> int:
