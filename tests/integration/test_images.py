@@ -365,6 +365,21 @@ def test_removing_by_name_and_by_id(store: Knarr) -> None:
     assert store.do("rmi", "-f", "x:1").returncode == 0
 
 
+def test_names_are_taken_and_the_image_stays(store: Knarr) -> None:
+    store("load", stdin=DOCKER)
+    (image_id,) = set(store("images", "-q", "--no-trunc").split())
+    store("tag", image_id, "a:1")
+    store("tag", image_id, "a:2")
+    said = store.fails("untag", "a:1", "a:2", "b:3")
+    assert said == "knarr: image a:1 has no name b:3\n"
+    assert store("untag", image_id, "a:2") == "Untagged: a:2\n"
+    assert "Untagged: a:1\n" in store("image", "untag", "a:1")  # all that it has
+    assert store("images", "--format", "{{.Repository}} {{.ID}}", "--no-trunc") == (
+        f"<none> {image_id}\n"
+    )
+    assert "no such image" in store.fails("untag", "a:1")
+
+
 def test_shared_layers_stay(store: Knarr) -> None:
     store("load", stdin=DOCKER)
     store("load", stdin=images.docker_archive([BASE, OTHER], "z"))

@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tag": ("tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
     "top": ("top", "Display the running processes of a container"),
     "unpause": ("unpause", "Unpause all processes within one or more containers"),
+    "untag": ("untag", "Take names from an image, which stays"),
     "update": ("update", "Update configuration of one or more containers"),
     "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
 }
@@ -187,6 +188,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
             "tag": "tag",
             "unmount": "image_unmount",
             "umount": "image_unmount",
+            "untag": "untag",
         },
     ),
     "manifest": (

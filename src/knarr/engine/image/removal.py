@@ -13,7 +13,7 @@ from knarr.engine.container.tasks import read_state
 from knarr.engine.image import mounting
 from knarr.engine.image.platforms import siblings
 from knarr.engine.space.collect import collect
-from knarr.errors import Conflict
+from knarr.errors import Conflict, NotFound
 from knarr.oci.digest import Digest
 from knarr.oci.reference import parse_reference
 from knarr.store.containers import ContainerRecords
@@ -21,7 +21,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from knarr.engine.engine import Engine
     from knarr.oci.reference import Reference
@@ -57,6 +57,17 @@ def remove_platform(engine: Engine, text: str, platform: str, *, force: bool) ->
     """
     removal = _Removal(engine, force=force)
     return _carry_out(engine, removal, text, lambda: removal.run_platform(text, platform))
+
+
+def untag(engine: Engine, text: str, names: Sequence[str]) -> list[Removed]:
+    """Take `names`, or all its names, from the image that `text` means; the image stays.
+
+    Podman: "podman untag"
+
+    Raises: InvalidArgument, NotFound
+    """
+    removal = _Removal(engine, force=False)
+    return _carry_out(engine, removal, text, lambda: removal.run_untag(text, names))
 
 
 def _carry_out(
@@ -117,6 +128,20 @@ class _Removal:
             self._untag_digests(row.id, reference)
         if not self._references(row.id):
             self._delete(row, prune=prune, quiet=True)
+
+    def run_untag(self, text: str, names: Sequence[str]) -> None:
+        row = self._images.get(text)
+        wanted = [parse_reference(name).with_default_tag() for name in names]
+        known = self._references(row.id)
+        for reference in wanted:
+            if reference not in known:
+                message = f"image {text} has no name {reference.familiar()}"
+                raise NotFound(message)
+        for reference in wanted:
+            self._untag(reference)
+            self._untag_digests(row.id, reference)
+        if not wanted:
+            self._untag_all(row.id)
 
     def run_platform(self, text: str, platform: str) -> None:
         row = self._images.records.get(self._images.for_platform(text, platform))
