@@ -122,7 +122,7 @@ def test_missing_secret_is_an_error_if_it_is_required(shop: Workshop) -> None:
         ("type=bind,source=gone,target=/x", '"/gone": not found'),
         ("from=later,target=/x", 'cannot mount from stage "later"'),
         ("type=nope,target=/x", 'unsupported mount type "nope"'),
-        ("type=ssh,required", "no agent is forwarded"),
+        ("type=ssh,required", "unset ssh forward key default"),
     ],
 )
 def test_mistakes(shop: Workshop, mount: str, message: str) -> None:

@@ -55,7 +55,11 @@ def _fetch(fetch: Fetch) -> dict[str, object]:
 
 
 def _run(run: Run) -> dict[str, object]:
+    more: dict[str, object] = {"devices": list(run.devices)} if run.devices else {}
+    if run.insecure:
+        more["insecure"] = True
     return {
+        **more,
         "arguments": list(run.arguments),
         "environment": list(run.env),
         "directory": run.working_dir,

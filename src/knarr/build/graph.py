@@ -39,9 +39,9 @@ class Image(Value):
 
 
 class RunMount(Value):
-    """A mount of a Run; `kind` is bind, cache, tmpfs or secret.
+    """A mount of a Run; `kind` is bind, cache, tmpfs, secret or ssh.
 
-    `origin` is the input that has what is mounted, 0 for none; `id` names a cache or a secret,
+    `origin` is the input that has what is mounted, 0 for none; `id` names a cache, secret or agent,
     `env` the variable that has a secret.
     """
 
@@ -64,7 +64,8 @@ class Run(Value):
 
     `declared` are the names of build arguments among `env`, for who explains.
 
-    `script` is the text of a file at `script_path` that exists while the command runs.
+    `script` is the text of a file at `script_path` that exists while the command runs. `insecure`
+    is what `--privileged` is to containers; `devices` are names of CDI.
     """
 
     arguments: tuple[str, ...]
@@ -79,6 +80,8 @@ class Run(Value):
     mounts: tuple[RunMount, ...] = ()
     hidden: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
+    insecure: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class MakeDirectory(Value):

@@ -28,6 +28,7 @@ CONTENT = "/content"
 """Where the vertex of a mount has what is mounted: a directory or another file."""
 
 _SECRETS = "/run/secrets/"
+_AGENTS = "/run/buildkit/ssh_agent."
 
 
 def lower_mounts(
@@ -45,7 +46,8 @@ def lower_mounts(
             mounts.append(_secret(state, mount))
             continue
         if mount.type == "ssh":
-            _refuse_agent(mount, text)
+            number = sum(each.kind == "ssh" for each in mounts)
+            mounts.append(_agent(state, mount, number))
             continue
         made = _common(state, mount, text)
         if mount.type == "bind" or (mount.type == "cache" and mount.origin):
@@ -55,11 +57,16 @@ def lower_mounts(
     return tuple(mounts), tuple(needed)
 
 
-def _refuse_agent(mount: Mount, text: str) -> None:
-    """Refuse a step that needs an agent; one that would only use it goes without."""
-    if mount.required:
-        message = "RUN --mount=type=ssh,required cannot be carried out: no agent is forwarded"
-        raise Fault(message, word=text)
+def _agent(state: StageState, mount: Mount, number: int) -> RunMount:
+    return RunMount(
+        kind="ssh",
+        target=state.place(mount.target or f"{_AGENTS}{number}"),
+        id=mount.id or mount.source or "default",
+        required=mount.required,
+        mode=0o600 if mount.mode is None else mount.mode,
+        uid=mount.uid or 0,
+        gid=mount.gid or 0,
+    )
 
 
 def _common(state: StageState, mount: Mount, text: str) -> RunMount:

@@ -29,6 +29,7 @@ class Surroundings(Value):
     hostname: str = "buildkitsandbox"
     hidden: tuple[str, ...] = ()
     no_cache: bool = False
+    allowed: frozenset[str] = frozenset()
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
     triggered: bool,
 ) -> None:
     """Add the vertex of a RUN with the mounts, and the inputs that those need. Raises: Fault"""
-    _refuse_privileges(instruction)
+    devices = _entitled(instruction, around)
     words, script_path, script, summary = _arguments(instruction.command)
     arguments = state.shell(" ".join(words)) if instruction.command.shell else words
     if not arguments:
@@ -60,19 +61,31 @@ def run(
         mounts=mounts[0],
         hidden=around.hidden,
         declared=tuple(state.arguments),
+        insecure=instruction.security == "insecure",
+        devices=devices,
     )
     vertex = _vertex(state, operation, mounts[1], title, instruction, around)
     state.note(f"RUN {_with_arguments(state, arguments)} # buildkit", vertex)
 
 
-def _refuse_privileges(instruction: RunInstruction) -> None:
-    message = ""
-    if instruction.devices:
-        message, word = "RUN --device cannot be carried out", "--device"
-    elif instruction.security == "insecure":
-        message, word = "RUN --security=insecure is not allowed for this build", "--security"
-    if message:
-        raise Fault(message, word=word)
+def _entitled(instruction: RunInstruction, around: Surroundings) -> tuple[str, ...]:
+    """Return the devices of a step, once it is sure that it may have what it asks for.
+
+    A Dockerfile is often somebody else's: what reaches beyond its container the user has to allow.
+    """
+    wanted = []
+    if instruction.security == "insecure":
+        wanted.append(("security.insecure", "--security"))
+    if instruction.network == "host" and around.network != "host":
+        wanted.append(("network.host", "--network"))
+    devices = tuple(text.partition(",")[0].removeprefix("name=") for text in instruction.devices)
+    if "device" not in around.allowed:
+        wanted += [(f"device={name}", "--device") for name in devices]
+    for entitlement, word in wanted:
+        if entitlement not in around.allowed:
+            message = f"{entitlement} is not allowed"
+            raise Fault(message, word=word, hint=f"It is with --allow {entitlement}.")
+    return devices
 
 
 def _arguments(command: CommandLine) -> tuple[tuple[str, ...], str, str, str]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Job
+    from knarr.engine.build.agents import Agent
     from knarr.engine.build.attesting.statements import Attest, Wanted
     from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.build.context import BuildContext
@@ -88,6 +89,8 @@ class BuildOptions(Value):
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CacheTarget, ...] = ()
     attest: Wanted | None = None
+    agents: Mapping[str, Agent] = {}
+    allowed: frozenset[str] = frozenset()
     described: bool = False
     explained: bool = False
     examine: Callable[[Job, CommandFailed], None] | None = None
@@ -196,6 +199,7 @@ class _Build:
                 self._report(Warned(finding, self._source.name))
             checks.raise_if_errors()
             self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
+            worker.agents = self._options.agents
             self.caching.open(worker, lowered.platform, self._report)
             solver = Solver(worker, self._report, examine=self._options.examine)
             recorder.watch(solver, lowered.vertex, self._source.lines)
@@ -294,6 +298,7 @@ class _Build:
                 hostname=options.arguments.get("BUILDKIT_SANDBOX_HOSTNAME", "buildkitsandbox"),
                 hidden=proxy_environment(options.arguments),
                 no_cache=options.no_cache,
+                allowed=options.allowed,
             ),
             contexts=_contexts(options.contexts),
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,

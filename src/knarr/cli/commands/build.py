@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.cli.command import Context, Options
+    from knarr.engine.build.agents import Agent
     from knarr.engine.build.attesting.statements import Wanted
     from knarr.engine.build.steps import Limits
     from knarr.engine.builds import BuildOptions
@@ -22,6 +23,11 @@ COMMAND = Command(
     options=(
         Option(
             "add-host", "Add a custom host-to-IP mapping (format: host:ip)", kind="list",
+        ),
+        Option(
+            "allow",
+            'Allow extra privileged entitlement (e.g., "network.host", "security.insecure")',
+            kind="list",
         ),
         Option(
             "attest", 'Attestation parameters (format: "type=sbom,generator=syft")', kind="list"
@@ -105,6 +111,12 @@ COMMAND = Command(
         Option("rm", "Remove intermediate containers after a successful build", hidden=True),
         Option("shm-size", "Shared memory size for build containers", kind="bytes"),
         Option(
+            "ssh",
+            'SSH agent socket or keys to expose to the build (format: '
+            '"default|<id>[=<socket>|<key>[,<key>]]")',
+            kind="list",
+        ),
+        Option(
             "tag", 'Name and optionally a tag (format: "name:tag")', kind="list", short="t",
             completes="images",
         ),
@@ -121,6 +133,7 @@ _LIMITS = (
     *("memory", "memory-swap", "shm-size", "ulimit"),
 )
 _FORMS = ("auto", "plain", "tty", "quiet", "none")
+_ENTITLEMENTS = ("network.host", "security.insecure", "device")
 _EPOCH = "SOURCE_DATE_EPOCH"
 _INTERRUPT = 2
 
@@ -234,6 +247,8 @@ def _request(options: Options, place: str) -> BuildOptions:
         cache_from=parse_sources(options.texts("cache-from")),
         cache_to=parse_targets(options.texts("cache-to"), arguments),
         attest=_attestations(options),
+        agents=_agents(options.texts("ssh")),
+        allowed=frozenset(_entitlement(text) for text in options.texts("allow")),
         pull=options.flag("pull"),
         limits=_limits(options),
         described=options.given("metadata-file"),
@@ -266,6 +281,26 @@ def _attestations(options: Options) -> Wanted | None:
         sbom=options.text("sbom"),
         provenance=options.text("provenance"),
     )
+
+
+def _entitlement(text: str) -> str:
+    """Return what a step may be allowed. Raises: InvalidArgument"""
+    from knarr.errors import InvalidArgument  # noqa: PLC0415 - not for --help
+
+    kind, equals, _ = text.partition("=")
+    if text not in _ENTITLEMENTS and not (kind == "device" and equals):
+        message = f"invalid entitlement: {text}"
+        raise InvalidArgument(message, hint=f"It is {', '.join(_ENTITLEMENTS)} or device=NAME.")
+    return text
+
+
+def _agents(texts: list[str]) -> dict[str, Agent]:
+    """Return the agents by the names that steps have for them. Raises: InvalidArgument"""
+    if not texts:
+        return {}
+    from knarr.cli.building.agents import parse_agent  # noqa: PLC0415 - few builds have any
+
+    return dict(parse_agent(text) for text in texts)
 
 
 def _context(text: str) -> tuple[str, str]:

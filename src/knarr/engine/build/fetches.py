@@ -124,7 +124,7 @@ class FetchJob:
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            umask=0o022, start_new_session=True, env={**os.environ, "PYTHONPATH": _home()},
+            umask=0o022, start_new_session=True, env={**os.environ, "PYTHONPATH": home()},
         )  # fmt: skip
         self._undo.push("ending the fetch", _end, process)
         assert process.stdin is not None
@@ -291,7 +291,7 @@ def _stream(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def _home() -> str:
+def home() -> str:
     """Return where this package is imported from."""
     import knarr  # noqa: PLC0415 - for its place
 

@@ -2,7 +2,8 @@
 
     <root>/builds/caches/<name>/data       a cache, mounted as it is
     <root>/builds/caches/<name>/lock       held by a step that wants it for itself
-    <run>/builds/secrets-<step>/           secrets, as a rule in memory; gone with the step
+    <run>/builds/secrets-<step>/           secrets, as a rule in memory, and sockets of agents;
+                                           gone with the step
 
 Contents that may be written to are copied for the step, since what it writes is not kept. A cache
 is shared by all who name it, unless a step asks to be alone (`locked`): then it waits its turn, as
@@ -21,15 +22,17 @@ from knarr.util.files import FileLock, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from knarr.build.graph import Run, RunMount, Stack
-    from knarr.engine.build.caching.importing import Imports
+    from knarr.engine.build.agents import Forwarding
+    from knarr.engine.build.run import Means
     from knarr.engine.engine import Engine
     from knarr.engine.paths import Paths
     from knarr.oci.runtime import Mount
 
 _PRIVATE_CACHES = 1000
+_AGENT_VARIABLE = "SSH_AUTH_SOCK="
 
 
 def cache_dir(paths: Paths, cache_id: str) -> str:
@@ -89,20 +92,20 @@ class StepMounts:
 
     def __init__(
         self,
-        engine: Engine,
+        means: Means,
         step_id: str,
         directory: str,
         caches: Caches,
-        secrets: Mapping[str, bytes],
-        imports: Imports | None = None,
     ) -> None:
         self.env: list[str] = []
-        self._imports = imports
-        self._engine = engine
+        self._imports = means.imports
+        self._engine = means.engine
         self._directory = directory
         self._caches = caches
-        self._secrets = secrets
-        self._secrets_dir = f"{engine.paths.run}/builds/secrets-{step_id[:12]}"
+        self._secrets = means.secrets
+        self._agents = means.agents
+        self._forwardings: list[Forwarding] = []
+        self._secrets_dir = f"{means.engine.paths.run}/builds/secrets-{step_id[:12]}"
 
     def make(self, run: Run, inputs: Sequence[Stack]) -> list[Mount]:
         """Return the mounts of `run`, with everything ready to be mounted. Raises: NotFound"""
@@ -114,6 +117,8 @@ class StepMounts:
                 found.append(self._cache(mount, inputs))
             elif mount.kind == "secret":
                 found += self._secret(mount, number)
+            elif mount.kind == "ssh":
+                found += self._agent(mount, number, run)
             else:
                 found.append(self._bind(mount, inputs[mount.origin], number))
         return found
@@ -177,8 +182,31 @@ class StepMounts:
             os.close(descriptor)
         return [_mount(mount, path, "ro")]
 
+    def _agent(self, mount: RunMount, number: int, run: Run) -> list[Mount]:
+        """Return the mount of a socket that leads to an agent."""
+        agent = self._agents.get(mount.id)
+        if agent is None:
+            if mount.required:
+                message = f"unset ssh forward key {mount.id}"
+                raise NotFound(message, hint=f"Give it with --ssh {mount.id}.")
+            return []
+        from knarr.engine.build.agents import Forwarding  # noqa: PLC0415 - few steps have one
+
+        os.makedirs(self._secrets_dir, 0o700, exist_ok=True)
+        owner = (mount.uid, mount.gid)
+        forwarding = Forwarding(
+            agent, self._secrets_dir, f"ssh-{number}", mode=mount.mode, owner=owner
+        )
+        self._forwardings.append(forwarding)
+        given = any(each.startswith(_AGENT_VARIABLE) for each in (*run.env, *self.env))
+        if not given:
+            self.env.append(f"{_AGENT_VARIABLE}{mount.target}")
+        return [_mount(mount, forwarding.path, "rw")]
+
     def close(self) -> None:
         """Remove the files with secrets, and let others have the caches."""
+        while self._forwardings:
+            self._forwardings.pop().close()
         remove_secrets(self._secrets_dir)
         self._caches.release()
 

@@ -22,6 +22,7 @@ from knarr.engine.build.stubs import Stubs
 from knarr.engine.container import starting
 from knarr.engine.container.mounts import FILES, plan_mounts
 from knarr.engine.container.specify import Place, specify
+from knarr.engine.options.security import bounding_mask
 from knarr.engine.options.values import Networking, Options, Streams
 from knarr.errors import CommandFailed, InvalidArgument
 from knarr.network.model import SandboxOptions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from knarr.build.graph import Run, Stack
+    from knarr.engine.build.agents import Agent
     from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.mounts import Caches, StepMounts
     from knarr.engine.build.redaction import Redactor
@@ -57,7 +59,7 @@ _ABSENT = 127
 
 
 class Means(Value):
-    """What commands are run with: the engine, the build's directories, its secrets.
+    """What commands are run with: the engine, the build's directories, its secrets and agents.
 
     `made` is told of each layer; `imports` may have the caches that they mount.
     """
@@ -67,6 +69,7 @@ class Means(Value):
     secrets: Mapping[str, bytes]
     made: Callable[[Applied], object]
     imports: Imports | None = None
+    agents: Mapping[str, Agent] = {}
 
 
 class RunJob:
@@ -102,9 +105,7 @@ class RunJob:
         if caches is not None:
             from knarr.engine.build.mounts import StepMounts  # noqa: PLC0415 - few steps have any
 
-            self._mounts = StepMounts(
-                means.engine, self.id, self.directory, caches, means.secrets, means.imports
-            )
+            self._mounts = StepMounts(means, self.id, self.directory, caches)
             self._undo.push("removing what was mounted", self._mounts.close)
         try:
             self._start()
@@ -210,6 +211,8 @@ class RunJob:
         limits = self._steps.limits
         if limits is not None:
             options = options.replace(resources=limits.resources, shm_size=limits.shm_size)
+        if run.insecure:
+            options = options.replace(security=options.security.replace(privileged=True))
         mounts = plan_mounts(options, bundle_dir=directory, files=FILES)
         mounts += [*self._given, *self._script()]
         place = Place(
@@ -220,9 +223,14 @@ class RunJob:
             mounts=mounts,
             cgroups_path=self._steps.cgroup(self.id),
             network="host" if prepared.mode == "host" else "",
+            bounding=bounding_mask(options.security),
             architecture=starting.ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         )
         spec = specify(options, place)
+        if run.devices:
+            from knarr.engine.supplies.cdi import Registry, apply  # noqa: PLC0415 - few steps
+
+            apply(spec, Registry().find(run.devices))
         self._targets = [mount["destination"] for mount in spec["mounts"]]
         request = Request(self.id, directory, spec)
         request.overlay = self._engine.layers.overlay_options(self._stack, directory, volatile=True)

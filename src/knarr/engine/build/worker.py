@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Files, Stack
     from knarr.build.ignore import Matcher
     from knarr.build.worker import Job
+    from knarr.engine.build.agents import Agent
     from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.fetches import Fetches
     from knarr.engine.build.mounts import Caches
@@ -73,6 +74,7 @@ class BuildWorker:
         self._known_fetches: Fetches | None = None
         self._stale: list[str] = []
         self.imports: Imports | None = None
+        self.agents: Mapping[str, Agent] = {}
         self.results: dict[str, Cached] = {}
         self.copied: dict[str, str] = {}
         self._foreign: dict[str, tuple[Cached, str]] = {}
@@ -214,7 +216,9 @@ class BuildWorker:
         if isinstance(operation, Run):
             from knarr.engine.build.run import Means, RunJob  # noqa: PLC0415 - not for cached ones
 
-            means = Means(self._engine, self._steps, self._secrets, self._made, self.imports)
+            means = Means(
+                self._engine, self._steps, self._secrets, self._made, self.imports, self.agents
+            )
             caches = self._caches.pop(operation, None)
             return RunJob(means, operation, inputs, emit, caches=caches)
         return _Done(self._change(operation, inputs))
