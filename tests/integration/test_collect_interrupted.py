@@ -68,9 +68,11 @@ def test_a_pull_keeps_what_it_needs(store: Knarr, point: str, halfway: str) -> N
 def test_a_build_keeps_what_it_stands_on(knarr: Knarr, tmp_path: Path, halfway: str) -> None:
     knarr.add_image("base:1", files={"data": b"d" * 3000})
     knarr.add_image("other:1", files={"more": halfway})
-    (tmp_path / "Dockerfile").write_text("FROM base:1\nRUN sleep 2\nRUN cat /data\n")
+    mark = os.urandom(8).hex().encode()
+    lines = ("FROM base:1", f"RUN sleep 3; echo {mark.decode()}", "RUN cat /data")
+    (tmp_path / "Dockerfile").write_text("\n".join(lines))
     building = knarr.start("build", "--network", "none", "-t", "built:1", str(tmp_path))
-    knarr.wait_until(lambda: b"sleep 2" in commands())
+    knarr.wait_until(lambda: mark in commands())
     killed(knarr, halfway, "rmi", "-f", "base:1", "other:1")
     knarr.do("images")
     knarr.do("image", "prune", "-af")
