@@ -1,8 +1,9 @@
 """The process of `knarr serve`: accepts clients, gives each a thread, ends when it is told to.
 
-It keeps nothing that matters. What runs is the supervisors', what is known is on the disk, so that
-another server, the command line, and the same server after SIGKILL find the same. No lock is held
-that anybody else could want.
+It keeps nothing that matters: answers that are true for a second at most (`keeping`), a supervisor
+to spare (`spares`). What runs is the supervisors', what is known is on the disk, so that another
+server, the command line, and the same server after SIGKILL find the same. No lock is held that
+anybody else could want.
 
 The main thread waits for a signal. SIGTERM and SIGINT: no more clients; those between two requests
 are sent away, the others have a moment to end theirs, and what has no end (logs, events, attached
@@ -23,6 +24,7 @@ import traceback
 from knarr import __version__
 from knarr.api.connection import Connection
 from knarr.api.keeping import Kept
+from knarr.api.spares import Spare
 from knarr.engine.engine import Engine
 
 TYPE_CHECKING = False
@@ -52,6 +54,7 @@ class Server:
         self.run_dir = run
         self.listeners = listeners
         self.kept = Kept()
+        self.spare = Spare()
         self._clients: dict[Connection, socket.socket] = {}
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -75,11 +78,12 @@ class Server:
         """Serve until SIGTERM or SIGINT."""
         threading.stack_size(STACK_SIZE)
         sys.setswitchinterval(SWITCH_INTERVAL)
-        waited = {signal.SIGTERM, signal.SIGINT}
-        signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+        told, tell = os.pipe()
+        for number in (signal.SIGTERM, signal.SIGINT):  # not blocked: supervisors would inherit it
+            signal.signal(number, lambda *_: os.write(tell, b"."))
         for listener in self.listeners:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
-        signal.sigwait(waited)
+        os.read(told, 1)
         self._end()
 
     def _accept(self, listener: Listener) -> None:

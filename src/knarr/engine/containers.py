@@ -136,9 +136,11 @@ class Container:
 
     def wait(self, condition: str = "not-running") -> int:
         """Wait for its end, its `next-exit` or until it is `removed`; return the exit code."""
-        from knarr.engine.container import stopping  # noqa: PLC0415 - see the module
+        from knarr.engine.waiting import watch_end  # noqa: PLC0415 - see the module
 
-        return stopping.wait(self.engine, self.row, condition)
+        code = next(code for code in watch_end(self, condition) if code is not None)
+        assert code is not None
+        return code
 
     def remove(self, *, force: bool = False, volumes: bool = False) -> None:
         """Remove it; with `force` kill it first, with `volumes` remove its anonymous volumes.

@@ -1,4 +1,4 @@
-"""Who wants to be there when a container starts: attached to it, or waiting for its end.
+"""Who wants to be there when a container starts, or ends: attached to it, or waiting.
 
 Docker: `run` attaches and waits before it starts, and misses nothing of a program that ends at once
 
@@ -13,6 +13,9 @@ when each of them was closed. The kernel closes those of waiters that die.
                                    opens it (nobody there: removes it), writes a byte
     connects, attaches             polls it
     closes and removes it          supervisor: "start"
+
+Who waits for the end is there when it comes, and offers to clean up then: the supervisor need not
+start a process for that.
 """
 
 from __future__ import annotations
@@ -25,16 +28,20 @@ from knarr.errors import Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from typing import Self
 
+    from knarr.engine.containers import Container
     from knarr.engine.engine import Engine
     from knarr.engine.paths import Paths
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client
 
+CONDITIONS = ("not-running", "next-exit", "removed")
 DIRECTORY = "waiting"
 PATIENCE = 2.0  # seconds in which a waiter has to do what it wants to do before the start
+STEP = 1.0  # seconds after which who waits for an end looks at other things
+ENDED, MET = -1, -2  # numbers of the two questions of who waits
 LOOK = 0.25  # seconds after which a waiter looks whether the container is still there
 
 
@@ -138,3 +145,67 @@ def _wake(path: str) -> int:
     except OSError:  # it has given up this very moment, or was woken a thousand times
         pass
     return descriptor
+
+
+def watch_end(container: Container, condition: str) -> Generator[int | None, None, None]:
+    """Yield the exit code when a container has ended (or ends next, or is removed).
+
+    Until then yield None now and then. Nothing that happens after the first None is missed.
+    """
+    state = container.state
+    if condition == "not-running" and not state.active:
+        yield state.exit_code
+        return
+    finished_ns = state.finished_ns
+    while os.path.isdir(container.engine.paths.container(container.id)):
+        found = yield from _watch_one_end(container, condition)
+        if found is not None:
+            yield found
+            return
+        state = container.state
+        if condition != "removed" and not state.active and state.finished_ns > finished_ns:
+            break
+    yield state.exit_code
+
+
+def _watch_one_end(container: Container, condition: str) -> Generator[None, None, int | None]:
+    """Yield None while nothing happens; return the exit code, None if nobody is left to tell it."""
+    with Waiter(container.engine, container.row) as waiter:
+        for client in waiter.connections():
+            if client is None:
+                yield None
+                continue
+            with client:
+                try:
+                    for number, wanted in ((ENDED, "next-exit"), (MET, condition)):
+                        client.send({"do": "wait", "n": number, "condition": wanted})
+                    owner = client.own()  # answered after it was heard that we wait
+                except (Unavailable, ConnectionError):  # of a run that is over
+                    continue
+                waiter.close()
+                yield None
+                return (yield from _await_answer(container, client, owner=owner))
+    return None
+
+
+def _await_answer(
+    container: Container, client: Client, *, owner: bool
+) -> Generator[None, None, int | None]:
+    """Yield None every second; return the exit code, or None when the supervisor has left."""
+    from knarr.engine.container import stopping  # noqa: PLC0415 - loaded by then
+
+    gone = False
+    while not gone:
+        gone = True
+        for message in stopping.messages(client, STEP):
+            if message is None:
+                gone = False
+                continue
+            if message.get("n") == ENDED and owner:
+                options = container.options
+                stopping.clean_up_after(container.engine, container.row, options, client)
+            if message.get("n") == MET:
+                code: int = message["exit_code"]
+                return code
+        yield None
+    return None

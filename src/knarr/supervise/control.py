@@ -290,6 +290,10 @@ class Client:
         """
         return bool(self.request("stopping", clean=clean)["owner"])
 
+    def own(self) -> bool:
+        """Offer to clean up after the exit; return whether that is wanted. Then see `cleaned`."""
+        return bool(self.request("own")["owner"])
+
     def set_restart_policy(self, policy: RestartPolicy) -> None:
         """Replace the restart policy."""
         fields = [policy.name, policy.maximum_retries, policy.minimum_delay, policy.maximum_delay]

@@ -31,6 +31,7 @@ with the same "n" and either "ok" or "error":
     {"do": "signal", "signal": number, "exec": id or absent}
     {"do": "stopping", "clean": bool}    the next exit is wanted: no restart. Answers "owner": true
                                  if who asks is to clean up after it, and to say `cleaned` then
+    {"do": "own"}                the same offer, when the next exit is not wanted
     {"do": "state"}              answers with what task.json says
     {"do": "restarts", "policy": [name, maximum, minimum_s, maximum_s, reset_s, factor]}
     {"do": "limits", "resources": object of the spec}     of later runs; this one has them already

@@ -38,6 +38,7 @@ class Requests:
             "wait": self._wait,
             "signal": self._signal,
             "stopping": self._stopping,
+            "own": self._own,
             "state": self._state,
             "restarts": self._restarts,
             "limits": self._limits,
@@ -142,6 +143,10 @@ class Requests:
     def _stopping(self, peer: Peer, message: Message) -> Message:
         self._supervisor.stopping()
         return {"ok": True, "owner": bool(message.get("clean")) and self._supervisor.own(peer)}
+
+    def _own(self, peer: Peer, message: Message) -> Message:
+        del message
+        return {"ok": True, "owner": self._supervisor.own(peer)}
 
     def _state(self, peer: Peer, message: Message) -> Message:
         del peer, message

@@ -38,6 +38,7 @@ def find(call: Call) -> Container:
 def create(call: Call) -> Answer:
     body = call.json()
     asked = parse_create(body, platform=call.text("platform"))
+    call.server.spare.prepare()  # it loads while the container is made
     try:
         made = call.engine.containers.create(asked, name=call.text("name"))
     except NotFound as error:

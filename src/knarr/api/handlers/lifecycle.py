@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from knarr.api.answers import Empty, JsonLines
 from knarr.api.handlers.containers import find
+from knarr.engine import waiting
 from knarr.engine.container import stopping
 from knarr.engine.container.tasks import RUNNING
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotModified
@@ -14,20 +15,21 @@ if TYPE_CHECKING:
     from knarr.api.call import Call
     from knarr.api.outlet import Outlet
 
-CONDITIONS = {"": "not-running", **{name: name for name in stopping.CONDITIONS}}
+CONDITIONS = {"": "not-running", **{name: name for name in waiting.CONDITIONS}}
 
 
 def start(call: Call) -> Answer:
     """Start it. Docker: one that is to remove itself goes when it cannot be started, too"""
     container = find(call)
     try:
-        container.start().close()
+        container.start(starting=call.server.spare.take()).close()
     except NotModified:
         raise
     except KnarrError:
         if container.options.auto_remove and not container.state.active:
             container.remove(volumes=True)
         raise
+    call.server.spare.prepare()
     return Empty()
 
 
@@ -72,7 +74,7 @@ def wait(call: Call) -> Answer:
         message = f'invalid condition: "{condition}"'
         raise InvalidArgument(message)
     container = find(call)
-    ends = stopping.watch_end(call.engine, container.row, CONDITIONS[condition])
+    ends = waiting.watch_end(container, CONDITIONS[condition])
     first = next(ends)
 
     def work(outlet: Outlet) -> None:

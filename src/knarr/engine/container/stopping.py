@@ -1,4 +1,4 @@
-"""Ending containers, and holding them still: stop, kill, restart, pause, wait.
+"""Ending containers, and holding them still: stop, kill, restart, pause.
 
 None of it holds the container's lock: who waits for a program to end must not keep off somebody
 who is more in a hurry (`rm -f` during the ten seconds of a `stop`). `restart` alone keeps the lock
@@ -22,7 +22,7 @@ from knarr.supervise import control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from knarr.engine.engine import Engine
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 SIGKILL = 9
 WAIT = -1  # the number of the one question whose answer is waited for with a limit of time
-WAIT_STEP = 1.0  # seconds after which who waits for long looks at other things
 LAST_PATIENCE = 10.0  # seconds for the kernel to end what got SIGKILL, as Docker gives it
-CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 def stop(
@@ -70,7 +68,7 @@ def stop(
             _kill(client)
         note(engine.paths, row, "stop")
         if owner:
-            _clean_up(engine, row, options, client)
+            _finish(engine, row, options, client)
 
 
 def end(engine: Engine, row: ContainerRow, options: Options) -> None:
@@ -88,7 +86,7 @@ def end(engine: Engine, row: ContainerRow, options: Options) -> None:
             if _await_exit(client, LAST_PATIENCE) is None:
                 raise _stuck()
             if owner:
-                _clean_up(engine, row, options, client)
+                _finish(engine, row, options, client)
             else:
                 _await_end(client, LAST_PATIENCE)
     except Unavailable:  # it ended, and its supervisor after it
@@ -104,13 +102,18 @@ def await_end(engine: Engine, row: ContainerRow) -> None:
         return
 
 
-def _clean_up(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
+def _finish(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
     """Do what is to be done after the exit, and wait until the supervisor has left."""
+    clean_up_after(engine, row, options, client)
+    _await_end(client, LAST_PATIENCE)
+
+
+def clean_up_after(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
+    """Do, as the owner, what is to be done after the exit, and say so."""
     from knarr.engine.container.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
 
     removed = clean_up(engine, row.id, auto_remove=options.auto_remove)
     client.cleaned(removed=removed)
-    _await_end(client, LAST_PATIENCE)
 
 
 def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KILL") -> None:
@@ -135,7 +138,7 @@ def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KIL
         if number == SIGKILL and _await_exit(client, LAST_PATIENCE) is None:
             raise _stuck()
         if owner:
-            _clean_up(engine, row, options, client)
+            _finish(engine, row, options, client)
 
 
 def _send(client: Client, number: int) -> None:
@@ -160,7 +163,7 @@ def _stuck() -> Failed:
 def _await_exit(client: Client, timeout: float) -> Exit | None:
     """Wait until the container has ended, None if `timeout` passes before; negative is for ever."""
     client.send({"do": "wait", "n": WAIT, "condition": "not-running"})
-    for message in _messages(client, timeout):
+    for message in messages(client, timeout):
         if message is None:
             return None
         if message.get("n") == WAIT:
@@ -170,12 +173,12 @@ def _await_exit(client: Client, timeout: float) -> Exit | None:
 
 def _await_end(client: Client, timeout: float) -> None:
     """Wait until the supervisor has left, or `timeout` has passed."""
-    for message in _messages(client, timeout):
+    for message in messages(client, timeout):
         if message is None:
             return
 
 
-def _messages(client: Client, timeout: float) -> Iterator[dict[str, Any] | None]:
+def messages(client: Client, timeout: float) -> Iterator[dict[str, Any] | None]:
     """Yield what the supervisor says until it leaves; None when `timeout` has passed."""
     deadline = time.monotonic() + timeout
     poll = select.poll()
@@ -189,73 +192,6 @@ def _messages(client: Client, timeout: float) -> Iterator[dict[str, Any] | None]
         if arrived is None:
             return
         yield from (content for _, content in arrived if isinstance(content, dict))
-
-
-def wait(engine: Engine, row: ContainerRow, condition: str = "not-running") -> int:
-    """Wait for a container's end (or its next one, or its removal) and return the exit code."""
-    found = next(code for code in watch_end(engine, row, condition) if code is not None)
-    assert found is not None
-    return found
-
-
-def watch_end(
-    engine: Engine, row: ContainerRow, condition: str
-) -> Generator[int | None, None, None]:
-    """Yield the exit code when a container has ended (or ends next, or is removed).
-
-    Until then yield None now and then. Nothing that happens after the first None is missed.
-    """
-    state = tasks.read_state(engine.paths, row.id)
-    if condition == "not-running" and not state.active:
-        yield state.exit_code
-        return
-    finished_ns = state.finished_ns
-    while os.path.isdir(engine.paths.container(row.id)):
-        found = yield from _watch_one_end(engine, row, condition)
-        if found is not None:
-            yield found
-            return
-        state = tasks.read_state(engine.paths, row.id)
-        if condition != "removed" and not state.active and state.finished_ns > finished_ns:
-            break
-    yield state.exit_code
-
-
-def _watch_one_end(
-    engine: Engine, row: ContainerRow, condition: str
-) -> Generator[None, None, int | None]:
-    """Yield None while nothing happens; return the exit code, None if nobody is left to tell it."""
-    from knarr.engine.waiting import Waiter  # noqa: PLC0415 - for who waits
-
-    with Waiter(engine, row) as waiter:
-        for client in waiter.connections():
-            if client is None:
-                yield None
-                continue
-            with client:
-                try:
-                    client.send({"do": "wait", "n": WAIT, "condition": condition})
-                    client.request("state")  # answered after it was heard that we wait
-                except (Unavailable, ConnectionError):  # of a run that is over
-                    continue
-                waiter.close()
-                yield None
-                return (yield from _await_answer(client))
-    return None
-
-
-def _await_answer(client: Client) -> Generator[None, None, int | None]:
-    """Yield None every second; return the exit code, or None when the supervisor has left."""
-    gone = False
-    while not gone:
-        gone = True
-        for message in _messages(client, WAIT_STEP):
-            if message is None:
-                gone = False
-            elif message.get("n") == WAIT:
-                return control.to_exit(message).exit_code
-        yield None
-    return None
 
 
 def pause(engine: Engine, row: ContainerRow) -> None:
