@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -276,6 +278,32 @@ def test_a_file_system_that_cannot_map_owners_is_named(
 ) -> None:
     said = refused(knarr, *users, "--mount", f"type=bind,src={unmappable},dst=/x,idmap")
     assert f"mounting {unmappable} at /x: overlay cannot map owners" in said
+
+
+def test_copies_from_what_does_not_run_see_its_mounts(
+    knarr: Knarr, layered: str, mine: Path
+) -> None:
+    (mine / "file").write_text("mine")
+    run(knarr, "-v", "data:/x", "busybox", "sh", "-c", "mkdir /x/sub; echo part > /x/sub/file")
+    knarr(
+        "run", "--name", "one", "--network", "none",
+        "--mount", f"type=image,src={layered},dst=/img,image-subpath=tools",
+        "--mount", "type=volume,src=data,dst=/part,volume-subpath=sub",
+        "--mount", f"type=bind,src={mine},dst=/mine,idmap", "-v", f"{mine}:/over:O",
+        "busybox", "sh", "-c", "echo changed > /over/file",
+    )  # fmt: skip
+    for path, content in (
+        ("/img/new", "new"), ("/part/file", "part"), ("/mine/file", "mine"),
+        ("/over/file", "changed"),
+    ):  # fmt: skip
+        with tarfile.open(
+            fileobj=io.BytesIO(knarr.do("cp", f"one:{path}", "-").stdout.encode())
+        ) as t:
+            (entry,) = t
+            found = t.extractfile(entry)
+            assert found is not None
+            assert found.read().decode().strip() == content, path
+    assert (mine / "file").read_text() == "mine"
 
 
 # file systems

@@ -35,12 +35,12 @@ def find_volumes(engine: Engine) -> Iterable[Finding]:
     directory = engine.paths.volumes_dir
     with engine.database.transaction(durable=False):  # a volume's directory is made in one, too
         known = {row.name for row in VolumeRecords(engine.database).all()}
-        there = set(os.listdir(directory))
+        strays = engine.volumes.directories.strays(known)
     for name in sorted(known):
         if not os.path.isdir(f"{directory}/{name}/_data"):
             problem = "its directory is missing, with all that was in it"
             yield Finding(VOLUME, name, problem, "make an empty one")
-    for name in sorted(there - known):
+    for name in sorted(strays):
         path = f"{directory}/{name}"
         yield Finding(DIRECTORY, path, "no volume is recorded for it", "remove it")
 
