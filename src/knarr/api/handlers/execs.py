@@ -16,6 +16,7 @@ from knarr.supervise.messages import STDERR, STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from knarr.api.answers import Answer
@@ -88,7 +89,7 @@ def start(call: Call) -> Answer:
     container, state = execs.find(call.engine, call.parameters["id"])
     with reading():
         fields = Fields(call.json(), "body")
-        detach = fields.boolean("Detach")
+        detach, tty = fields.boolean("Detach"), fields.boolean("Tty")
         window = _window(fields.object.get("ConsoleSize"))
     if state["pid"] or state["exit_code"] is not None:
         message = f"exec command {state['id']} has already run"
@@ -98,9 +99,10 @@ def start(call: Call) -> Answer:
         with execs.reach(container) as client:
             client.exec_start(state["id"], attach=False, window=window)
         return Empty(200)
+    wrap = raw if tty else multiplexed
     return Hijack(
-        lambda taken: _serve(container, state, taken, window),
-        content_type(call, tty=state["terminal"]),
+        lambda taken: _serve(container, state, taken, window, wrap=wrap),
+        content_type(call, tty=tty),
     )
 
 
@@ -111,14 +113,19 @@ def _window(size: object) -> tuple[int, int] | None:
 
 
 def _serve(
-    container: Container, state: Prepared, taken: Taken, window: tuple[int, int] | None
+    container: Container,
+    state: Prepared,
+    taken: Taken,
+    window: tuple[int, int] | None,
+    *,
+    wrap: Callable[[int, bytes], bytes],
 ) -> None:
     """Start the process and join the client to it.
 
-    Docker: what cannot be executed says so in the stream, and has its exit code
+    Docker: what cannot be executed says so in the stream, and has its exit code; the form of the
+    stream is as the start asks for, whether or not there is a terminal
     """
     tty, about = state["terminal"], state["about"]
-    wrap = raw if tty else multiplexed
     with execs.reach(container) as client:
         try:
             client.exec_start(state["id"], attach=True, window=window)
