@@ -92,6 +92,31 @@ def test_a_platform_in_use_stays(store: Knarr, both: Both) -> None:
     store("rm", "user")
 
 
+def test_a_name_is_for_all_platforms(store: Knarr, both: Both) -> None:
+    """The others are neither listed nor dangling, and go with the name."""
+    shown = ("images", "-q", "--no-trunc")
+    assert store(*shown).split() == [both.ids["amd64"]]
+    assert set(store(*shown, "-a").split()) == set(both.ids.values())
+    assert store(*shown, "-f", "dangling=true") == ""
+    assert "Total reclaimed space: 0B" in store("image", "prune", "-f")
+    assert store("image", "inspect", "--platform", "arm64", both.name)
+    store("tag", both.name, "again:1")
+    gone = store("rmi", both.name)
+    assert "Deleted" not in gone
+    assert store("image", "inspect", "--platform", "arm64", "again:1")
+    gone = store("rmi", "again:1")
+    assert all(f"Deleted: {image_id}" in gone for image_id in both.ids.values())
+    assert store.engine.blobs.list() == []
+
+
+def test_who_is_used_stays_when_the_name_goes(store: Knarr, both: Both) -> None:
+    store("create", "--platform", "arm64", "--name", "user", both.name, "x")
+    store("rmi", both.name)
+    assert store("images", "-q", "--no-trunc").split() == [both.ids["arm64"]]
+    store("rm", "user")
+    assert both.ids["arm64"] in store("image", "prune", "-f")
+
+
 def test_the_tree(store: Knarr, both: Both) -> None:
     store("tag", both.name, "again:1")
     store("create", "--platform", "arm64", "--name", "user", both.name, "x")

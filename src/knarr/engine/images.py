@@ -39,16 +39,20 @@ if TYPE_CHECKING:
 
 
 class Image(Value):
-    """An image with the references that name it: with a tag, and by the digest of its manifest."""
+    """An image with the references that name it: with a tag, and by the digest of its manifest.
+
+    `related` says that another one has a tag that came by the same index, for another platform.
+    """
 
     row: ImageRow
     tags: tuple[Reference, ...] = ()
     digests: tuple[Reference, ...] = ()
+    related: bool = False
 
     @property
     def dangling(self) -> bool:
-        """Tell whether the image has no tag, as one that was replaced by its successor."""
-        return not self.tags
+        """Tell whether no tag leads to the image, as to one that was replaced by its successor."""
+        return not self.tags and not self.related
 
 
 class HistoryLine(Value):
@@ -148,7 +152,8 @@ class Images:
     def list(self, filters: ImageFilters | None = None, *, every: bool = False) -> list[Image]:
         """Return the images that pass `filters`, the youngest first.
 
-        Untagged images from which others were made are left out unless `every`.
+        Untagged images from which others were made, or that are found by the name of another
+        platform's image, are left out unless `every`.
         """
         references: dict[str, list[Reference]] = {}
         for tag in self.tags.all():
@@ -156,9 +161,18 @@ class Images:
         rows = self.records.all()
         parents = {row.parent for row in rows}
         images = [_image(row, references.get(row.id, [])) for row in rows]
+        images = [i if i.tags or i.row.manifest is None else self._relate(i) for i in images]
         if not every:
-            images = [i for i in images if i.tags or i.digests or i.row.id not in parents]
+            shown = [i for i in images if i.tags or i.digests or not i.related]
+            images = [i for i in shown if i.tags or i.digests or i.row.id not in parents]
         return filters.apply(images, self) if filters else images
+
+    def _relate(self, image: Image) -> Image:
+        """Return an image that has no tag, `related` if another of its index has one."""
+        from knarr.engine.image.platforms import siblings  # noqa: PLC0415 - for few images
+
+        found = siblings(self._engine, image.row)
+        return image.replace(related=any(self.tags.tagged(one.id) for one in found))
 
     def config(self, image_id: Digest) -> ImageConfig:
         """Return an image's config.

@@ -64,6 +64,10 @@ class TagRecords:
         """Return the references that name an image, in order."""
         return self._select("WHERE image = ?", (image_id,))
 
+    def tagged(self, image_id: Digest) -> bool:
+        """Tell whether a reference with a tag names an image."""
+        return any(row.reference.tag is not None for row in self.of(image_id))
+
     def all(self) -> list[TagRow]:
         """Return all references, in order."""
         return self._select("", ())

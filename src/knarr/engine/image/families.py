@@ -7,7 +7,7 @@ it lists is shown, here or not.
 from __future__ import annotations
 
 from knarr.engine.image.places.place import is_image
-from knarr.engine.image.platforms import outermost
+from knarr.engine.image.platforms import outermost, siblings
 from knarr.oci.manifest import Index, Manifest, decode_manifest
 from knarr.store.containers import ContainerRecords
 from knarr.util.value import Value
@@ -75,8 +75,10 @@ def families(engine: Engine, images: Iterable[Image]) -> list[Family]:
 def _family(engine: Engine, key: Digest, members: list[Image]) -> Family:
     names = [name for image in members for name in image.tags]
     first = next((image for image in members if image.tags), members[0])
-    relatives = [_relative(engine, image.row) for image in members]
-    manifests = {image.row.manifest for image in members}
+    rows = {image.row.id: image.row for image in members}
+    rows |= {row.id: row for row in siblings(engine, first.row)}
+    relatives = [_relative(engine, row) for row in rows.values()]
+    manifests = {row.manifest for row in rows.values()}
     if key != first.row.id:
         relatives += [
             Relative(entry.digest, entry.platform)

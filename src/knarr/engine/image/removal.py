@@ -127,7 +127,9 @@ class _Removal:
         if reference.digest is None:
             self._untag_digests(row.id, reference)
         if not self._references(row.id):
+            family = siblings(self._engine, row)
             self._delete(row, prune=prune, quiet=True)
+            self._delete_family(family, prune=prune)
 
     def run_untag(self, text: str, names: Sequence[str]) -> None:
         row = self._images.get(text)
@@ -200,6 +202,14 @@ class _Removal:
             force, self._force = self._force, False
             self._delete(parent, prune=True, quiet=True)
             self._force = force
+
+    def _delete_family(self, family: Sequence[ImageRow], *, prune: bool) -> None:
+        """Delete those that were found by the name that went, unless another name leads there."""
+        if any(self._images.tags.tagged(row.id) for row in family):
+            return
+        for row in family:
+            if not self._references(row.id):
+                self._delete(row, prune=prune, quiet=True)
 
     def _check(self, image_id: Digest, *, names: bool, stopped: bool) -> None:
         """Raise if something forbids deleting: `names` and `stopped` containers only if asked."""
