@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
 
 MAXIMUM_DOCUMENT = 8 << 20  # bytes of a JSON body; archives are streams and have no limit here
+CRUMB = 512  # bytes that a piece of a body counts for at least: each of them is work
 _FALSE = ("", "0", "no", "false", "none")
 
 
@@ -44,15 +45,20 @@ class Body:
         self._rest = data[size:]
         return data[:size]
 
+    def whole(self, limit: int) -> bytes | None:
+        """Return all of it, None if that is more than `limit` bytes, or comes in crumbs."""
+        pieces = []
+        while piece := self._receive():
+            limit -= max(len(piece), CRUMB)
+            if limit < 0:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
+
     def drain(self, limit: int) -> bool:
         """Read and forget what is left; return whether that was no more than `limit`."""
         self._rest = b""
-        while limit >= 0:
-            piece = self._receive()
-            if not piece:
-                return True
-            limit -= len(piece)
-        return False
+        return self.whole(limit) is not None
 
 
 class Call:
@@ -151,10 +157,10 @@ class Call:
 
         Raises: InvalidArgument
         """
-        data = self.body.read(MAXIMUM_DOCUMENT + 1)
-        if len(data) > MAXIMUM_DOCUMENT:
+        data = self.body.whole(MAXIMUM_DOCUMENT)
+        if data is None:
             message = f"the request body is larger than {MAXIMUM_DOCUMENT} bytes"
-            raise InvalidArgument(message)
+            raise InvalidArgument(message, hint="Or it comes in a great many chunks.")
         if not data.strip():
             return {}
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import http
 import socket
+import time
 from urllib.parse import unquote
 
 import h11
@@ -37,6 +38,7 @@ MAXIMUM_DRAIN = 1 << 20  # of a body that no handler wanted; more than that ends
 IDLE = 600.0  # seconds between two requests
 HEAD = 60.0  # for the rest of a head of which a part is there
 SILENCE = 300.0  # between two pieces of a body, and for a client to take what it is sent
+LINGER = 2.0  # for a client whose request was refused to be done with sending it
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -118,6 +120,7 @@ class Connection:
         if self._taken or self._http.our_state is h11.MUST_CLOSE:
             return False
         if not call.body.drain(MAXIMUM_DRAIN):
+            self._linger()
             return False
         self.idle = True
         return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
@@ -209,7 +212,16 @@ class Connection:
         status = error.error_status_hint
         message = "the head of the request is too long" if status == 431 else str(error)
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._whole(faults.body(message), JSON, status, (("connection", "close"),))
+            self._whole(faults.body(message), JSON, status, (("Connection", "close"),))
+            self._linger()
+
+    def _linger(self) -> None:
+        """Let a client that still sends read our answer: closing now would take it away."""
+        self._socket.shutdown(socket.SHUT_WR)
+        self._socket.settimeout(LINGER)
+        deadline = time.monotonic() + LINGER
+        while time.monotonic() < deadline and self._socket.recv(RECEIVE_SIZE):
+            pass
 
     def _give(self, call: Call, answer: Answer) -> None:
         head = call.method == "HEAD"
