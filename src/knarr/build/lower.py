@@ -47,6 +47,7 @@ class Demand(Value):
 
     `ignored` tells whether .dockerignore leaves a path out, if that can be told from the path.
     `contexts` are images and sources that take the place of stages and images of these names.
+    `several` says that there are other platforms, so that steps are shown with theirs.
     """
 
     build: Platform
@@ -57,6 +58,7 @@ class Demand(Value):
     around: Surroundings = Surroundings()
     ignored: Callable[[str], bool] | None = None
     contexts: Mapping[str, str | Fetch] = {}
+    several: bool = False
 
 
 class Lowered(Value):
@@ -172,10 +174,12 @@ class Lowering:
         with self._source.locating(head.node, parsing=False):
             base, platform = self._froms.resolve(head)
         lone = len(self.program.stages) == 1
+        platform = platform or self._demand.platform or self._demand.build
+        name = "" if lone else head.stage or f"stage-{stage.index}"
         state = StageState(
-            "" if lone else head.stage or f"stage-{stage.index}",
+            f"{platform} {name}".strip() if self._demand.several else name,
             sum(isinstance(each, _STEPS) for each in stage.instructions),
-            platform or self._demand.platform or self._demand.build,
+            platform,
             self._lexer,
         )
         below = self._named(base, stage.index)

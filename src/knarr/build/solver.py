@@ -32,7 +32,7 @@ from knarr.errors import CommandFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from knarr.build.events import Report
@@ -94,23 +94,27 @@ class Solver:
         self._blocked: set[str] = set()
         self._afresh: set[str] = set()
 
-    def solve(self, target: Vertex) -> Cached:
-        """Return the result of `target`; those of all it needed are in `results`.
+    def solve(self, *targets: Vertex) -> list[Cached]:
+        """Return the results of all targets; those of all that these needed are in `results`.
 
         Raises: what the worker raises
         """
-        order = list(in_order(target))
+        needed = {each.digest: each for target in targets for each in in_order(target)}
+        order = list(needed.values())
         try:
-            while target.digest not in self.results:
+            while self._lacks(targets):
                 self._begin_ready(order)
-                if target.digest not in self.results:
+                if self._lacks(targets):
                     self._wait()
         except CommandFailed as error:
             self._look_into(error)
             raise
         finally:
             self._cancel()
-        return self.results[target.digest]
+        return [self.results[target.digest] for target in targets]
+
+    def _lacks(self, targets: Sequence[Vertex]) -> bool:
+        return any(target.digest not in self.results for target in targets)
 
     def _begin_ready(self, order: list[Vertex]) -> None:
         """Begin what can begin. Inputs come first in `order`, so one pass sees all."""

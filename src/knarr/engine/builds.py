@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from knarr.engine.build.steps import Limits
     from knarr.engine.engine import Engine
     from knarr.errors import CommandFailed
+    from knarr.oci.descriptor import Platform
 
 LOADING = "internal load"
 
@@ -65,6 +66,7 @@ class BuildOptions(Value):
     `dockerfile` is empty for the context's own, `-` for standard input; `called` is what it is for
     the user, if its path means nothing to him. `hosts` are `name:address`,
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
+    `platform` may be several, with commas.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
     told. `explained` is for who wants to hear at the end why each step was done.
     `examine` may look at the job of a command that failed, while its files are still there.
@@ -119,9 +121,9 @@ class Builds:
             Recorder(self._engine, steps.id, _asked(options), report) as recorder,
         ):
             build = self._open(options, steps, recorder, stdin)
-            result = build.run(steps, recorder)
+            results = build.run(steps, recorder)
             named = [each.replace(names=each.names or names) for each in options.outputs]
-            exporting = Exporting(self._engine, [result], recorder, described=options.described)
+            exporting = Exporting(self._engine, results, recorder, described=options.described)
             built = exporting.export(named or [Output(names=names)])
             build.caching.export(recorder)
             recorder.image_id = built.image_id or ""
@@ -176,8 +178,8 @@ class _Build:
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(options.called or context.name, lines)
 
-    def run(self, steps: Steps, recorder: Recorder) -> Result:
-        """Build."""
+    def run(self, steps: Steps, recorder: Recorder) -> list[Result]:
+        """Build, and return the result for each platform."""
         matcher = self._context.matcher()
         bases = Bases(self._engine, pull=self._options.pull, report=self._report)
         worker = BuildWorker(
@@ -190,29 +192,49 @@ class _Build:
             recorder.keep,
         )
         try:
-            lowering, lowered, checks = self._lower(worker)
-            for finding in checks.findings():
-                self._report(Warned(finding, self._source.name))
-            if lowered.unused:
-                message = f"build arguments that no ARG declares: {', '.join(lowered.unused)}"
-                finding = Finding("UnusedBuildArg", message, 0, 0)
-                self._report(Warned(finding, self._source.name))
-            checks.raise_if_errors()
-            self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
+            several = [self._lower(worker, platform) for platform in self._platforms()]
+            self._warn(several)
             worker.agents = self._options.agents
-            self.caching.open(worker, lowered.platform, self._report)
+            self.caching.open(worker, [each.platform for _, each, _ in several], self._report)
             solver = Solver(worker, self._report, examine=self._options.examine)
-            recorder.watch(solver, lowered.vertex, self._source.lines)
+            for lowering, lowered, _ in several:
+                self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
+                recorder.watch(solver, lowered.vertex, self._source.lines)
             try:
-                result = solve(solver, worker, lowered.vertex)
+                solved = solve(solver, worker, *(each.vertex for _, each, _ in several))
             except KnarrError:
                 self._locate(solver)
                 raise
-            inline = self.caching.note(worker, lowered.vertex, result.stack)
-            attest = self._attest(steps.id, solver, lowered, result.stack)
-            return Result(lowered, result.stack, solver.results, inline, attest)
+            return [
+                self._result(worker, solver, lowered, result.stack, steps.id)
+                for (_, lowered, _), result in zip(several, solved, strict=True)
+            ]
         finally:
             worker.close()
+
+    def _platforms(self) -> list[Platform | None]:
+        """Return the platforms to build for, each once; None for what this machine is."""
+        texts = [text.strip() for text in self._options.platform.split(",") if text.strip()]
+        return list(dict.fromkeys(parse_platform(text) for text in texts)) or [None]
+
+    def _warn(self, several: list[tuple[Lowering, Lowered, Checks]]) -> None:
+        """Show what the build checks found, once for all platforms. Raises: InvalidArgument"""
+        findings = [finding for _, _, checks in several for finding in checks.findings()]
+        lowered = several[0][1]
+        if lowered.unused:
+            message = f"build arguments that no ARG declares: {', '.join(lowered.unused)}"
+            findings.append(Finding("UnusedBuildArg", message, 0, 0))
+        for finding in dict.fromkeys(findings):
+            self._report(Warned(finding, self._source.name))
+        for _, _, checks in several:
+            checks.raise_if_errors()
+
+    def _result(
+        self, worker: BuildWorker, solver: Solver, lowered: Lowered, stack: Stack, build_id: str
+    ) -> Result:
+        inline = self.caching.note(worker, lowered.vertex, stack)
+        attest = self._attest(build_id, solver, lowered, stack)
+        return Result(lowered, stack, solver.results, inline, attest)
 
     def _attest(
         self, build_id: str, solver: Solver, lowered: Lowered, stack: Stack
@@ -253,7 +275,8 @@ class _Build:
         name, text = self._source.name, self._context.dockerfile
         if call == "targets":
             return outline.describe_targets(self._parse(), text)
-        lowering, _, checks = self._lower(Looker(self._engine, self._context.matcher()))
+        looker = Looker(self._engine, self._context.matcher())
+        lowering, _, checks = self._lower(looker, self._platforms()[0])
         if call == "outline":
             found = lowering.program, lowering.states, lowering.target, lowering.globals
             return outline.describe_outline(*found, text)
@@ -266,14 +289,17 @@ class _Build:
             self._show(fault.line, fault.line, (fault.line, fault.column))
             raise
 
-    def _lower(self, worker: BuildWorker | Looker) -> tuple[Lowering, Lowered, Checks]:
+    def _lower(
+        self, worker: BuildWorker | Looker, platform: Platform | None
+    ) -> tuple[Lowering, Lowered, Checks]:
         lowering = None
         program = self._parse()
         try:
             switches = self._options.arguments.get("BUILDKIT_DOCKERFILE_CHECK", "")
             switches = switches or program.document.directive("check").split(" ")[0]
             checks = Checks(parse_switches(switches))
-            lowering = Lowering(program, self._demand(worker), worker=worker, checks=checks)
+            demand = self._demand(worker, platform)
+            lowering = Lowering(program, demand, worker=worker, checks=checks)
             return lowering, lowering.lower(), checks
         except SyntaxFault as fault:
             self._show(fault.line, fault.line, (fault.line, fault.column))
@@ -283,12 +309,12 @@ class _Build:
                 self._show_word(lowering.at.first, lowering.at.last, lowering.word)
             raise
 
-    def _demand(self, worker: BuildWorker | Looker) -> Demand:
+    def _demand(self, worker: BuildWorker | Looker, platform: Platform | None) -> Demand:
         options = self._options
         matcher = worker.hidden
         return Demand(
             host_platform(),
-            platform=parse_platform(options.platform) if options.platform else None,
+            platform=platform,
             target=options.target,
             arguments=options.arguments,
             labels=options.labels,
@@ -301,6 +327,7 @@ class _Build:
                 allowed=options.allowed,
             ),
             contexts=_contexts(options.contexts),
+            several="," in options.platform,
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,
         )
 

@@ -251,7 +251,10 @@ def _elf_cause(begin: bytes, descriptor: int, number: int) -> str:
     machine = MACHINES.get(integer(18, 2), f"machine {integer(18, 2)}")
     own = RUNS.get(os.uname().machine, ())
     if number == errno.ENOEXEC and machine not in own:
-        return f"The program is for {machine}, this machine is {own[0] if own else 'another'}."
+        return (
+            f"The program is for {machine}, this machine is {own[0] if own else 'another'}."
+            " With an emulator it runs here too: qemu-user-static registers one in binfmt_misc."
+        )
     at, size, count = (
         (integer(32, 8), integer(54, 2), integer(56, 2))
         if wide

@@ -125,7 +125,7 @@ class RunJob:
             init = self._create(request)
             self._let_go(init, prepared)
         except CommandFailed as error:
-            raise self._failure(error.status, str(error)) from error
+            raise self._failure(error.status, str(error), hint=error.hint) from error
         finally:
             prepared.close()
 

@@ -31,7 +31,7 @@ from knarr.oci.manifest import Index, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from knarr.build.events import Report
@@ -61,17 +61,18 @@ class Imports:
         self._caches: list[Imported] = []
         self._diff_ids: dict[Digest, Digest] = {}
 
-    def add(self, place: CachePlace, platform: Platform, report: Report) -> None:
+    def add(self, place: CachePlace, platforms: Sequence[Platform], report: Report) -> None:
         """Ask a cache what it knows. One that cannot be had is told of, and done without."""
         activity = f"internal cache {place}"
         report(Started(activity, f"importing cache manifest from {place}"))
         try:
-            found = _open(self._engine, place, platform)
+            found = _open(self._engine, place, platforms)
         except KnarrError as error:
             report(Finished(activity, error=str(error)))
             return
-        self._caches.append(found)
-        report(Noted(activity, f"inferred {len(found.records.results)} results"))
+        self._caches += found
+        count = len({key for cache in found for key in cache.records.results})
+        report(Noted(activity, f"inferred {count} results"))
         report(Finished(activity))
 
     def find(self, key: str) -> tuple[Cached, str] | None:
@@ -173,7 +174,7 @@ class _PassingBlob:
         self._stream.close()
 
 
-def _open(engine: Engine, place: CachePlace, platform: Platform) -> Imported:
+def _open(engine: Engine, place: CachePlace, platforms: Sequence[Platform]) -> list[Imported]:
     """Ask a cache what it knows. Raises: NotFound, Corrupt, what registries raise"""
     source: Source
     if place.kind == LOCAL:
@@ -184,7 +185,7 @@ def _open(engine: Engine, place: CachePlace, platform: Platform) -> Imported:
         assert place.reference is not None
         source = RegistrySource(engine.registries.connect(place.reference))
         descriptor = source.resolve(str(place.reference.digest or place.reference.tag))
-    return Imported(str(place), source, _read(source, descriptor, platform))
+    return [Imported(str(place), source, each) for each in _read(source, descriptor, platforms)]
 
 
 def _directory(place: CachePlace) -> tuple[Source, Descriptor]:
@@ -203,8 +204,10 @@ def _directory(place: CachePlace) -> tuple[Source, Descriptor]:
     raise NotFound(message)
 
 
-def _read(source: Source, descriptor: Descriptor, platform: Platform) -> Records:
-    """Return the records of a cache: an artifact of its own, or in the config of an image.
+def _read(
+    source: Source, descriptor: Descriptor, platforms: Sequence[Platform]
+) -> list[Records]:
+    """Return the records of a cache: an artifact of its own, or in the configs of an image.
 
     Docker: a cache is an index that lists its blobs, or since then a manifest
     """
@@ -217,9 +220,9 @@ def _read(source: Source, descriptor: Descriptor, platform: Platform) -> Records
             each.digest: (each, Digest(each.annotations.get(DIFF_ID, each.digest)))
             for each in entries
         }
-        return decode_records(raw, blobs)
-    manifest = read_manifest(source, descriptor, platform)
-    return _inline(manifest, decode_config(read_document(source, manifest.config)))
+        return [decode_records(raw, blobs)]
+    manifests = [read_manifest(source, descriptor, platform) for platform in platforms]
+    return [_inline(each, decode_config(read_document(source, each.config))) for each in manifests]
 
 
 def _inline(manifest: Manifest, config: ImageConfig) -> Records:

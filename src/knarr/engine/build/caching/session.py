@@ -35,7 +35,7 @@ class Caching:
         self._imports: Imports | None = None
         self._used: Used | None = None
 
-    def open(self, worker: BuildWorker, platform: Platform, report: Report) -> None:
+    def open(self, worker: BuildWorker, platforms: Sequence[Platform], report: Report) -> None:
         """Ask the caches what they know, and let the worker look there too."""
         if not self._sources:
             return
@@ -44,7 +44,7 @@ class Caching:
         if self._imports is None:
             self._imports = worker.imports = Imports(self._engine)
         for place in self._sources:
-            self._imports.add(place, platform, report)
+            self._imports.add(place, platforms, report)
 
     def note(self, worker: BuildWorker, target: Vertex, stack: Stack) -> str:
         """Take what was used for a result; return what its image is to say, if it is to."""
@@ -69,16 +69,17 @@ class Caching:
                 export(self._engine, self._used, target, self._imports, report)
 
 
-def solve(solver: Solver, worker: BuildWorker, target: Vertex) -> Cached:
-    """Return the result of `target`, with its files here."""
+def solve(solver: Solver, worker: BuildWorker, *targets: Vertex) -> list[Cached]:
+    """Return the results of all targets, with their files here."""
     while True:
-        result = solver.solve(target)
+        results = solver.solve(*targets)
         try:
-            worker.bring(result.stack)
+            for result in results:
+                worker.bring(result.stack)
         except Hollow as hollow:
             solver.forget(hollow.stack)
         else:
-            return result
+            return results
 
 
 def _cache_mounts(target: Vertex) -> tuple[str, ...]:
