@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from knarr.api import routes, versions
@@ -42,3 +45,16 @@ def test_versions_in_paths(path: str, version: tuple[int, int], rest: str) -> No
 def test_versions_that_are_not_spoken(path: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=f"too {words}"):
         versions.split(path)
+
+
+def test_the_table_is_the_documentation() -> None:
+    text = (Path(__file__).parent / "operations.txt").read_text()
+    documented = {tuple(line.split()) for line in text.splitlines() if not line.startswith("#")}
+    ours = {(route.method, route.path) for route in routes.ROUTES}
+    assert {plain(one) for one in ours} == {plain(one) for one in documented}
+
+
+def plain(operation: tuple[str, ...]) -> tuple[str, str]:
+    """Return an operation without the names that parts of its path have."""
+    method, path = operation
+    return method, re.sub(r"\{[^}]*\}", "{}", path)

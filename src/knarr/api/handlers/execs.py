@@ -66,8 +66,7 @@ def _document(container: Container, state: Prepared) -> dict[str, Any]:
     about = state["about"]
     first, *rest = state["process"]["args"]
     process = {"tty": state["terminal"], "entrypoint": first, "arguments": rest}
-    if about.get("privileged"):
-        process["privileged"] = True
+    process["privileged"] = bool(about.get("privileged"))
     if about.get("user"):
         process["user"] = about["user"]
     return {
