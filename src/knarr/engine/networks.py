@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     NetworkList = list[Network]
     IdList = list[str]
 
+_CREATING = "network"  # in the journal; see `engine.network.mending`
+
 PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 
 _FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -143,11 +145,12 @@ class Networks:
         check_name(name)
         check_driver(options.driver)
         self.ensure_default()
-        with self.database.transaction():
+        with self.engine.journal.begin(_CREATING, name), self.database.transaction():
             if name == "default" or self.records.find_by_name(name):
                 message = f"network with name {name} already exists"
                 raise Conflict(message)
-            network = self.bridges.make(self._plan(name, options))
+            with self.bridges.lock():
+                network = self.bridges.make(self._plan(name, options))
             self.records.add(_row(network))
             self.rules.admit(network)
         self._note(network, "create")

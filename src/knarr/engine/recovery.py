@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, str] = {
     "build": "engine.build.recovery:finish",
     "commit": "engine.changes:finish",
+    "network": "engine.network.mending:finish",
     "sent files": "engine.build.sent:finish",
     "volume-copy": "engine.volume.copies:finish",
 }

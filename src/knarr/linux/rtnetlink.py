@@ -83,6 +83,7 @@ RTA_METRICS = 8
 RTA_TABLE = 15
 RTAX_MTU = 2
 RT_TABLE_MAIN = 254
+RT_TABLE_LOCAL = 255
 RTPROT_BOOT = 3
 RT_SCOPE_UNIVERSE = 0
 RT_SCOPE_LINK = 253
@@ -104,6 +105,7 @@ ifaddrmsg = Struct("=BBBBI")
 # struct rtmsg { unsigned char rtm_family, rtm_dst_len, rtm_src_len, rtm_tos, rtm_table,
 #                rtm_protocol, rtm_scope, rtm_type; unsigned rtm_flags; }
 rtmsg = Struct("=BBBBBBBBI")
+_TABLE = 4  # where the table is in it
 # struct ndmsg { __u8 ndm_family; __u8 pad1; __u16 pad2; __s32 ndm_ifindex; __u16 ndm_state;
 #                __u8 ndm_flags; __u8 ndm_type; }
 ndmsg = Struct("=BxxxiHBB")
@@ -351,6 +353,18 @@ def find_link(socket: Socket, name: str) -> Link | None:
     return decode_link(answer)
 
 
+def find_link_by_index(socket: Socket, index: int) -> Link | None:
+    """Return the interface with a number, or None."""
+    body = ifinfomsg.pack(0, 0, index, 0, 0) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
+    try:
+        (answer,) = socket.request(Request(f"get link {index}", RTM_GETLINK, 0, body))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return None
+        raise
+    return decode_link(answer)
+
+
 def links(socket: Socket, *, master: int = 0) -> list[Link]:
     """Return all interfaces, or those that are ports of the bridge with index `master`."""
     body = ifinfomsg.pack(0, 0, 0, 0, 0) + u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
@@ -377,11 +391,12 @@ def _is_lasting(message: Message) -> bool:
     return scope == RT_SCOPE_UNIVERSE and bool(flags & IFA_F_PERMANENT)
 
 
-def routes(socket: Socket, version: int = 4) -> list[Route]:
-    """Return the routes of all tables for IPv4 or IPv6."""
+def routes(socket: Socket, version: int = 4, *, local: bool = True) -> list[Route]:
+    """Return the routes of all tables for IPv4 or IPv6; those to the host itself if `local`."""
     family = _socket.AF_INET6 if version == 6 else _socket.AF_INET
     body = rtmsg.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-    return [decode_route(m) for m in socket.dump(Request("list routes", RTM_GETROUTE, 0, body))]
+    found = socket.dump(Request("list routes", RTM_GETROUTE, 0, body))
+    return [decode_route(m) for m in found if local or m.body[_TABLE] != RT_TABLE_LOCAL]
 
 
 def decode_link(message: Message) -> Link:

@@ -15,6 +15,8 @@ address or a route in it.
 
 from __future__ import annotations
 
+from _bisect import bisect_right
+
 from knarr.errors import Conflict, InvalidArgument, Unavailable
 from knarr.network.address import (
     BITS,
@@ -67,11 +69,27 @@ def choose_subnet(occupied: Collection[Subnet], pools: Iterable[tuple[str, int]]
 
     Raises: Unavailable
     """
+    spans = {version: _spans(occupied, version) for version in (4, 6)}
     for subnet in candidates(pools):
-        if not any(subnet.overlaps(other) for other in occupied):
+        bases, lasts = spans[subnet.version]
+        before = bisect_right(bases, subnet.last) - 1
+        if before < 0 or lasts[before] < subnet.base:
             return subnet
     message = "all predefined address pools have been fully subnetted"
     raise Unavailable(message, hint="Name a free subnet with --subnet, or remove unused networks.")
+
+
+def _spans(occupied: Iterable[Subnet], version: int) -> tuple[list[int], list[int]]:
+    """Return where the blocks of a version begin and end, in order; of those that overlap, one."""
+    bases: list[int] = []
+    lasts: list[int] = []
+    for base, last in sorted((one.base, one.last) for one in occupied if one.version == version):
+        if lasts and base <= lasts[-1]:
+            lasts[-1] = max(lasts[-1], last)
+        else:
+            bases.append(base)
+            lasts.append(last)
+    return bases, lasts
 
 
 def plan_pool(

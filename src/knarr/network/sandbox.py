@@ -172,7 +172,7 @@ class Host:
         for version in (4, 6):
             found += [
                 Subnet(version, parse_address(route.destination), route.prefix)
-                for route in rtnetlink.routes(self.socket, version)
+                for route in rtnetlink.routes(self.socket, version, local=False)
                 if route.prefix and route.destination and route.index != index
             ]
         return found
@@ -181,14 +181,14 @@ class Host:
         """Return the MTU of the interface that most packets leave by, that of Ethernet if none."""
         defaults = [
             route
-            for route in rtnetlink.routes(self.socket)
+            for route in rtnetlink.routes(self.socket, local=False)
             if not route.prefix and route.table == rtnetlink.RT_TABLE_MAIN and route.index
         ]
         if not defaults:
             return DEFAULT_MTU
         index = min(defaults, key=lambda route: route.priority).index
-        mtus = [link.mtu for link in rtnetlink.links(self.socket) if link.index == index]
-        return min(mtus, default=DEFAULT_MTU)
+        link = rtnetlink.find_link_by_index(self.socket, index)
+        return link.mtu if link is not None else DEFAULT_MTU
 
     def connect(
         self,

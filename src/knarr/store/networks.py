@@ -36,6 +36,16 @@ class EndpointRow(Value):
     detail: str = "{}"
 
 
+class MemberRow(Value):
+    """A container in a network; `hostname` is the one that it was given, if it was given one."""
+
+    container: str
+    name: str
+    hostname: str | None
+    address: str | None
+    detail: str
+
+
 class NetworkRecords:
     """The networks in a database."""
 
@@ -148,6 +158,16 @@ class NetworkRecords:
             f"SELECT {_ENDPOINT} FROM endpoints WHERE {condition} ORDER BY network, container"  # noqa: S608
         )
         return [EndpointRow(*row) for row in self._database.rows(statement, (value,))]
+
+    def members(self, network_id: str) -> list[MemberRow]:
+        """Return the endpoints of a network that containers have, with what those are called."""
+        rows = self._database.rows(
+            "SELECT e.container, c.name, json_extract(c.options, '$.hostname'), e.address, e.detail"
+            " FROM endpoints e JOIN containers c ON c.id = e.container"
+            " WHERE e.network = ? ORDER BY e.container",
+            (network_id,),
+        )
+        return [MemberRow(*row) for row in rows]
 
     def addresses(self, network_id: str) -> frozenset[str]:
         """Return the addresses of a network that are taken."""

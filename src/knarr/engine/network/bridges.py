@@ -21,6 +21,8 @@ from knarr.util.files import FileLock, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from knarr.engine.networks import Networks
     from knarr.network.drivers import Uplink
 
@@ -33,7 +35,12 @@ class Bridges:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self._cleared = False
         self.realm = realm_of(os.path.realpath(networks.engine.paths.root), default_root())
+
+    def lock(self) -> FileLock:
+        """Return what keeps engines of all roots from choosing subnets at the same time."""
+        return FileLock(SUBNETS_LOCK)
 
     def choose(self, version: int = 4) -> str:
         """Return a subnet that is free at the moment; part of a transaction."""
@@ -50,9 +57,9 @@ class Bridges:
         seed = f"{_machine_id()} {self.realm.root}".encode()
         return ipam.choose_subnet(occupied, [(ipam.unique_local_block(seed), ipam.ULA_PREFIX)])
 
-    def free_interface(self, *, first: int) -> str:
-        """Return a name for a bridge that no network has, numbered from `first`."""
-        taken = {network.interface for network in self._networks.recorded()}
+    def free_interface(self, networks: Iterable[Network], *, first: int) -> str:
+        """Return a name for a bridge that none of `networks` has, numbered from `first`."""
+        taken = {network.interface for network in networks}
         number = first
         while f"{self.realm.prefix}{number}" in taken:
             number += 1
@@ -61,16 +68,19 @@ class Bridges:
     def make(self, network: Network) -> Network:
         """Set up the bridge of a network that is about to be recorded; part of a transaction.
 
+        Its subnet was chosen since the lock is held.
+
         Raises: Unavailable, PermissionDenied, Conflict, Failed, and where it has a parent
             InvalidArgument, NotFound, Unsupported
         """
-        with FileLock(SUBNETS_LOCK), Host() as host:
+        with Host() as host:
             if network.driver != "bridge":
                 host.set_up_parent(network, self.realm.root)
                 return network
             host.remove_bridge(network.interface)  # of one that was never recorded
-            self._clear(host)
-            network = self._settled(network, host)
+            if not self._cleared:
+                self._clear(host)
+                self._cleared = True
             host.set_up_bridge(network, self.realm.root)
         return network
 

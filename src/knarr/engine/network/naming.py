@@ -17,7 +17,6 @@ import os
 
 from knarr.network import dns, resolver
 from knarr.network.model import DEFAULT_NETWORK
-from knarr.store.containers import ContainerRecords
 from knarr.supervise import places
 from knarr.util import jsontext
 from knarr.util.files import write_atomically
@@ -42,11 +41,13 @@ def names_in(row: ContainerRow, options: Options, aliases: Iterable[str]) -> tup
 
     Docker: its name, the aliases, the short form of its ID, and the hostname it was given
     """
-    return _names(row, aliases, options.hostname)
+    return _names(row.name, row.id, aliases, options.hostname)
 
 
-def _names(row: ContainerRow, aliases: Iterable[str], hostname: str) -> tuple[str, ...]:
-    names = (row.name, *aliases, row.id[:SHORT_ID], hostname)
+def _names(
+    name: str, container_id: str, aliases: Iterable[str], hostname: str | None
+) -> tuple[str, ...]:
+    names = (name, *aliases, container_id[:SHORT_ID], hostname)
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -75,14 +76,10 @@ def publish(networks: Networks, network_id: str) -> None:
 
 def _hosts(networks: Networks, network: Network) -> Iterator[tuple[Texts, Texts]]:
     """Yield the names and the addresses of each container in a network."""
-    containers = ContainerRecords(networks.database)
-    for endpoint in networks.members(network):
-        container = containers.find(endpoint.sandbox_id)
-        if container is None:  # a step of a build, which nobody looks for
-            continue
-        hostname = jsontext.loads(container.options).get("hostname", "")
-        addresses = tuple(at for at in (endpoint.address, endpoint.address6) if at)
-        yield _names(container, endpoint.aliases, hostname), addresses
+    for member in networks.records.members(network.id):
+        detail = jsontext.loads(member.detail)
+        addresses = tuple(at for at in (member.address, detail.get("address6")) if at)
+        yield _names(member.name, member.container, detail["aliases"], member.hostname), addresses
 
 
 def host_lines(networks: Networks, network: Network) -> tuple[str, ...]:

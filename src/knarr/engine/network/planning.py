@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from knarr.engine.network.bridges import Bridges
     from knarr.engine.networks import NetworkOptions, Networks
 
 BRIDGE = "bridge"
@@ -59,7 +60,9 @@ def plan(networks: Networks, name: str, options: NetworkOptions) -> Network:
         parents.check_options(options.driver, options.options)
     recorded = networks.recorded()
     pools = plan_pools(options, recorded, networks.bridges.choose)
-    interface = _interface(networks, name, options) if options.driver == BRIDGE else ""
+    interface = ""
+    if options.driver == BRIDGE:
+        interface = _interface(networks.bridges, recorded, name, options)
     network = Network(
         os.urandom(32).hex(),
         name,
@@ -102,19 +105,21 @@ def _check_gateway_modes(network: Network) -> None:
             raise InvalidArgument(message, hint="Add --internal.")
 
 
-def _interface(networks: Networks, name: str, options: NetworkOptions) -> str:
+def _interface(
+    bridges: Bridges, recorded: Iterable[Network], name: str, options: NetworkOptions
+) -> str:
     """Return the name of the network's bridge.
 
     Raises: InvalidArgument, Conflict
     """
     asked = options.options.get(NAME, "")
     if not asked:
-        return networks.bridges.free_interface(first=0 if name == DEFAULT_NETWORK else 1)
+        return bridges.free_interface(recorded, first=0 if name == DEFAULT_NETWORK else 1)
     if len(os.fsencode(asked)) > _LONGEST_INTERFACE or "/" in asked or asked in (".", ".."):
         message = f"invalid value for {NAME}: {asked}"
         hint = f"The name of an interface has at most {_LONGEST_INTERFACE} bytes and no slash."
         raise InvalidArgument(message, hint=hint)
-    for other in networks.recorded():
+    for other in recorded:
         if other.interface == asked:
             message = f"networks have same bridge name: {asked}"
             raise Conflict(message, hint=f"The network {other.name} has it.")
