@@ -336,7 +336,7 @@ def test_a_receiver_that_is_slow_loses_nothing(knarr: Knarr) -> None:
         ("syslog", "syslog-format=rfc1", "invalid value 'rfc1' of log opt 'syslog-format'"),
         ("gelf", "tag=x", "gelf: missing log opt 'gelf-address'"),
         ("gelf", "gelf-address=udp://host:none", "invalid port 'none' in log opt"),
-        ("splunk", "tag=x", "error looking up logging plugin splunk: plugin splunk not found"),
+        ("splunk", "tag=x", 'plugin "splunk" not found'),
     ],
 )
 def test_what_a_driver_does_not_know_is_refused(

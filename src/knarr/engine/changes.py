@@ -159,7 +159,7 @@ def run_config(options: Options) -> RunConfig:
     return RunConfig(
         user=options.user,
         exposed_ports=options.exposed,
-        env=options.env,
+        env=tuple(entry for entry in options.env if "=" in entry),
         entrypoint=options.entrypoint,
         cmd=options.command,
         volumes=options.volumes,

@@ -279,6 +279,8 @@ class Supervisor:
         )
         event = {"event": "restarting", "exit_code": fields["exit_code"], "delay": delay}
         self._audience.tell(event)
+        # Docker: who waits for the end of a run has waited enough, though there will be another
+        self._audience.answer(self._exit(), removed=False)
         self._next_start = self._loop.later(delay, self._restart)
 
     def _restart(self) -> None:

@@ -448,7 +448,7 @@ def test_the_image_fills_what_is_open() -> None:
     result = merged(options, IMAGE)
     assert result.user == "app"
     assert result.working_dir == "/srv"
-    assert result.env == ("A=mine", "B=2")
+    assert result.env == ("A=mine", "B=2", "PATH")
     assert result.labels == {"who": "me", "x": "y"}
     assert result.exposed == ("53/udp", "80/tcp")
     assert result.stop_signal == "SIGQUIT"

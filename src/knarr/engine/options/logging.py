@@ -63,7 +63,7 @@ def check_log(log: LogSettings) -> None:
     """
     driver, given = log.driver, log.options
     if driver not in DRIVERS:
-        message = f"error looking up logging plugin {driver}: plugin {driver} not found"
+        message = f'error looking up logging plugin {driver}: plugin "{driver}" not found'
         raise InvalidArgument(message, hint=f"Known are {', '.join(sorted(DRIVERS))}.")
     message = ""
     for name in given:

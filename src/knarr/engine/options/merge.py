@@ -47,7 +47,7 @@ def merged(options: Options, image: RunConfig) -> Options:
         labels={**image.labels, **options.labels},
         exposed=tuple(dict.fromkeys((*options.exposed, *image.exposed_ports))),
         volumes=tuple(dict.fromkeys((*options.volumes, *image.volumes))),
-        mounts=_mounts(options, image.volumes),
+        mounts=_mounts(options, (*options.volumes, *image.volumes)),
         stop_signal=options.stop_signal or image.stop_signal,
         stop_timeout=image.stop_timeout if options.stop_timeout is None else options.stop_timeout,
         healthcheck=_health(options.healthcheck, image.healthcheck),
@@ -63,10 +63,13 @@ def _directory(path: str) -> str:
 
 
 def _env(given: tuple[str, ...], image: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the user's entries first, then those of the image that the user has no word on."""
-    named = {entry.partition("=")[0] for entry in given}
+    """Return the user's entries first, then those of the image that the user has no word on.
+
+    Docker: what takes a variable out, a name alone, stays to be seen
+    """
+    named = {entry.partition("=")[0]: entry for entry in given}
     kept = [entry for entry in image if entry.partition("=")[0] not in named]
-    return (*merge_env(given), *merge_env(kept))
+    return (*named.values(), *merge_env(kept))
 
 
 def _mounts(options: Options, volumes: tuple[str, ...]) -> tuple[MountRequest, ...]:
