@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -237,3 +238,45 @@ def test_named_contexts(knarr: Knarr, tmp_path: Path, repository: Repository) ->
     assert files.returncode == 0, files.stderr
     missing = build(knarr, tmp_path, text, "--build-context", "local=/no/such")
     assert "failed to get build context local" in missing.stderr
+
+
+def test_images_of_layouts_as_bases_and_to_copy_from(knarr: Knarr, tmp_path: Path) -> None:
+    (tmp_path / "page").write_text("from the layout\n")
+    layout = tmp_path / "layout"
+    output = ("-o", f"type=oci,tar=false,dest={layout},name=some:one")
+    assert build(knarr, tmp_path, "FROM busybox\nRUN echo laid > /page\n", *output).returncode == 0
+    digest = json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"]
+    text = "FROM base\nCOPY --from=other page /copied\n"
+    for place in (f"{layout}:one", f"{layout}@{digest}", str(layout)):
+        words = ("--build-context", f"base=oci-layout://{place}")
+        other = ("--build-context", f"other=oci-layout://{layout}@{digest}")
+        done = build(knarr, tmp_path, text, *words, *other)
+        assert done.returncode == 0, done.stderr
+        assert made(knarr, "cat", "/page", "/copied") == "laid\nlaid\n"
+    (tmp_path / "Dockerfile").write_text(text)
+    checked = knarr.do("build", "--check", *words, *other, str(tmp_path))
+    assert checked.returncode == 0, checked.stderr
+    gone = ("--build-context", f"base=oci-layout://{layout}:two")
+    assert "nothing with the tag two" in build(knarr, tmp_path, text, *other, *gone).stderr
+    foreign = ("--build-context", f"other::linux/s390x={tmp_path}")
+    assert build(knarr, tmp_path, text, *words, *foreign).returncode == 1, "it is for another one"
+
+
+def test_keys_of_a_repository(
+    knarr: Knarr, tmp_path: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "1577934245 +0000")
+    first = repository.commit({"page": "first\n"})
+    repository.commit({"page": "second\n"})
+    url = f"{repository.url}?ref=main&commit={first}&fetch-by-commit=1&mtime=commit"
+    done = build(knarr, tmp_path, f"FROM busybox\nADD {url} /repo/\n")
+    assert done.returncode == 0, done.stderr
+    assert made(knarr, "cat", "/repo/page") == "first\n"
+    assert made(knarr, "stat", "-c", "%Y", "/repo/page") == "1577934245\n"
+    for query, said in (
+        ("mtime=never", "invalid value"),
+        (f"commit={first[:10]}&fetch-by-commit=1", "needs the whole commit"),
+        (f"ref=main&commit={first}", "expected checksum to match"),
+    ):
+        failed = build(knarr, tmp_path, f"FROM busybox\nADD {repository.url}?{query} /repo/\n")
+        assert said in failed.stderr

@@ -51,6 +51,8 @@ def _fetch(fetch: Fetch) -> dict[str, object]:
     if fetch.kind == "git":
         about |= {"directory": fetch.subdir, "git": fetch.keep_git_dir}
         about["submodules"] = fetch.submodules
+        if fetch.mtime == "commit":
+            about["mtime"] = fetch.mtime
     return about
 
 

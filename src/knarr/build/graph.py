@@ -120,7 +120,8 @@ class Files(Value):
 class Fetch(Value):
     """Files from elsewhere: `kind` is http (one file, `name`), git, or local (a directory).
 
-    `ref` and `subdir` say what of a repository; `checksum` is what it has to be.
+    `ref` and `subdir` say what of a repository; `checksum` is what it has to be, with `by_commit`
+    what is asked for, whatever the ref is at. `mtime` is `commit` for files as old as the commit.
     """
 
     kind: str
@@ -131,6 +132,8 @@ class Fetch(Value):
     checksum: str = ""
     keep_git_dir: bool = False
     submodules: bool = True
+    mtime: str = ""
+    by_commit: bool = False
 
 
 class Vertex(Value):

@@ -307,7 +307,8 @@ class Lowering:
         contexts = self._demand.contexts
         if not contexts:
             return None
-        found = contexts.get(name.lower())
+        platform = self._demand.platform or self._demand.build
+        found = contexts.get(f"{name.lower()}::{platform}", contexts.get(name.lower()))
         if found is not None:
             return found
         full = _full_name(name)

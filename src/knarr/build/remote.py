@@ -13,6 +13,7 @@ Docker: git_ref.go and dockerfile2llb of BuildKit
 from __future__ import annotations
 
 import re
+from os.path import abspath
 
 from knarr.build.graph import Fetch
 from knarr.errors import InvalidArgument
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HTTP, GIT, LOCAL = "http", "git", "local"
+CHECKOUT, COMMIT = "checkout", "commit"
 
 _SCHEMES = ("http://", "https://")
 _GIT_SCHEMES = ("git://", "ssh://")
@@ -94,6 +96,14 @@ def parse_git(source: str) -> Fetch:
     if ref.startswith("-"):
         message = f"invalid git ref {ref}"
         raise InvalidArgument(message)
+    mtime = fields.get("mtime") or CHECKOUT
+    if mtime not in (CHECKOUT, COMMIT):
+        message = f"invalid value {mtime!r} of mtime in the git URL {source}"
+        raise InvalidArgument(message, hint=f"It is {CHECKOUT} or {COMMIT}.")
+    by_commit = _flag(source, fields, "fetch-by-commit", default=False)
+    if by_commit and not is_commit(checksum):
+        message = f"fetch-by-commit needs the whole commit in the git URL {source}"
+        raise InvalidArgument(message, hint="Name it with commit=.")
     return Fetch(
         GIT,
         url,
@@ -102,6 +112,8 @@ def parse_git(source: str) -> Fetch:
         checksum=checksum,
         keep_git_dir=_flag(source, fields, "keep-git-dir", default=False),
         submodules=_flag(source, fields, "submodules", default=True),
+        mtime=mtime,
+        by_commit=by_commit,
     )
 
 
@@ -113,9 +125,11 @@ def parse_context(name: str, value: str) -> str | Fetch:
     kind, _, rest = value.partition("://")
     if kind == "docker-image":
         return rest
-    if kind in ("oci-layout", "target", "input"):
+    if kind == "oci-layout":
+        return f"{kind}://{abspath(rest)}"
+    if kind in ("target", "input"):
         message = f"the context {name} is of a kind that is not known here: {kind}://"
-        hint = "It can be a directory, docker-image://, a URL, or a git repository."
+        hint = "It can be a directory, docker-image://, oci-layout://, a URL, or a git repository."
         raise InvalidArgument(message, hint=hint)
     if is_remote(value):
         return parse_remote(value)

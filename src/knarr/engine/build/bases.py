@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from knarr.build.events import Finished, Started
+from knarr.engine.build.layouts import LAYOUT, take_from_layout
 from knarr.errors import (
     InvalidArgument,
     KnarrError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from knarr.build.events import Event
     from knarr.engine.engine import Engine
     from knarr.oci.descriptor import Platform
+    from knarr.oci.digest import Digest
     from knarr.store.images import ImageRow
 
 
@@ -38,6 +40,7 @@ class Bases:
         self._pull = pull
         self._report = report
         self._pulled: set[tuple[str, Platform]] = set()
+        self._taken: dict[tuple[str, Platform], Digest] = {}
 
     def get(self, reference: str, platform: Platform) -> ImageRow:
         """Return the image `reference` for `platform`, or as the store has it.
@@ -49,6 +52,8 @@ class Bases:
         return row
 
     def _get(self, reference: str, platform: Platform) -> ImageRow:
+        if reference.startswith(LAYOUT):
+            return self._from_layout(reference, platform)
         try:
             here = self._engine.images.find(reference)
             row = self._engine.images.choose(reference, platform)
@@ -66,6 +71,12 @@ class Bases:
             raise NotFound(message, hint="knarr images lists what is in the local store.")
         self._pulled.add((reference, platform))
         return self._fetch(reference, platform)
+
+    def _from_layout(self, reference: str, platform: Platform) -> ImageRow:
+        asked = (reference, platform)
+        if asked not in self._taken:
+            self._taken[asked] = take_from_layout(self._engine, *asked)
+        return self._engine.images.records.get(self._taken[asked])
 
     def _fetch(self, reference: str, platform: Platform) -> ImageRow:
         images, registries = self._engine.images, self._engine.registries

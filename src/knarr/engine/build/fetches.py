@@ -60,8 +60,8 @@ class Fetches:
                 return fetch.checksum
             stamp = fetching.stamp_of(fetch.url, http_headers(self._means.secrets, fetch.url))
             return stamp or os.urandom(16).hex()  # it has to be fetched to be known
-        if is_commit(fetch.ref):
-            return fetch.ref
+        if fetch.by_commit or is_commit(fetch.ref):
+            return fetch.checksum if fetch.by_commit else fetch.ref
         commit = fetching.commit_of(fetch.url, fetch.ref, git_auth(self._means.secrets, fetch.url))
         if not commit:
             message = f"repository {fetch.url} does not contain ref {fetch.ref or 'HEAD'}"
@@ -116,6 +116,7 @@ class FetchJob:
             "checksum": fetch.checksum,
             "keep_git_dir": fetch.keep_git_dir,
             "submodules": fetch.submodules,
+            "mtime": fetch.mtime,
             "directory": f"{self._directory}/upper",
             "commit": state if fetch.kind == GIT else "",
             "headers": http_headers(self._means.secrets, fetch.url),
@@ -218,13 +219,16 @@ def take_repository(fetch: Fetch, directory: str, auth: str) -> str:
 
     whole = f"{directory}/repository"
     os.makedirs(whole, 0o700)
+    known = fetch.checksum if fetch.by_commit else ""
+    commit = known or fetching.commit_of(fetch.url, fetch.ref, auth)
     request = {
         "url": fetch.url,
         "ref": fetch.ref,
-        "commit": fetching.commit_of(fetch.url, fetch.ref, auth),
+        "commit": commit,
         "checksum": fetch.checksum,
         "keep_git_dir": fetch.keep_git_dir,
         "submodules": fetch.submodules,
+        "mtime": fetch.mtime,
     }
     fetching.fetch_repository(request, whole, auth)
     if not fetch.subdir:

@@ -200,9 +200,18 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
         words = ["submodule", "update", "-q", "--init", "--recursive", "--depth=1"]
         if os.path.exists(f"{directory}/.gitmodules"):
             _git([*git, *words], auth=auth, cwd=directory)
+    if request.get("mtime") == "commit":
+        _set_times(directory, int(_git([*git, "show", "-s", "--format=%ct", "HEAD"])))
     if request.get("keep_git_dir"):
         os.rename(scratch, f"{directory}/.git")
         _git([f"--git-dir={directory}/.git", "config", "--unset", "core.worktree"], fails=True)
+
+
+def _set_times(directory: str, seconds: int) -> None:
+    """Let everything in a directory be as old as the commit that it is of."""
+    for above, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            os.utime(f"{above}/{name}", (seconds, seconds), follow_symlinks=False)
 
 
 def _git(words: list[str], *, auth: str = "", cwd: str | None = None, fails: bool = False) -> str:

@@ -6,6 +6,7 @@ A config that the store does not have is read from the registry, without the lay
 from __future__ import annotations
 
 from knarr.build.worker import Base
+from knarr.engine.build.layouts import LAYOUT, config_in_layout
 from knarr.errors import KnarrError, NotFound, Unauthorized, Unavailable
 from knarr.oci.config import decode_config
 from knarr.oci.reference import looks_like_id
@@ -38,6 +39,8 @@ class Looker:
         return self._known[asked]
 
     def _resolve(self, reference: str, platform: Platform) -> Base:
+        if reference.startswith(LAYOUT):
+            return Base(reference, config_in_layout(reference, platform), ())
         images = self._engine.images
         row = images.choose(reference, platform) or images.find(reference)
         if row is not None:

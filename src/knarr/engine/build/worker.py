@@ -10,6 +10,7 @@ from knarr.build.selection import Tree, fingerprint
 from knarr.build.worker import Base, Cached
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.claims import Claim
+from knarr.engine.build.layouts import LAYOUT
 from knarr.engine.build.steps import builds_dir
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.treehash import StatCache
@@ -109,7 +110,8 @@ class BuildWorker:
         stack = images.stack(row.id)
         if stack:
             self._stacks[stack[-1]] = stack
-        name = reference if reference.startswith("sha256:") else _full_name(reference)
+        plain = reference.startswith(("sha256:", LAYOUT))
+        name = reference if plain else _full_name(reference)
         return Base(name, images.config(row.id), stack)
 
     def fingerprint(self, taken: Copy | Fetch, source: Stack | None) -> str:

@@ -15,6 +15,7 @@ import platform as machine
 
 from knarr.build.graph import Fetch, Image, in_order
 from knarr.engine.build.attesting.statements import package_url
+from knarr.engine.build.layouts import LAYOUT
 from knarr.oci.descriptor import host_platform
 from knarr.oci.reference import parse_reference
 from knarr.util.times import render_rfc3339
@@ -115,7 +116,7 @@ def _dependencies(engine: Engine, about: Circumstances) -> list[dict[str, Any]]:
 def _image(engine: Engine, image: Image, platform: Platform) -> dict[str, Any]:
     """Return an image with the digest that its registry has it under, or its ID."""
     row = engine.images.records.matching(image.id)[0]
-    if image.reference.startswith("sha256:"):
+    if image.reference.startswith(("sha256:", LAYOUT)):
         return _material(image.reference, row.id)
     reference = parse_reference(image.reference)
     known = [

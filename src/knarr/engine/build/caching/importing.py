@@ -25,7 +25,6 @@ from knarr.engine.image.places.place import pour, read_document, read_manifest
 from knarr.engine.image.progress import silent
 from knarr.errors import Corrupt, KnarrError, NotFound
 from knarr.oci.config import chain_ids, decode_config
-from knarr.oci.descriptor import REF_NAME
 from knarr.oci.digest import Digest, VerifyingReader
 from knarr.oci.manifest import Index, decode_manifest
 
@@ -194,19 +193,10 @@ def _directory(place: CachePlace) -> tuple[Source, Descriptor]:
     from knarr.engine.image.places.layout import LayoutSource  # noqa: PLC0415 - as above
 
     source = LayoutSource(Directory(place.directory))
-    for entry in source.listed():
-        if entry.digest == place.digest or (
-            place.digest is None and entry.annotations.get(REF_NAME) == place.tag
-        ):
-            return source, entry
-    wanted = place.digest or f"the tag {place.tag}"
-    message = f"{place.directory} has no cache with {wanted}"
-    raise NotFound(message)
+    return source, source.find(place.tag, place.digest)
 
 
-def _read(
-    source: Source, descriptor: Descriptor, platforms: Sequence[Platform]
-) -> list[Records]:
+def _read(source: Source, descriptor: Descriptor, platforms: Sequence[Platform]) -> list[Records]:
     """Return the records of a cache: an artifact of its own, or in the configs of an image.
 
     Docker: a cache is an index that lists its blobs, or since then a manifest

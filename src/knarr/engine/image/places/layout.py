@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.image.places.place import Stream
     from knarr.oci.descriptor import Descriptor
+    from knarr.oci.digest import Digest
 else:
     Protocol = object
 
@@ -55,9 +56,25 @@ class LayoutSource:
                 references.append(_reference(text))
         return list(found.items())
 
-    def listed(self) -> tuple[Descriptor, ...]:
-        """Return what the index lists."""
-        return self._index.manifests
+    def find(self, tag: str, digest: Digest | None) -> Descriptor:
+        """Return what has the digest or the tag; with neither what is `latest`, or alone.
+
+        A tag may be all of a name, or what follows its colon.
+
+        Raises: NotFound
+        """
+        entries = self._index.manifests
+        if digest is not None:
+            return self.resolve(digest)
+        if not tag and len(entries) == 1:
+            return entries[0]
+        wanted = tag or "latest"
+        for entry in entries:
+            name = entry.annotations.get(REF_NAME, "")
+            if wanted in (name, name.rpartition(":")[2]):
+                return entry
+        message = f"the layout has nothing with the tag {wanted}"
+        raise NotFound(message)
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that has the digest `name`.
