@@ -122,6 +122,16 @@ def test_a_mirror_that_is_passed_over_is_told(
     assert len(done.stderr.splitlines()) <= 3
 
 
+def test_a_wait_is_told_at_once(store: Knarr, registry: TestRegistry) -> None:
+    offer(registry, "m", "1", LAYERS)
+    busy = refuse(429, "TOOMANYREQUESTS", "slowly", Retry_After="2")
+    registry.on("GET", "/manifests/", busy)
+    done = store.do("pull", "-q", f"{registry.host}/m:1")
+    assert done.returncode == 0
+    assert done.stderr.endswith("toomanyrequests: slowly: trying again in 2 s\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_rate_limit_is_told_with_what_helps(store: Knarr, registry: TestRegistry) -> None:
     words = "You have reached your pull rate limit"
     registry.on("GET", "/", refuse(429, "TOOMANYREQUESTS", words, Retry_After="3600"), times=99)

@@ -208,6 +208,7 @@ class Context:
             from knarr.engine.engine import Engine  # noqa: PLC0415 - help and version do without
 
             self._engine = Engine(self.root, self.run_dir)
+            self._engine.tell = self.warn
             self.pass_on()
         return self._engine
 

@@ -14,6 +14,7 @@ from knarr.engine.paths import Paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from knarr.engine.builds import Builds
@@ -82,6 +83,7 @@ class Engine:
         """Open the engine on `root` and `run`, and with `recover` finish what others left."""
         self.paths = Paths(root, run)
         self.notices: list[str] = []
+        self.tell: Callable[[str], object] = self.notices.append  # what cannot wait until the end
         self.paths.prepare()
         if recover:
             self._recover()

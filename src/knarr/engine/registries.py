@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from knarr.engine.engine import Engine
-    from knarr.errors import KnarrError
+    from knarr.errors import KnarrError, Unavailable
     from knarr.registry.client import Repository
     from knarr.registry.credentials import Keychain, Login
     from knarr.registry.handed import Handed
-    from knarr.registry.hosts import Endpoint, Hosts
+    from knarr.registry.hosts import Hosts
     from knarr.registry.search import Found
     from knarr.registry.wire import Wire
 
@@ -100,14 +100,18 @@ class Registries:
             self._credentials,
             wire=self.wire,
             insecure=insecure,
-            told=self._tell,
+            listener=self,
         )
 
-    def _tell(self, endpoint: Endpoint, error: KnarrError) -> None:
+    def passed_over(self, host: str, error: KnarrError) -> None:
         """Let people know once that a mirror is of no use: it costs time, and may be a slip."""
-        notice = f"mirror {endpoint.host} was passed over: {error.message}"
+        notice = f"mirror {host} was passed over: {error.message}"
         if notice not in self._engine.notices:
             self._engine.notices.append(notice)
+
+    def waits(self, error: Unavailable, seconds: float) -> None:
+        """Let people know at once what they wait for."""
+        self._engine.tell(f"{error.message}: trying again in {round(seconds)} s")
 
     def candidates(self, text: str) -> list[Reference]:
         """Return what the name `text` may mean, the best first: one unless settings say more.

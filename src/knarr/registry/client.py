@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from knarr.oci.reference import Reference
     from knarr.registry.credentials import Keychain
     from knarr.registry.handed import Handed
-    from knarr.registry.hosts import Endpoint, Hosts
+    from knarr.registry.hosts import Hosts
+    from knarr.registry.transfer import Listener
 
     Read = TypeVar("Read")
 
@@ -66,13 +67,12 @@ def connect(
     *,
     wire: Wire | None = None,
     insecure: bool = False,
-    told: Callable[[Endpoint, KnarrError], object] | None = None,
+    listener: Listener | None = None,
 ) -> Repository:
     """Return the repository that `reference` names; nothing is sent yet.
 
     `credentials` as None means nobody. One `wire` for several repositories shares connections.
-    With `insecure` any certificate will do, and plain HTTP where there is no TLS. `told` hears
-    which mirrors are passed over, and why; from any thread.
+    With `insecure` any certificate will do, and plain HTTP where there is no TLS.
 
     Raises: PermissionDenied (blocked), InvalidArgument, Failed, NotFound, Corrupt (settings)
     """
@@ -87,7 +87,7 @@ def connect(
         if credentials is not None:
             login = credentials.find(endpoint.registry, endpoint.repository)
         patience = MIRROR if endpoint.mirror else Patience()
-        session = Session(wire, endpoint, hosts, login, patience=patience, told=told)
+        session = Session(wire, endpoint, hosts, login, patience=patience, listener=listener)
         sessions.append(session)
     return Repository(reference, sessions)
 

@@ -31,16 +31,31 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Protocol
 
     from knarr.errors import KnarrError
     from knarr.registry.credentials import Login
     from knarr.registry.hosts import Endpoint, Hosts
     from knarr.registry.wire import Answer, Security, Stream, Wire
+else:
+    Protocol = object
+
 
 TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 MAX_REDIRECTS = 10
 MAX_CHALLENGES = 3
+_NOTICED = 2.0  # seconds: a person who waits as long wants to know why
+
+
+class Listener(Protocol):
+    """Whom a session tells what takes its time; from any thread."""
+
+    def passed_over(self, host: str, error: KnarrError) -> None:
+        """Hear which mirror was given up for another place, and why."""
+
+    def waits(self, error: Unavailable, seconds: float) -> None:
+        """Hear that there is a pause before the next attempt."""
 
 
 class Patience(Value):
@@ -62,8 +77,14 @@ class Patience(Value):
 class Retries:
     """Counts the attempts at one thing. `progress` begins the count again."""
 
-    def __init__(self, patience: Patience, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        sleep: Callable[[float], None] = time.sleep,
+        listener: Listener | None = None,
+    ) -> None:
         """Begin."""
+        self._listener = listener
         self.patience = patience
         self._sleep = sleep
         self._pauses = patience.pauses()
@@ -77,7 +98,10 @@ class Retries:
         pause = next(self._pauses, None)
         if pause is None or asked > self.patience.longest_asked:
             raise Unavailable(error.message, hint=error.hint) from None
-        self._sleep(max(asked, pause * random.uniform(0.5, 1.0)))
+        seconds = max(asked, pause * random.uniform(0.5, 1.0))
+        if self._listener is not None and seconds >= _NOTICED:
+            self._listener.waits(error, seconds)
+        self._sleep(seconds)
 
 
 class Reply:
@@ -108,9 +132,9 @@ class Session:
     def __init__(
         self, wire: Wire, endpoint: Endpoint, hosts: Hosts, login: Login | None, *,
         patience: Patience | None = None, sleep: Callable[[float], None] = time.sleep,
-        told: Callable[[Endpoint, KnarrError], object] | None = None,
+        listener: Listener | None = None,
     ) -> None:  # fmt: skip
-        """Talk to `endpoint` as `login`; `told` hears why another place is asked instead."""
+        """Talk to `endpoint` as `login`."""
         self.endpoint = endpoint
         self.patience = patience or Patience()
         self.auth = Authenticator(endpoint.host, self._fetch, login)
@@ -118,7 +142,7 @@ class Session:
         self._hosts = hosts
         self.given_up = False  # by who has another place to ask
         self._sleep = sleep
-        self._told = told
+        self._listener = listener
         self._met = False
         self._plain: bool | None = {ALWAYS: True, FALLBACK: None}.get(endpoint.plain, False)
         self._lock = threading.Lock()
@@ -126,8 +150,8 @@ class Session:
     def pass_over(self, error: KnarrError) -> None:
         """Note why another place is asked; one that does not answer is not asked again."""
         self.given_up = isinstance(error, Unavailable)
-        if self._told is not None:
-            self._told(self.endpoint, error)
+        if self._listener is not None:
+            self._listener.passed_over(self.endpoint.host, error)
 
     def path(self, rest: str) -> str:
         """Return the path of something of the repository."""
@@ -145,7 +169,7 @@ class Session:
 
     def retries(self) -> Retries:
         """Return a count of attempts at something."""
-        return Retries(self.patience, self._sleep)
+        return Retries(self.patience, self._sleep, self._listener)
 
     def request(
         self, method: str, path: str, *, scopes: Iterable[str] = (),
