@@ -1,8 +1,9 @@
 """Cache keys: a digest of everything that decides what an operation results in.
 
 That is the file system it works on (named by its top chain ID, so by content), the command with its
-environment, and the contents of what is copied; never a time, a path of the host or the name of a
-stage. The ingredients are kept beside the digest: two of them, compared, say why there was no hit.
+environment, and the contents of what is copied; never the time of a file, a path of the host or the
+name of a stage. The ingredients are kept beside the digest: two of them, compared, say why there
+was no hit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     Fingerprint = Callable[[Copy | Fetch, "Stack | None"], str]
 
-VERSION = 1
+VERSION = 2
 """Raised when operations come to do something else than before with the same ingredients."""
 
 
@@ -35,7 +36,8 @@ def ingredients(
         about: dict[str, object] = {"version": VERSION, "kind": "run", "parent": parent}
         return {**about, **_run(operation), "mounts": _mounts(operation, inputs)}
     actions = [_action(action, inputs, fingerprint) for action in operation.actions]
-    return {"version": VERSION, "kind": "files", "parent": parent, "actions": actions}
+    about = {"version": VERSION, "kind": "files", "parent": parent, "actions": actions}
+    return {**about, "epoch": operation.epoch}
 
 
 def key_of(about: dict[str, object]) -> str:
@@ -69,6 +71,7 @@ def _run(run: Run) -> dict[str, object]:
         "network": run.network,
         "hosts": list(run.hosts),
         "hostname": run.hostname,
+        "epoch": run.epoch,
         "script": [run.script_path, run.script],
     }
 

@@ -62,7 +62,8 @@ class RunMount(Value):
 class Run(Value):
     """A command. `env` is all of its environment but `hidden`, on which nothing may depend.
 
-    `declared` are the names of build arguments among `env`, for who explains.
+    `declared` are the names of build arguments among `env`, for who explains. The
+    archive of its layer has no time after `epoch` (see `times`), in seconds; None for the clock.
 
     `script` is the text of a file at `script_path` that exists while the command runs. `insecure`
     is what `--privileged` is to containers; `devices` are names of CDI.
@@ -80,6 +81,7 @@ class Run(Value):
     mounts: tuple[RunMount, ...] = ()
     hidden: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
+    epoch: int | None = None
     insecure: bool = False
     devices: tuple[str, ...] = ()
 
@@ -96,7 +98,8 @@ class Copy(Value):
     """Files of `origin` (an input, or CONTEXT) to `destination`, which keeps a trailing slash.
 
     `source` is a path or a glob; `content` is the text of a single file of that name instead.
-    `several` says that other copies of the same instruction go to the same place.
+    `earliest` is the time of files that are older, in seconds; None if these keep theirs. `several`
+    says that other copies of the same instruction go to the same place.
     """
 
     origin: int
@@ -109,12 +112,14 @@ class Copy(Value):
     unpack: bool = False
     several: bool = False
     content: str | None = None
+    earliest: int | None = None
 
 
 class Files(Value):
-    """Changes to files, in order, that make one layer."""
+    """Changes to files, in order, that make one layer; its archive has no time after `epoch`."""
 
     actions: tuple[MakeDirectory | Copy, ...]
+    epoch: int | None = None
 
 
 class Fetch(Value):

@@ -21,6 +21,8 @@ from knarr.build.froms import Froms
 from knarr.build.graph import Fetch, Image, Vertex, make_vertex
 from knarr.build.stage import StageState, Written
 from knarr.build.steps import Surroundings
+from knarr.build.times import VARIABLE, Times, parse_epoch
+from knarr.errors import InvalidArgument
 from knarr.oci.document import FrozenDict
 from knarr.util.quoting import quote
 from knarr.util.suggest import did_you_mean
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.nodes import Node
     from knarr.build.dockerfile.program import Program
     from knarr.build.graph import RunMount
-    from knarr.build.worker import Resolver
+    from knarr.build.worker import Base, Resolver
     from knarr.oci.config import History, RunConfig
     from knarr.oci.descriptor import Platform
 
@@ -56,13 +58,17 @@ class Demand(Value):
     arguments: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     around: Surroundings = Surroundings()
+    times: Times = Times()
     ignored: Callable[[str], bool] | None = None
     contexts: Mapping[str, str | Fetch] = {}
     several: bool = False
 
 
 class Lowered(Value):
-    """The work for one target, and what the image says when it is done."""
+    """The work for one target, and what the image says when it is done.
+
+    `epoch` is when it is said to be made, `latest` the last time that its files have.
+    """
 
     vertex: Vertex
     config: RunConfig
@@ -72,6 +78,7 @@ class Lowered(Value):
     history: tuple[Written, ...]
     base_image: str
     epoch: int | None
+    latest: int | None
     unused: tuple[str, ...]
 
 
@@ -125,7 +132,8 @@ class Lowering:
             inherited=state.inherited,
             history=tuple(state.history),
             base_image=state.base_image,
-            epoch=self._epoch(),
+            epoch=self._epoch(state),
+            latest=state.epoch,
             unused=tuple(unused(given, self._declared)),
         )
 
@@ -182,13 +190,13 @@ class Lowering:
             platform,
             self._lexer,
         )
+        state.epoch = self._demand.times.epoch_of("")
         below = self._named(base, stage.index)
         given = self._context(base)
         if isinstance(given, Fetch):
             state.begin_files(self._fetch(given, base), base)
         elif given is not None:
-            found = self._worker.resolve(given, state.platform)
-            state.begin_image(found, head.node)
+            self._begin_image(state, self._worker.resolve(given, state.platform), head.node)
         elif base == "scratch":
             state.begin_scratch()
         elif below is not None:
@@ -197,8 +205,12 @@ class Lowering:
             self.word = head.base
             found = self._worker.resolve(base, state.platform)
             self._froms.check_platform(head, base, found, state.platform)
-            state.begin_image(found, head.node)
+            self._begin_image(state, found, head.node)
         return state
+
+    def _begin_image(self, state: StageState, base: Base, node: Node) -> None:
+        state.epoch = self._demand.times.epoch_of(base.config.created)
+        state.begin_image(base, node)
 
     def _own_triggers(self, index: int) -> tuple[str, ...]:
         stage = self.program.stages[index]
@@ -350,17 +362,16 @@ class Lowering:
         for instruction in instructions:
             self._declared.update(argument.name for argument in instruction.arguments)
 
-    def _epoch(self) -> int | None:
-        """Return the time, in seconds, that everything is said to be made at."""
-        text = self._demand.arguments.get("SOURCE_DATE_EPOCH", "")
-        text = text or self.globals.get("SOURCE_DATE_EPOCH", "")
-        if not text:
-            return None
-        if not (text.isascii() and text.removeprefix("-").isdigit()):
-            message = f"invalid SOURCE_DATE_EPOCH: {text}"
-            hint = "It is a number of seconds since 1970."
-            raise self._source.fault(Fault(message, hint=hint), 0, 0, parsing=False)
-        return int(text)
+    def _epoch(self, state: StageState) -> int | None:
+        """Return when the image is said to be made, in seconds; None for the clock."""
+        text = self._demand.arguments.get(VARIABLE, "") or self.globals.get(VARIABLE, "")
+        if not text or self._demand.times.fixed is not None:
+            return state.epoch
+        try:
+            return parse_epoch(text)
+        except InvalidArgument as error:
+            fault = Fault(f"invalid {VARIABLE}: {text}", hint=error.hint)
+            raise self._source.fault(fault, 0, 0, parsing=False) from None
 
 
 def _full_name(name: str) -> str:

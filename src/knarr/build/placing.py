@@ -20,6 +20,7 @@ from knarr.build.selection import chooser, select
 from knarr.errors import Conflict, InvalidArgument
 from knarr.linux import path as paths
 from knarr.snapshot.copy import CopyOptions, copy_tree
+from knarr.util.times import SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def place(
                 owner=owner,
                 mode=None if mode is None else mode.apply,
                 select=chooser(tree, taken, copy),
+                earliest_ns=None if copy.earliest is None else copy.earliest * SECOND_NS,
             )
             target = f"{way.path}/{name}" if name else way.path
             copy_tree(tree.descriptor, taken.path, root_fd, target, options)

@@ -57,6 +57,7 @@ class StageState:
         self.command_given = False
         self.triggers: tuple[str, ...] = ()
         self.base_image = ""
+        self.epoch: int | None = None
 
     def begin_scratch(self) -> None:
         """Begin with nothing."""
@@ -94,6 +95,7 @@ class StageState:
         self.triggers = triggers
         self.config = other.config.replace(on_build=())
         self.base_image = other.base_image
+        self.epoch = other.epoch
         self.inherited = other.inherited
         self.history = list(other.history)
         self.env = dict(other.env)

@@ -7,14 +7,15 @@ from knarr.build.dockerfile.heredocs import parse_heredoc
 from knarr.build.dockerfile.instructions import Add
 from knarr.build.dockerfile.instructions import Copy as CopyInstruction
 from knarr.build.dockerfile.instructions import Run as RunInstruction
-from knarr.build.graph import CONTEXT, Copy, Files, MakeDirectory, Run, Vertex, make_vertex
-from knarr.build.remote import GIT, is_git, is_remote, parse_remote, with_checksum
+from knarr.build.graph import CONTEXT, Copy, Fetch, Files, MakeDirectory, Run, Vertex, make_vertex
+from knarr.build.remote import COMMIT, GIT, LOCAL, is_git, is_remote, parse_remote, with_checksum
+from knarr.build.times import VARIABLE
 from knarr.errors import InvalidArgument
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from knarr.build.dockerfile.instructions import CommandLine, Transfer, Workdir
     from knarr.build.graph import RunMount
@@ -50,7 +51,7 @@ def run(
     title = state.step_title(instruction, suffix=summary, triggered=triggered, quotes=True)
     operation = Run(
         arguments=arguments,
-        env=state.environment(),
+        env=_environment(state),
         working_dir=state.config.working_dir or "/",
         user=state.config.user,
         network=around.network if instruction.network == "default" else instruction.network,
@@ -61,6 +62,7 @@ def run(
         mounts=mounts[0],
         hidden=around.hidden,
         declared=tuple(state.arguments),
+        epoch=state.epoch,
         insecure=instruction.security == "insecure",
         devices=devices,
     )
@@ -86,6 +88,13 @@ def _entitled(instruction: RunInstruction, around: Surroundings) -> tuple[str, .
             message = f"{entitlement} is not allowed"
             raise Fault(message, word=word, hint=f"It is with --allow {entitlement}.")
     return devices
+
+
+def _environment(state: StageState) -> tuple[str, ...]:
+    """Return the environment of a command, with the time that it may write down."""
+    if state.epoch is None or VARIABLE in state.env:
+        return state.environment()
+    return (*state.environment(), f"{VARIABLE}={state.epoch}")
 
 
 def _arguments(command: CommandLine) -> tuple[tuple[str, ...], str, str, str]:
@@ -123,7 +132,7 @@ def workdir(
     vertex = None
     if path != "/":
         title = state.step_title(instruction, triggered=triggered)
-        operation = Files((MakeDirectory(path, owner=state.config.user),))
+        operation = Files((MakeDirectory(path, owner=state.config.user),), state.epoch)
         vertex = _vertex(state, operation, (), title, instruction, around)
     state.note(f"WORKDIR {path}", vertex)
 
@@ -152,8 +161,22 @@ def transfer(
     destination = state.place(instruction.destination, keep_slash=True)
     title = state.step_title(instruction, triggered=triggered)
     copies = _copies(instruction, destination, CONTEXT if origin is None else 1, origins)
-    vertex = _vertex(state, Files(copies), tuple(inputs), title, instruction, around)
+    copies = tuple(
+        each.replace(earliest=state.epoch) if _is_from_disk(each, inputs) else each
+        for each in copies
+    )
+    vertex = _vertex(state, Files(copies, state.epoch), tuple(inputs), title, instruction, around)
     state.note(_written(instruction), vertex)
+
+
+def _is_from_disk(copy: Copy, inputs: Sequence[Vertex]) -> bool:
+    """Tell whether the times of what is copied are those of somebody's working directory."""
+    if copy.origin == CONTEXT:
+        return copy.content is None
+    operation = inputs[copy.origin - 1].operation
+    if not isinstance(operation, Fetch) or operation.mtime == COMMIT:
+        return False
+    return operation.kind in (GIT, LOCAL)
 
 
 def _copies(

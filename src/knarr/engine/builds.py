@@ -24,6 +24,7 @@ from knarr.build.listing import list_steps
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
+from knarr.build.times import VARIABLE, Times, parse_epoch
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.caching.session import Caching, solve
 from knarr.engine.build.context import open_context
@@ -69,7 +70,8 @@ class BuildOptions(Value):
     `platform` may be several, with commas.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
     told. `explained` is for who wants to hear at the end why each step was done.
-    `examine` may look at the job of a command that failed, while its files are still there.
+    `times` are those of files and image (see `knarr.build.times`). `examine` may look at the job of
+    a command that failed, while its files are still there.
     """
 
     context: str
@@ -96,6 +98,7 @@ class BuildOptions(Value):
     described: bool = False
     explained: bool = False
     examine: Callable[[Job, CommandFailed], None] | None = None
+    times: Times = Times()
 
 
 class Builds:
@@ -328,8 +331,17 @@ class _Build:
             ),
             contexts=_contexts(options.contexts),
             several="," in options.platform,
+            times=self._times(),
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,
         )
+
+    def _times(self) -> Times:
+        """Return which times are written; outputs may want none after SOURCE_DATE_EPOCH."""
+        times = self._options.times
+        epoch = self._options.arguments.get(VARIABLE, "")
+        if epoch and any(output.rewrite_timestamp for output in self._options.outputs):
+            return times.replace(latest=parse_epoch(epoch))
+        return times
 
     def _locate(self, solver: Solver) -> None:
         """Show the instruction at which solving failed."""

@@ -52,16 +52,17 @@ class CopyOptions(Value):
     """What is different about the copy.
 
     `owner` is (user ID, group ID). `mode` is the mode for everything but links, or a function of
-    the source's mode and whether it is a directory. `mtime_ns` is for everything. `select` is asked
-    for each path below the top, relative to it, and whether it is a directory: TAKE, SKIP or
-    SEARCH. `follow` says whether a source that is a link itself is followed. With `overwrite`, what
-    exists is removed where file and directory meet. With `changing`, the source is in use: what
-    vanishes meanwhile is left out.
+    the source's mode and whether it is a directory. `mtime_ns` is for everything, `earliest_ns`
+    for what is older. `select` is asked for each path below the top, relative to it, and whether it
+    is a directory: TAKE, SKIP or SEARCH. `follow` says whether a source that is a link itself is
+    followed. With `overwrite`, what exists is removed where file and directory meet. With
+    `changing`, the source is in use: what vanishes meanwhile is left out.
     """
 
     owner: tuple[int, int] | None = None
     mode: int | Changed | None = None
     mtime_ns: int | None = None
+    earliest_ns: int | None = None
     select: Select | None = None
     follow: bool = True
     overwrite: bool = False
@@ -373,8 +374,10 @@ class Copier:
         return wanted if isinstance(wanted, int) else wanted(mode & 0o7777, directory)
 
     def _times(self, status: os.stat_result) -> tuple[int, int]:
-        mtime_ns = self._options.mtime_ns
-        return (status.st_mtime_ns if mtime_ns is None else mtime_ns,) * 2
+        mtime_ns, earliest_ns = self._options.mtime_ns, self._options.earliest_ns
+        if mtime_ns is None:
+            mtime_ns = status.st_mtime_ns
+        return (mtime_ns if earliest_ns is None else max(mtime_ns, earliest_ns),) * 2
 
 
 def _plain(directory_fd: int) -> bool:

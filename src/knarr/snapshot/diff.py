@@ -25,13 +25,16 @@ from knarr.linux import whiteout, xattr
 from knarr.linux.tree import Walk
 from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.apply import OPAQUE, WHITEOUT
-from knarr.snapshot.pack import Packer, entry_of, kept_xattrs, refuse_reserved
+from knarr.snapshot.pack import Packer, kept_xattrs, refuse_reserved
 from knarr.util import tar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.snapshot.lowers import Directory
     from knarr.util.tarwriter import Sink
+
+
+_LATEST = f"{whiteout.XATTRS}knarr.latest"
 
 
 class HashingSink:
@@ -62,7 +65,8 @@ def write_layer(directory: str, sink: Sink) -> None:
     """
     root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        LayerPacker(root_fd, sink).pack()
+        latest = xattr.read(root_fd, _LATEST)
+        LayerPacker(root_fd, sink, latest_ns=int(latest) if latest else None).pack()
     finally:
         os.close(root_fd)
 
@@ -72,7 +76,7 @@ class LayerPacker(Packer):
 
     def pack(self) -> None:
         """Write the root directory and everything below."""
-        entry = entry_of(b"./", tar.DIRECTORY, os.fstat(self.root_fd))
+        entry = self.entry(b"./", tar.DIRECTORY, os.fstat(self.root_fd))
         entry.xattrs = kept_xattrs(self.root_fd)
         self.writer.add(entry)
         super().pack()
@@ -92,6 +96,15 @@ class LayerPacker(Packer):
         super().directory(entry, directory_fd, name)
         if xattr.read(xattr.place(directory_fd, name), whiteout.OPAQUE) == b"y":
             self.writer.add(tar.Entry(entry.name + OPAQUE, mode=0))
+
+
+def hold_times(upper_dir: str, latest_ns: int) -> None:
+    """Let the tar of a tidy `upper_dir` have no time after `latest_ns`, as long as it exists.
+
+    The tree keeps its times: programs that compare them, as make does, go on working. The note is
+    an attribute of the root, under the prefix of overlay's own, which nobody sees who mounts it.
+    """
+    xattr.write(upper_dir, _LATEST, str(latest_ns).encode())
 
 
 def tidy(upper_dir: str, parents: Directory) -> None:

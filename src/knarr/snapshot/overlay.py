@@ -110,10 +110,13 @@ class Layers:
             kept = not incoming.publish(result.hex)
         return Applied(found, result, size, kept=kept, tar_size=source.size)
 
-    def adopt(self, upper_dir: str, *, parents: Stack = ()) -> Applied:
+    def adopt(
+        self, upper_dir: str, *, parents: Stack = (), latest_ns: int | None = None
+    ) -> Applied:
         """Make an upper directory a tree by moving it; it must not be mounted any more.
 
-        Its diff ID is that of the tar that `write_layer` would write.
+        Its diff ID is that of the tar that `write_layer` would write, from now on without any time
+        after `latest_ns`.
         """
         from knarr.oci.config import chain_id as chain  # noqa: PLC0415 - not for running containers
         from knarr.snapshot import diff, usage  # noqa: PLC0415
@@ -121,6 +124,8 @@ class Layers:
         with storage("making a layer of the changes"):
             sink = diff.HashingSink()
             diff.tidy(upper_dir, self.view(parents))
+            if latest_ns is not None:
+                diff.hold_times(upper_dir, latest_ns)
             diff.write_layer(upper_dir, sink)
             diff_id = sink.digest()
             result = chain(parents[-1] if parents else None, diff_id)

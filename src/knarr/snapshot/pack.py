@@ -50,8 +50,9 @@ _KINDS = {
 class Packer:
     """Writes the tree below `root_fd` to `sink`. A subclass says what has a special meaning."""
 
-    def __init__(self, root_fd: int, sink: Sink) -> None:
-        """Prepare; `root_fd` stays the caller's."""
+    def __init__(self, root_fd: int, sink: Sink, *, latest_ns: int | None = None) -> None:
+        """Prepare; `root_fd` stays the caller's. No time is written that is after `latest_ns`."""
+        self._latest_ns = latest_ns
         self.root_fd = root_fd
         self.writer = Writer(sink)
         self.walk = Walk(root_fd)
@@ -71,7 +72,7 @@ class Packer:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return
-        entry = entry_of(path, kind, status)
+        entry = self.entry(path, kind, status)
         if kind == tar.DIRECTORY:
             self.directory(entry, directory_fd, name)
             return
@@ -83,6 +84,13 @@ class Packer:
         self._content(entry, directory_fd, name)
         if status.st_nlink > 1:
             self._names[key] = path
+
+    def entry(self, path: bytes, kind: bytes, status: os.stat_result) -> tar.Entry:
+        """Return the entry for what has `status`, its time held down."""
+        entry = entry_of(path, kind, status)
+        if self._latest_ns is not None:
+            entry.mtime_ns = min(entry.mtime_ns, self._latest_ns)
+        return entry
 
     def _content(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
         """Write what is neither a directory nor a further name of something."""

@@ -62,10 +62,8 @@ def _change(old: bytes | None, new: bytes | None) -> Cause | None:
     """Return how a file changed, or None if it did not."""
     if old == new:
         return None
-    if old is None:
-        return Cause("file-added")
-    if new is None:
-        return Cause("file-removed")
+    if old is None or new is None:
+        return Cause("file-added" if old is None else "file-removed")
     if old.startswith(b"link ") and new.startswith(b"link "):
         return Cause("file-target", before=_target(old), after=_target(new))
     was, now = _kind(old), _kind(new)

@@ -32,6 +32,7 @@ _PLACING = {
     DOCKER: ("dest", "name", "tar", *_PACKAGING),
     IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *_PACKAGING),
 }
+_REWRITE = "rewrite-timestamp"
 _STDOUT = "-"
 
 
@@ -87,7 +88,8 @@ def _parse(context: Context, text: str) -> Output:
     packaging = _packaging(fields)
     _refuse_unknown(text, kind, fields)
     names = tuple(parse_tag(name) for name in fields.get("name", "").split(",") if name)
-    output = Output(kind, names=names, packaging=packaging)
+    rewrite = parse_flag(fields, _REWRITE, default=False)
+    output = Output(kind, names=names, packaging=packaging, rewrite_timestamp=rewrite)
     if kind == IMAGE or (kind == DOCKER and not dest):
         parse_flag(fields, "unpack", default=True)  # what is in the store is unpacked
         by_digest = parse_flag(fields, "push-by-digest", default=False)
@@ -109,12 +111,13 @@ def _refuse_unknown(text: str, kind: str, fields: Mapping[str, str]) -> None:
     known = _PLACING[kind]
     annotated = kind in (OCI, DOCKER, IMAGE)
     for key in fields:
-        if key in known or key == "type" or (annotated and key.startswith("annotation")):
+        if key in (*known, "type", _REWRITE) or (annotated and key.startswith("annotation")):
             continue
         if key == "dest":
             message = f"output {kind} has no destination"
             raise InvalidArgument(message, hint="The image goes to the local store.")
         message = f"invalid output {text}: there is no {key}"
+        known = (*known, _REWRITE)
         hint = f"It takes {', '.join(known)}{' and annotation.KEY' if annotated else ''}."
         raise InvalidArgument(message, hint=hint)
 

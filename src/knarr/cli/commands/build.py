@@ -121,6 +121,10 @@ COMMAND = Command(
             completes="images",
         ),
         Option("target", "Set the target build stage to build", kind="string"),
+        Option(
+            "timestamp", "Time of all that is made, in seconds since 1970, or now",
+            kind="string",
+        ),
         Option("ulimit", "Ulimit options", kind="list", metavar="ulimit"),
     ),
     minimum=1,
@@ -224,6 +228,7 @@ def _form(text: str) -> str:
 
 
 def _request(options: Options, place: str) -> BuildOptions:
+    from knarr.build.times import Times, parse_timestamp  # noqa: PLC0415 - not for --help
     from knarr.cli.building.caches import parse_sources, parse_targets  # noqa: PLC0415 - not for --help
     from knarr.engine.builds import BuildOptions  # noqa: PLC0415 - as above
     from knarr.engine.options.names import parse_extra_host  # noqa: PLC0415
@@ -253,6 +258,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         limits=_limits(options),
         described=options.given("metadata-file"),
         explained=options.flag("explain"),
+        times=parse_timestamp(options.text("timestamp")) if options.text("timestamp") else Times(),
     )
 
 

@@ -29,6 +29,7 @@ from knarr.network.model import SandboxOptions
 from knarr.runtime import lifecycle
 from knarr.runtime.create import Request, create
 from knarr.util.files import write_all
+from knarr.util.times import SECOND_NS
 from knarr.util.trace import trace
 from knarr.util.undo import Undo
 from knarr.util.value import Value
@@ -299,7 +300,12 @@ class RunJob:
             raise self._failure(status, "", hint=hint)
         trace("build.run:ended")
         self._stubs.remove(f"{self.directory}/upper")
-        applied = self._engine.layers.adopt(f"{self.directory}/upper", parents=self._stack)
+        epoch = self._run.epoch
+        applied = self._engine.layers.adopt(
+            f"{self.directory}/upper",
+            parents=self._stack,
+            latest_ns=None if epoch is None else epoch * SECOND_NS,
+        )
         self._means.made(applied)
         self._finish()
         return (*self._stack, applied.chain_id)

@@ -18,6 +18,7 @@ from knarr.store.builds import BuildRecords, BuildRow
 from knarr.store.layers import LayerRecords, LayerRow
 from knarr.util import jsontext
 from knarr.util.files import read_file, write_atomically
+from knarr.util.times import SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,7 +254,8 @@ class BuildWorker:
                 carry_out(files, root_fd, [self._context, *trees], self._context)
             finally:
                 os.close(root_fd)
-            applied = layers.adopt(f"{directory}/upper", parents=stack)
+            latest_ns = None if files.epoch is None else files.epoch * SECOND_NS
+            applied = layers.adopt(f"{directory}/upper", parents=stack, latest_ns=latest_ns)
         finally:
             self._steps.end(step_id)
         self._made(applied)

@@ -1,9 +1,9 @@
 """From the result of a build to an image: config, history, record.
 
-Times are the only thing in an image that its ingredients do not say. A line of the history has the
-time at which its layer came about, which the cache remembers; a line without a layer that of the
-line before it. So a build of which everything is cached gives the image that is there already. An
-image without a step of its own has the time at which it was first made, which is remembered too.
+Times are the only thing in an image that its ingredients do not say: they are the epoch of the last
+stage (see `knarr.build.times`). The store's record says when the image came about here, which is
+what lists show. If the clock is wanted, a line of the history has the time at which its layer came
+about, which the cache remembers; a line without a layer that of the line before it.
 
 Docker: SOURCE_DATE_EPOCH says all times
 """
@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import time
 
-from knarr.build.cache import key_of
 from knarr.build.cacheconfig import INLINE
 from knarr.build.stage import COMMENT
 from knarr.errors import Failed
-from knarr.oci.config import History, encode_config, encode_run_config
+from knarr.oci.config import History, encode_config
 from knarr.oci.descriptor import OCI_MANIFEST
 from knarr.oci.document import FrozenDict
-from knarr.store.builds import BuildRecords, BuildRow
 from knarr.store.images import ImageRecords, ImageRow
 from knarr.store.layers import LayerRecords
 from knarr.util.times import render_rfc3339
@@ -54,7 +52,7 @@ def store_image(
     if made != len(layers):
         message = f"the history tells of {made} layers, the result has {len(layers)}"
         raise Failed(message)
-    created_ns, history = _history(engine, lowered, stack, results)
+    created_ns, history = _history(lowered, results)
     config = encode_config(
         platform=lowered.platform,
         created=render_rfc3339(created_ns),
@@ -65,12 +63,10 @@ def store_image(
         extra=FrozenDict({INLINE: inline} if inline else {}),
     )
     size = sum(layer.size for layer in layers)
-    return _record(engine, config, stack, size, created_ns)
+    return _record(engine, config, stack, size)
 
 
-def _record(
-    engine: Engine, config: ImageConfig, stack: Stack, size: int, created_ns: int
-) -> Digest:
+def _record(engine: Engine, config: ImageConfig, stack: Stack, size: int) -> Digest:
     records = ImageRecords(engine.database)
     found = records.find(config.digest)
     if found is not None and engine.blobs.has(config.digest):
@@ -78,12 +74,13 @@ def _record(
     engine.blobs.put(config.raw)
     engine.layers.sync()
     labels = FrozenDict(config.config.labels)
+    now_ns = time.time_ns()
     row = ImageRow(
         config.digest,
         None,
         OCI_MANIFEST,
-        created_ns,
-        time.time_ns(),
+        now_ns,
+        now_ns,
         size,
         config.platform,
         labels=labels,
@@ -92,15 +89,13 @@ def _record(
     return config.digest
 
 
-def _history(
-    engine: Engine, lowered: Lowered, stack: Stack, results: Mapping[str, Cached]
-) -> tuple[int, list[History]]:
+def _history(lowered: Lowered, results: Mapping[str, Cached]) -> tuple[int, list[History]]:
     """Return when the image was made, and the lines of its history that the build adds."""
     if lowered.epoch is not None:
         epoch_ns = lowered.epoch * 1_000_000_000
         return epoch_ns, [_line(line.created_by, epoch_ns, line.vertex) for line in lowered.history]
     times = [results[line.vertex].created_ns for line in lowered.history if line.vertex]
-    now_ns = times[0] if times else _first_made(engine, lowered, stack)
+    now_ns = times[0] if times else time.time_ns()
     lines = []
     for line in lowered.history:
         now_ns = results[line.vertex].created_ns if line.vertex else now_ns
@@ -115,22 +110,6 @@ def _line(created_by: str, created_ns: int, vertex: str) -> History:
         comment=COMMENT,
         empty_layer=not vertex,
     )
-
-
-def _first_made(engine: Engine, lowered: Lowered, stack: Stack) -> int:
-    """Return when an image without steps of its own was made for the first time."""
-    about: dict[str, object] = {
-        "kind": "image",
-        "config": encode_run_config(_printable(lowered.config)),
-        "author": lowered.author,
-        "platform": str(lowered.platform),
-        "history": [line.created_by for line in lowered.history],
-        "base": lowered.base_image,
-        "stack": [str(chain) for chain in stack],
-    }
-    now = time.time_ns()
-    row = BuildRow(key_of(about), None, 0, now, now)
-    return BuildRecords(engine.database).add(row).created_ns
 
 
 def _printable(config: Any) -> Any:

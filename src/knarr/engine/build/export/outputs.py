@@ -21,6 +21,7 @@ from knarr.build.events import Finished, Noted, Started
 from knarr.engine.build.export.image import store_image
 from knarr.errors import InvalidArgument
 from knarr.oci.descriptor import host_platform
+from knarr.util.times import SECOND_NS
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -51,7 +52,8 @@ class Output(Value):
     With neither it is an image for the store, or with `push` for a registry; then `kept` tells
     whether it is to be in the store too, and `by_digest` that it gets no tag there. `names` are the
     image's. `packaging` says what its documents are to be like, if that was said. `split` puts the
-    files of each platform into a directory of its own even if there is but one.
+    files of each platform into a directory of its own even if there is but one. With
+    `rewrite_timestamp` no time in it is after SOURCE_DATE_EPOCH.
     """
 
     kind: str = IMAGE
@@ -63,6 +65,7 @@ class Output(Value):
     by_digest: bool = False
     kept: bool = True
     split: bool | None = None
+    rewrite_timestamp: bool = False
 
     @property
     def is_store(self) -> bool:
@@ -147,7 +150,9 @@ class Exporting:
         root_fd = self._engine.layers.mount(self._results[0].stack, readonly=True)
         try:
             with output.open() as out:
-                Packer(root_fd, out).pack()
+                latest = self._results[0].lowered.latest
+                latest_ns = None if latest is None else latest * SECOND_NS
+                Packer(root_fd, out, latest_ns=latest_ns).pack()
         finally:
             os.close(root_fd)
 

@@ -152,9 +152,13 @@ class Recorder:
     def watch(self, solver: Solver, target: Vertex, lines: tuple[str, ...]) -> None:
         """Know what is to be done: `target` by `solver`, of a Dockerfile with these lines.
 
-        A build for several platforms comes here for each.
+        A build for several platforms comes here for each; what they share counts once.
         """
-        self._parts.append((solver, [each for each in in_order(target) if each.name != "scratch"]))
+        known = {vertex.digest for _, order in self._parts for vertex in order}
+        order = [
+            each for each in in_order(target) if each.name != "scratch" and each.digest not in known
+        ]
+        self._parts.append((solver, order))
         self._lines = lines
 
     def keep(self, digest: str, listing: bytes) -> None:
