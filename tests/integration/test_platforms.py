@@ -192,7 +192,7 @@ def docker_tree(path: str, document: Any) -> list[str]:
 
 def _as_docker_tells(engine: Any) -> list[dict[str, Any]]:
     """Return the families of an engine in the form of Docker's API."""
-    from knarr.engine.image.families import families
+    from knarr.engine.image.family.tree import families
 
     found: list[dict[str, Any]] = []
     for family in families(engine, engine.images.list()):

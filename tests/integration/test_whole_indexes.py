@@ -14,7 +14,7 @@ from support.registry import docker_registry
 from support.testregistry import INDEX, TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.engine import Knarr
@@ -81,29 +81,51 @@ def test_all_platforms_are_pulled_and_pushed_as_they_came(
         assert index in store("images", "--digests", f"{host}/other")
 
 
-def test_what_is_not_here_is_left_out_and_said(
-    store: Knarr, second: Knarr, registry: TestRegistry
-) -> None:
+def test_what_is_not_here_is_had_from_where_it_came(store: Knarr, registry: TestRegistry) -> None:
+    """Attestations, and images for platforms that nobody pulled."""
     index = with_attestation(registry, "m", "1")
-    name, other = f"{registry.host}/m:1", f"{registry.host}/other:1"
-    store("pull", "-q", EVERY, name)
-    store("tag", name, other)
-    done = store.do("push", "-q", EVERY, other)
-    assert done.returncode == 0
-    assert "left out of the index" in done.stderr
-    raw = registry.manifests["other", "1"][0]
-    platforms = [entry["platform"]["architecture"] for entry in json.loads(raw)["manifests"]]
-    assert platforms == ["amd64", "arm64"]
-    assert images.sha(raw) != index
-    store("rmi", "--platform", "arm64", name)
-    done = store.do("push", "-q", EVERY, other)
-    assert "linux/arm64" in done.stderr
-    assert len(json.loads(registry.manifests["other", "1"][0])["manifests"]) == 1
-    second("pull", "-q", other)
-    # An image that came alone goes alone.
-    second("load", stdin=images.docker_archive([images.layer_tar({"f": b"x"})], "alone:1"))
-    second("tag", "alone:1", f"{registry.host}/alone:1")
-    second("push", "-q", EVERY, f"{registry.host}/alone:1")
+    name = f"{registry.host}/m:1"
+    store("pull", "-q", name)
+    with TestRegistry() as other:
+        store("tag", name, f"{other.host}/copy:1")
+        assert f"1: digest: {index} " in store("push", EVERY, f"{other.host}/copy:1")
+        assert other.manifests["copy", "1"] == registry.manifests["m", "1"]
+        for entry in json.loads(other.manifests["copy", "1"][0])["manifests"]:
+            manifest = json.loads(other.manifests["copy", entry["digest"]][0])
+            for blob in (manifest["config"], *manifest["layers"]):
+                assert other.blobs["copy", blob["digest"]] == registry.blobs["m", blob["digest"]]
+
+
+def test_what_is_not_to_be_had_is_left_out_and_said(
+    store: Knarr, second: Knarr, settings: Callable[[str], Path]
+) -> None:
+    settings('[images]\nkeep_blobs = "always"\n')
+    with TestRegistry() as origin:
+        index = with_attestation(origin, "m", "1")
+        name = f"{origin.host}/m:1"
+        store("pull", "-q", EVERY, name)
+    with TestRegistry() as registry:
+        other = f"{registry.host}/other:1"
+        store("tag", name, other)
+        done = store.do("push", "-q", EVERY, other)
+        assert done.returncode == 0
+        assert "left out of the index" in done.stderr
+        raw = registry.manifests["other", "1"][0]
+        platforms = [entry["platform"]["architecture"] for entry in json.loads(raw)["manifests"]]
+        assert platforms == ["amd64", "arm64"]
+        assert images.sha(raw) != index
+        registry.manifests.clear()
+        store("rmi", "--platform", "arm64", name)
+        done = store.do("push", "-q", EVERY, other)
+        assert "linux/arm64" in done.stderr
+        assert len(json.loads(registry.manifests["other", "1"][0])["manifests"]) == 1
+        second("pull", "-q", other)
+
+
+def test_what_came_alone_goes_alone(store: Knarr, registry: TestRegistry) -> None:
+    store("load", stdin=images.docker_archive([images.layer_tar({"f": b"x"})], "alone:1"))
+    store("tag", "alone:1", f"{registry.host}/alone:1")
+    store("push", "-q", EVERY, f"{registry.host}/alone:1")
     assert "layers" in json.loads(registry.manifests["alone", "1"][0])
 
 
@@ -114,10 +136,9 @@ def test_all_platforms_are_saved_and_loaded(
     registry: TestRegistry,
     tmp_path: Path,
     form: str,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Callable[[str], Path],
 ) -> None:
-    (tmp_path / "knarr.toml").write_text('[images]\nkeep_blobs = "always"\n')
-    monkeypatch.setenv("KNARR_SETTINGS", str(tmp_path / "knarr.toml"))
+    settings('[images]\nkeep_blobs = "always"\n')
     index, ids = offer_index(registry, "m", "1")
     name, path = f"{registry.host}/m:1", str(tmp_path / "saved")
     store("pull", "-q", EVERY, name)

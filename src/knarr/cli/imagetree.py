@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from knarr.engine.image.families import Family, Relative
+    from knarr.engine.image.family.tree import Family, Relative
 
 UNTAGGED = "<untagged>"
 _GAP = "   "

@@ -366,9 +366,11 @@ class Images:
         Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
         """
         from knarr.engine.image.progress import silent  # noqa: PLC0415 - as the module says
-        from knarr.engine.image.pushing import push, push_family  # noqa: PLC0415
+        from knarr.engine.image.pushing import push  # noqa: PLC0415
 
         if every:
+            from knarr.engine.image.family.pushing import push_family  # noqa: PLC0415 - for few
+
             return push_family(self._engine, reference, report=report or silent)
         return push(self._engine, reference, platform=platform, report=report or silent)
 

@@ -89,7 +89,7 @@ def _refuse_beside_tree(options: Options) -> None:
 
 def _show_tree(context: Context, images: list[Image], *, every: bool) -> None:
     from knarr.cli.imagetree import lines  # noqa: PLC0415 - not for --help
-    from knarr.engine.image.families import families  # noqa: PLC0415
+    from knarr.engine.image.family.tree import families  # noqa: PLC0415
 
     found = [one for one in families(context.engine, images) if one.names or every]
     for line in lines(found, context.columns()):

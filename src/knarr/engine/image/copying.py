@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 
 from knarr.engine.image.ends import STORE, TAKE_INDEXES, open_source, opened_target
-from knarr.engine.image.places.storefamily import FamilySource, explain
+from knarr.engine.image.family.source import FamilySource, explain
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy, copy_all, copy_platforms
 from knarr.engine.space.collect import collect, collect_all

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from knarr.engine.image.family.source import FamilySource
 from knarr.engine.image.places.archive import open_archive, spool_file
 from knarr.engine.image.places.archivetarget import ArchiveTarget
 from knarr.engine.image.places.directory import Directory, DirectoryTarget
@@ -24,7 +25,6 @@ from knarr.engine.image.places.flat import FlatSource, FlatTarget
 from knarr.engine.image.places.growth import allowed
 from knarr.engine.image.places.layout import LayoutSource
 from knarr.engine.image.places.registry import RegistrySource, RegistryTarget
-from knarr.engine.image.places.storefamily import FamilySource
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.errors import InvalidArgument, NotFound
 from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE

@@ -14,7 +14,6 @@ import io
 from knarr.engine.image.originals import Originals
 from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.registry import RegistryTarget
-from knarr.engine.image.places.storefamily import Family, FamilySource, explain
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.progress import silent
 from knarr.engine.image.sending import Sending
@@ -61,7 +60,7 @@ def push(
     row = _meant(engine, reference, platform)
     source = StoreSource(engine)
     with engine.journal.begin("push", str(reference), needs=source.needs(row.id)):
-        pushing = _Pushing(engine, row, reference, report)
+        pushing = Pushing(engine, row, reference, report)
         manifest = pushing.run()
         target = pushing.target
         copy(pushing, target, row.id, as_name=reference.tag or "")
@@ -70,38 +69,6 @@ def push(
     engine.images.set_tag(by_digest, row.id)
     engine.images.note("push", row.id, reference.familiar())
     return Pushed(reference, manifest.digest, manifest.size, pushing.renewed)
-
-
-def push_family(engine: Engine, reference: Reference, *, report: Report = silent) -> Pushed:
-    """Give all images that came by the same index as `reference`, and the index, to a registry.
-
-    What is not here is left out of the index, which then has another digest; `notices` say so.
-
-    Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
-    """
-    row = engine.images.get(str(reference))
-    family = Family(engine, row)
-    if family.alone:
-        return push(engine, reference, report=report)
-    given: dict[Digest, Descriptor] = {}
-    renewed = False
-    with engine.journal.begin("push", str(reference), needs=FamilySource(engine).needs(row.id)):
-        for digest, member in family.members.items():
-            pushing = _Pushing(engine, member, reference, report, named=row)
-            given[digest] = pushing.run().descriptor
-            renewed = renewed or pushing.renewed
-            copy(pushing, pushing.target, member.id)
-            pushing.remember()
-        *inner, index = family.relist(given)
-        repository = engine.registries.connect(reference)
-        for one in inner:
-            repository.put_manifest(one.digest, one.raw, one.media_type)
-        repository.put_manifest(reference.tag or index.digest, index.raw, index.media_type)
-    if family.left_out:
-        engine.notices.append(explain(reference.familiar(), family.left_out))
-    engine.images.set_tag(reference.replace(tag=None, digest=index.digest), row.id)
-    engine.images.note("push", row.id, reference.familiar())
-    return Pushed(reference, index.digest, index.size, renewed)
 
 
 def tags_of(engine: Engine, reference: Reference) -> list[Reference]:
@@ -129,7 +96,7 @@ def _meant(engine: Engine, reference: Reference, platform: Platform | None) -> I
     raise NotFound(message, hint=f"knarr pull --platform {platform} gets it.")
 
 
-class _Pushing:
+class Pushing:
     """One image on its way to one repository; the source that `copy` reads from at the end."""
 
     def __init__(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from knarr.engine.image.family.source import FamilySource, explain
 from knarr.engine.image.places.archivetarget import ArchiveTarget
 from knarr.engine.image.places.directory import DirectoryTarget
-from knarr.engine.image.places.storefamily import FamilySource, explain
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.transfer import copy, copy_all
 from knarr.errors import InvalidArgument

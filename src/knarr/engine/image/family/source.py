@@ -39,6 +39,31 @@ class Family:
         """Tell whether the image came without an index."""
         return self._index is None
 
+    @property
+    def missing(self) -> list[Descriptor]:
+        """What the index, and indexes in it, list that is not here."""
+        listed = self._listed(self._index, MAX_NESTING) if self._index else []
+        return [entry for entry in listed if entry.digest not in self.members]
+
+    def _listed(self, digest: Digest, depth: int) -> list[Descriptor]:
+        found: list[Descriptor] = []
+        for entry in self._read(digest, depth).manifests:
+            if self._nested(entry):
+                found += self._listed(entry.digest, depth - 1)
+            else:
+                found.append(entry)
+        return found
+
+    def _read(self, digest: Digest, depth: int) -> Index:
+        index = decode_manifest(self._engine.blobs.read(digest))
+        if not depth or not isinstance(index, Index):
+            message = f"{digest} is no index, or one nested more than {MAX_NESTING} deep"
+            raise Corrupt(message)
+        return index
+
+    def _nested(self, entry: Descriptor) -> bool:
+        return entry.media_type in d.INDEXES and self._engine.blobs.has(entry.digest)
+
     def relist(self, given: Mapping[Digest, Descriptor]) -> list[Index]:
         """Return the index, after the indexes in it, when members are given as `given` says.
 
@@ -54,14 +79,11 @@ class Family:
     def _relist(
         self, digest: Digest, given: Mapping[Digest, Descriptor], found: list[Index], depth: int
     ) -> Index | None:
-        index = decode_manifest(self._engine.blobs.read(digest))
-        if not depth or not isinstance(index, Index):
-            message = f"{digest} is no index, or one nested more than {MAX_NESTING} deep"
-            raise Corrupt(message)
+        index = self._read(digest, depth)
         entries = []
         for entry in index.manifests:
             listed = given.get(entry.digest)
-            if entry.media_type in d.INDEXES and self._engine.blobs.has(entry.digest):
+            if self._nested(entry):
                 below = self._relist(entry.digest, given, found, depth - 1)
                 listed = below.descriptor if below else None
             if listed is not None:
