@@ -7,13 +7,17 @@ import io
 import json
 import os
 import time
+from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
 import zstandard
 
+from support import images
 from support.images import archive
+from support.offers import offer
+from support.testregistry import PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +132,20 @@ def test_steps_find_who_is_in_their_network(served: Served) -> None:
     served.knarr("run", "-d", "--name", "web", "--network", "net", "busybox", "sleep", "1000")
     dockerfile = context("FROM busybox\nRUN grep -w web /etc/hosts")
     assert "web" in text(build(served, dockerfile, networkmode=network))
+
+
+def test_bases_are_pulled_with_the_credentials_of_the_request(served: Served) -> None:
+    with TestRegistry(basic=True) as registry:
+        offer(registry, "a/b", "1", [images.layer_tar({"file": b"x"})])
+        body = context(f"FROM {registry.host}/a/b:1\nLABEL a=b")
+        failed = build(served, body)
+        assert "errorDetail" in failed[-1]
+        login = {registry.host: {"username": USER, "password": PASSWORD}}
+        header = urlsafe_b64encode(json.dumps(login).encode()).decode()
+        headers = {**TAR, "X-Registry-Config": header}
+        response, data = served.request("POST", "/build?t=made", body, headers)
+        assert response.status == 200
+        assert b"Successfully tagged made:latest" in data
 
 
 def test_it_ends_with_its_client(served: Served) -> None:
