@@ -141,6 +141,16 @@ def test_a_mount_of_an_image_that_is_gone_is_found_and_mended(loaded: Knarr) -> 
     assert not os.path.ismount(path)
 
 
+def test_containers_neither_see_nor_keep_a_mount(knarr: Knarr) -> None:
+    path = knarr("image", "mount", "busybox").strip()
+    knarr("run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "100")
+    assert path not in knarr("exec", "one", "cat", "/proc/mounts")
+    knarr("image", "unmount", "busybox")  # nobody has it in use
+    for pid, _ in knarr.processes():
+        assert path not in Path(f"/proc/{pid}/mountinfo").read_text()
+    knarr("rm", "-f", "one")
+
+
 def test_what_is_refused(loaded: Knarr) -> None:
     assert "no such image: none:1" in loaded.fails("image", "mount", "none:1")
     assert "image name or ID must be specified" in loaded.fails("image", "unmount")

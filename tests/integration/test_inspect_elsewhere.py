@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.cli.commands.image_inspect import ELSEWHERE
+from knarr.engine.image import ends
 from support import images
 from support.offers import MANIFEST, offer_index
 from support.testregistry import TestRegistry
@@ -24,6 +26,11 @@ pytestmark = pytest.mark.root
 def registry() -> Iterator[TestRegistry]:
     with TestRegistry() as found:
         yield found
+
+
+def test_every_place_is_known() -> None:
+    kinds = (ends.REGISTRY, ends.LAYOUT, ends.OCI_ARCHIVE, ends.DOCKER_ARCHIVE, ends.DAEMON)
+    assert {f"{kind}:" for kind in (*kinds, ends.FLAT)} == set(ELSEWHERE)
 
 
 def test_in_a_registry(store: Knarr, registry: TestRegistry) -> None:
