@@ -43,11 +43,15 @@ class Engine:
 
     def set_up(self, rootfs: Path) -> None:
         """Start what has to run, and make the image or bundle of the tree `rootfs`."""
+        self.open()
+        with subprocess.Popen(["tar", "-C", rootfs, "-c", "."], stdout=subprocess.PIPE) as tar:
+            self.call("import", "-", IMAGE, stdin=tar.stdout)
+
+    def open(self) -> None:
+        """Start what has to run, without any image."""
         self.work.mkdir()
         self.timer = Timer(alone=self.alone)
         self.start()
-        with subprocess.Popen(["tar", "-C", rootfs, "-c", "."], stdout=subprocess.PIPE) as tar:
-            self.call("import", "-", IMAGE, stdin=tar.stdout)
 
     def start(self) -> None:
         """Start a daemon, if there is one."""
