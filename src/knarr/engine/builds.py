@@ -20,6 +20,7 @@ from knarr.build.dockerfile.excerpt import excerpt
 from knarr.build.dockerfile.lines import decode
 from knarr.build.dockerfile.program import parse_dockerfile
 from knarr.build.events import Finished, Located, Started, Warned
+from knarr.build.graph import in_order
 from knarr.build.listing import list_steps
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
@@ -69,7 +70,8 @@ class BuildOptions(Value):
     `contexts` directories, images and sources by the names that they have for the Dockerfile.
     `platform` may be several, with commas.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
-    told. `explained` is for who wants to hear at the end why each step was done.
+    told. `explained` is for who wants to hear at the end why each step was done;
+    `verified` has everything built twice, and refused if the results differ.
     `times` are those of files and image (see `knarr.build.times`). `examine` may look at the job of
     a command that failed, while its files are still there.
     """
@@ -97,6 +99,7 @@ class BuildOptions(Value):
     allowed: frozenset[str] = frozenset()
     described: bool = False
     explained: bool = False
+    verified: bool = False
     examine: Callable[[Job, CommandFailed], None] | None = None
     times: Times = Times()
 
@@ -125,6 +128,8 @@ class Builds:
         ):
             build = self._open(options, steps, recorder, stdin)
             results = build.run(steps, recorder)
+            if options.verified:
+                build.verify(steps, results)
             named = [each.replace(names=each.names or names) for each in options.outputs]
             exporting = Exporting(self._engine, results, recorder, described=options.described)
             built = exporting.export(named or [Output(names=names)])
@@ -181,8 +186,8 @@ class _Build:
         lines = tuple(decode(context.dockerfile).splitlines())
         self._source = Source(options.called or context.name, lines)
 
-    def run(self, steps: Steps, recorder: Recorder) -> list[Result]:
-        """Build, and return the result for each platform."""
+    def run(self, steps: Steps, recorder: Recorder | None) -> list[Result]:
+        """Build, and return the result for each platform; without a recorder leave no trace."""
         matcher = self._context.matcher()
         bases = Bases(self._engine, pull=self._options.pull, report=self._report)
         worker = BuildWorker(
@@ -192,8 +197,9 @@ class _Build:
             matcher,
             self._options.secrets,
             bases,
-            recorder.keep,
+            recorder.keep if recorder else None,
         )
+        worker.forgetful = recorder is None
         try:
             several = [self._lower(worker, platform) for platform in self._platforms()]
             self._warn(several)
@@ -202,7 +208,8 @@ class _Build:
             solver = Solver(worker, self._report, examine=self._options.examine)
             for lowering, lowered, _ in several:
                 self._report(list_steps(lowering.program, lowering.states, lowered.vertex))
-                recorder.watch(solver, lowered.vertex, self._source.lines)
+                if recorder is not None:
+                    recorder.watch(solver, lowered.vertex, self._source.lines)
             try:
                 solved = solve(solver, worker, *(each.vertex for _, each, _ in several))
             except KnarrError:
@@ -214,6 +221,17 @@ class _Build:
             ]
         finally:
             worker.close()
+
+    def verify(self, steps: Steps, results: list[Result]) -> None:
+        """Build again without the cache, which has to come to the same. Raises: Failed"""
+        from knarr.engine.build.verifying import as_second, refuse_difference  # noqa: PLC0415
+
+        options = self._options.replace(no_cache=True, verified=False)
+        again = _Build(self._engine, options, self._context, as_second(self._report))
+        seconds = again.run(steps, None)
+        for first, second in zip(results, seconds, strict=True):
+            order = list(in_order(first.lowered.vertex))
+            refuse_difference(self._engine, first.stack, second.stack, order, first.steps)
 
     def _platforms(self) -> list[Platform | None]:
         """Return the platforms to build for, each once; None for what this machine is."""

@@ -65,8 +65,7 @@ def write_layer(directory: str, sink: Sink) -> None:
     """
     root_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        latest = xattr.read(root_fd, _LATEST)
-        LayerPacker(root_fd, sink, latest_ns=int(latest) if latest else None).pack()
+        LayerPacker(root_fd, sink, latest_ns=latest_of(root_fd)).pack()
     finally:
         os.close(root_fd)
 
@@ -105,6 +104,12 @@ def hold_times(upper_dir: str, latest_ns: int) -> None:
     an attribute of the root, under the prefix of overlay's own, which nobody sees who mounts it.
     """
     xattr.write(upper_dir, _LATEST, str(latest_ns).encode())
+
+
+def latest_of(root_fd: int) -> int | None:
+    """Return the time that `hold_times` noted for the tree `root_fd`, or None."""
+    latest = xattr.read(root_fd, _LATEST)
+    return int(latest) if latest else None
 
 
 def tidy(upper_dir: str, parents: Directory) -> None:

@@ -126,6 +126,7 @@ COMMAND = Command(
             kind="string",
         ),
         Option("ulimit", "Ulimit options", kind="list", metavar="ulimit"),
+        Option("verify", "Build twice, and fail where the results differ"),
     ),
     minimum=1,
     maximum=1,
@@ -258,6 +259,7 @@ def _request(options: Options, place: str) -> BuildOptions:
         limits=_limits(options),
         described=options.given("metadata-file"),
         explained=options.flag("explain"),
+        verified=options.flag("verify"),
         times=parse_timestamp(options.text("timestamp")) if options.text("timestamp") else Times(),
     )
 

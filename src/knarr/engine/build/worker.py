@@ -57,8 +57,10 @@ class BuildWorker:
     ) -> None:
         """Work on a context, which is empty if it has no directory, with secrets by their IDs.
 
-        `keep` gets the listings of trees that are copied from, as of `tree_digest`.
+        `keep` gets the listings of trees that are copied from, as of `tree_digest`. A `forgetful`
+        one leaves nothing in the cache.
         """
+        self.forgetful = False
         self._keep = keep
         self._bases = bases or Bases(engine)
         self._secrets = secrets
@@ -80,7 +82,7 @@ class BuildWorker:
         self.results: dict[str, Cached] = {}
         self.copied: dict[str, str] = {}
         self._foreign: dict[str, tuple[Cached, str]] = {}
-        os.makedirs(f"{steps.directory}/empty", 0o700)
+        os.makedirs(f"{steps.directory}/empty", 0o700, exist_ok=True)
         place = context_dir or f"{steps.directory}/empty"
         descriptor = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._context = Tree(descriptor, hidden)
@@ -184,7 +186,7 @@ class BuildWorker:
         row = BuildRow(key, applied.chain_id, applied.size, now, now, detail=detail)
         with self._engine.database.transaction():
             self._layers.add(layer)
-            if applied.chain_id not in self._doubtful:
+            if applied.chain_id not in self._doubtful and not self.forgetful:
                 self._records.remove([key])
                 self._records.add(row)
                 self.results[key] = Cached(result, now)
