@@ -22,7 +22,7 @@ from knarr.api import faults, routes, versions
 from knarr.api.answers import JSON, RAW, Empty, Encoded, Hijack, Json, Stream, Text
 from knarr.api.call import Body, Call
 from knarr.api.outlet import ClientGone, Outlet
-from knarr.api.takeover import Taken
+from knarr.api.takeover import Taken, let_read
 from knarr.engine.engine import Engine
 from knarr.errors import Failed, InvalidArgument, KnarrError, NotFound, Unsupported
 from knarr.util import jsontext
@@ -324,6 +324,7 @@ class Connection:
         lines += [f"Api-Version: {versions.render(versions.NEWEST)}", "", ""]
         self._taken = True
         self._socket.sendall("\r\n".join(lines).encode("ascii"))
+        let_read(self._socket)
         self._socket.settimeout(None)
         early, _ = self._http.trailing_data
         head = dict(call.headers)
