@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -140,3 +141,50 @@ def test_a_rate_limit_is_told_with_what_helps(store: Knarr, registry: TestRegist
     assert words in said[0]
     assert "logging in may help" in said[1]
     assert time.monotonic() - begun < 10
+
+
+def layers_at(registry: TestRegistry, name: str) -> list[tuple[str, bytes]]:
+    """Return the kind and the first bytes of each layer of an image."""
+    manifest = json.loads(registry.manifests[name, "1"][0])
+    return [
+        (entry["mediaType"].rpartition(".")[2], registry.blobs[name, entry["digest"]][:2])
+        for entry in manifest["layers"]
+    ]
+
+
+@pytest.mark.parametrize("came", ["", "+gzip", "+zstd"])
+def test_the_form_of_layers_can_be_chosen(
+    store: Knarr, second: Knarr, registry: TestRegistry, came: str
+) -> None:
+    store("load", stdin=images.oci_archive(LAYERS[:2], "m:1", compression=came))
+    starts = {"gzip": ("tar+gzip", b"\x1f\x8b"), "zstd": ("tar+zstd", b"\x28\xb5")}
+    for word, expected in starts.items():
+        store("tag", "m:1", f"{registry.host}/{word}:1")
+        done = store.do("push", "-q", "--compression-format", word, f"{registry.host}/{word}:1")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert layers_at(registry, word) == [expected] * 2
+        second("pull", "-q", f"{registry.host}/{word}:1")
+    store("tag", "m:1", f"{registry.host}/plain:1")
+    store("push", "-q", "--compression-format", "uncompressed", f"{registry.host}/plain:1")
+    assert [kind for kind, _ in layers_at(registry, "plain")] == ["tar"] * 2
+    second("pull", "-q", f"{registry.host}/plain:1")
+    assert len(set(second("images", "-q").split())) == 1  # it is one image all the same
+    small, large = (
+        store("push", "--compression-format", "zstd", "--compression-level", level,
+              f"{registry.host}/zstd:1").rpartition("digest: ")[2].split()[0]
+        for level in ("19", "1")
+    )  # fmt: skip
+    assert registry.manifests["zstd", small]
+    assert registry.manifests["zstd", large]
+
+
+def test_forms_that_are_none(store: Knarr) -> None:
+    for words, why in (
+        (("--compression-format", "xz"), "unsupported layer compression type: xz"),
+        (
+            ("--compression-format", "gzip", "--compression-level", "10"),
+            "invalid compression-level 10 of gzip",
+        ),
+        (("--compression-level", "3"), "--compression-level needs --compression-format"),
+    ):
+        assert why in store.fails("push", *words, "x:1")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from knarr.engine.image.pulling import Pulled
     from knarr.engine.image.pushing import Pushed
     from knarr.engine.image.removal import Removed
+    from knarr.engine.image.sending import Form
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
@@ -357,11 +358,13 @@ class Images:
         *,
         platform: Platform | None = None,
         every: bool = False,
+        form: Form | None = None,
         report: Report | None = None,
     ) -> Pushed:
         """Give the image `reference`, that for `platform`, to the registry in its name.
 
-        With `every` all go that came by the same index, and the index.
+        With `every` all go that came by the same index, and the index. Layers go in the form they
+        came in, or in `form`.
 
         Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
         """
@@ -371,8 +374,9 @@ class Images:
         if every:
             from knarr.engine.image.family.pushing import push_family  # noqa: PLC0415 - for few
 
-            return push_family(self._engine, reference, report=report or silent)
-        return push(self._engine, reference, platform=platform, report=report or silent)
+            return push_family(self._engine, reference, form=form, report=report or silent)
+        report = report or silent
+        return push(self._engine, reference, platform=platform, form=form, report=report)
 
     def _noted(self, arrivals: Arrivals) -> Arrivals:
         for arrival in arrivals:

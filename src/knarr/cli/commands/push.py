@@ -7,6 +7,7 @@ from knarr.cli.command import Command, Option
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
+    from knarr.engine.image.sending import Form
     from knarr.oci.reference import Reference
 
 COMMAND = Command(
@@ -15,6 +16,13 @@ COMMAND = Command(
     options=(
         Option("all-platforms", "Push the images for all platforms that are here, and their index"),
         Option("all-tags", "Push all tags of an image to the repository", short="a"),
+        Option(
+            "compression-format",
+            "Compress all layers with this, not as they came: gzip, zstd, uncompressed",
+            kind="string",
+            completes="gzip zstd uncompressed",
+        ),
+        Option("compression-level", "How much effort the compression takes", kind="string"),
         Option("disable-content-trust", "Skip image signing", default=True, hidden=True),
         Option(
             "platform",
@@ -64,10 +72,13 @@ def _push(context: Context, reference: Reference, options: Options, *, quiet: bo
     from knarr.ui.transfers import choose  # noqa: PLC0415
 
     platform, every = options.text("platform"), options.flag("all-platforms")
+    form = _form(options)
     wanted = parse_platform(platform) if platform else None
     display = choose(context.stdout, quiet=quiet)
     try:
-        pushed = context.engine.images.push(reference, platform=wanted, every=every, report=display)
+        pushed = context.engine.images.push(
+            reference, platform=wanted, every=every, form=form, report=display
+        )
     finally:
         display.close()
     if pushed.renewed:
@@ -77,3 +88,18 @@ def _push(context: Context, reference: Reference, options: Options, *, quiet: bo
         )
     if not quiet:
         context.print(f"{reference.tag}: digest: {pushed.digest} size: {pushed.size}")
+
+
+def _form(options: Options) -> Form | None:
+    """Return the form in which layers are to be pushed, None for that in which they came."""
+    from knarr.cli.building.fields import parse_compression  # noqa: PLC0415 - for few
+    from knarr.errors import InvalidArgument  # noqa: PLC0415
+
+    word, level = options.text("compression-format"), options.text("compression-level")
+    if not word:
+        if level:
+            message = "--compression-level needs --compression-format"
+            raise InvalidArgument(message)
+        return None
+    fields = {"compression": word, "compression-level": level, "force-compression": "true"}
+    return parse_compression(fields)

@@ -16,7 +16,7 @@ from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.registry import RegistryTarget
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.progress import silent
-from knarr.engine.image.sending import Sending
+from knarr.engine.image.sending import Form, Sending
 from knarr.engine.image.transfer import copy
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.descriptor import OCI_CONFIG, Descriptor
@@ -51,16 +51,19 @@ def push(
     reference: Reference,
     *,
     platform: Platform | None = None,
+    form: Form | None = None,
     report: Report = silent,
 ) -> Pushed:
     """Give the image `reference`, that for `platform`, to the registry in its name.
+
+    Layers go in the form they came in, or in `form`.
 
     Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
     """
     row = _meant(engine, reference, platform)
     source = StoreSource(engine)
     with engine.journal.begin("push", str(reference), needs=source.needs(row.id)):
-        pushing = Pushing(engine, row, reference, report)
+        pushing = Pushing(engine, row, reference, report, form=form)
         manifest = pushing.run()
         target = pushing.target
         copy(pushing, target, row.id, as_name=reference.tag or "")
@@ -107,6 +110,7 @@ class Pushing:
         report: Report,
         *,
         named: ImageRow | None = None,
+        form: Form | None = None,
     ) -> None:
         """Prepare; what is known of where the image is elsewhere is what is known of `named`."""
         named = named or row
@@ -119,7 +123,8 @@ class Pushing:
         )
         originals = Originals(engine, named.id, besides=reference)
         stack = engine.images.stack(row.id)
-        self._sending = Sending(engine, stack, self.target, originals=originals)
+        self._form = form
+        self._sending = Sending(engine, stack, self.target, form, originals=originals)
         self._documents: dict[Digest, bytes] = {row.id: engine.blobs.read(row.id)}
         self._manifest: Manifest | None = None
         self.renewed = False
@@ -136,9 +141,10 @@ class Pushing:
         recorded = self._recorded()
         if recorded is not None:
             for layer, descriptor in zip(layers, recorded.layers, strict=True):
-                layer.descriptor = descriptor
+                if self._form is None or self._form.is_of(descriptor):
+                    layer.descriptor = descriptor
         named = self._sending.run()
-        if recorded is not None:
+        if recorded is not None and self._form is None:
             self.renewed = any(
                 layer.made and before.media_type in COMPRESSED
                 for layer, before in zip(layers, recorded.layers, strict=True)

@@ -69,6 +69,10 @@ class Form(Value):
         """The type of a layer in this form."""
         return MEDIA_TYPES[self.kind]
 
+    def is_of(self, descriptor: Descriptor) -> bool:
+        """Tell whether a layer is in this form, whoever compressed it."""
+        return _FORMS.get(descriptor.media_type) == self.media_type
+
 
 class Layer:
     """A layer to be sent, with all that a thread has to know of it.

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
     from knarr.engine.image.progress import Report
+    from knarr.engine.image.sending import Form
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
@@ -25,21 +26,25 @@ if TYPE_CHECKING:
     from knarr.store.images import ImageRow
 
 
-def push_family(engine: Engine, reference: Reference, *, report: Report = silent) -> Pushed:
+def push_family(
+    engine: Engine, reference: Reference, *, form: Form | None = None, report: Report = silent
+) -> Pushed:
     """Give all images that came by the same index as `reference`, and the index, to a registry.
+
+    The layers of those that are here go in the form they came in, or in `form`.
 
     Raises: NotFound, Unauthorized, Unavailable, PermissionDenied, Corrupt
     """
     row = engine.images.get(str(reference))
     family = Family(engine, row)
     if family.alone:
-        return push(engine, reference, report=report)
+        return push(engine, reference, form=form, report=report)
     given: dict[Digest, Descriptor] = {}
     renewed = False
     repository = engine.registries.connect(reference)
     with engine.journal.begin("push", str(reference), needs=FamilySource(engine).needs(row.id)):
         for digest, member in family.members.items():
-            pushing = Pushing(engine, member, reference, report, named=row)
+            pushing = Pushing(engine, member, reference, report, named=row, form=form)
             given[digest] = pushing.run().descriptor
             renewed = renewed or pushing.renewed
             copy(pushing, pushing.target, member.id)
