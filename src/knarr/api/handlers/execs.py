@@ -33,7 +33,7 @@ def create(call: Call) -> Answer:
     container = find(call)
     with reading():
         fields = Fields(call.json(), "body")
-        keys = fields.text("DetachKeys")
+        keys = fields.text("DetachKeys") or fields.text("detachKeys")  # so docker-py writes it
         wanted = execs.ExecOptions(
             fields.texts("Cmd") or (),
             env=fields.texts("Env") or (),
