@@ -18,14 +18,14 @@ def parse_storage(options: Options) -> dict[str, Any]:
 
     Raises: InvalidArgument
     """
-    if options.given("storage-opt"):
-        _refuse_limits(options)
     found: dict[str, Any] = {
         "volumes_from": tuple(options.texts("volumes-from")),
         "volume_driver": options.text("volume-driver"),
         "mounts": _mounts(options),
         "binds": tuple(text for text in _volumes(options) if ":" in text),
     }
+    if options.given("storage-opt"):
+        found["storage_opt"] = _storage_options(options)
     if options.given("secret"):
         from knarr.engine.options.secrets import parse_secret  # noqa: PLC0415 - see the module
 
@@ -54,18 +54,13 @@ def _volumes(options: Options) -> list[str]:
     return list(dict.fromkeys(options.texts("volume")))
 
 
-def _refuse_limits(options: Options) -> None:
-    """Raise for `--storage-opt`: a limit of the root's size takes a file system of another sort.
-
-    Docker: what it says on everything but XFS with project quotas
+def _storage_options(options: Options) -> dict[str, str]:
+    """Return what `--storage-opt` says; what it means is for the engine to say.
 
     Raises: InvalidArgument
     """
-    message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-    for text in options.texts("storage-opt"):
-        key, equals, _ = text.partition("=")
-        if not equals:
-            message = "invalid storage option"
-        elif key.lower() != "size":
-            message = f"Unknown option {key}"
-    raise InvalidArgument(message)
+    pairs = [text.partition("=") for text in options.texts("storage-opt")]
+    if not all(equals for _, equals, _ in pairs):
+        message = "invalid storage option"
+        raise InvalidArgument(message)
+    return {key: value for key, _, value in pairs}

@@ -19,7 +19,7 @@ import time
 from knarr.engine.filters import boolean, matches_labels, parse_filters, pruning_condition
 from knarr.engine.noting import note_pruned
 from knarr.engine.volume.directories import Directories
-from knarr.engine.volume.driver import Mounted, check_options, find, is_plain
+from knarr.engine.volume.driver import Mounted, check_options, find, is_plain, size_limit
 from knarr.engine.volume.names import DRIVER, SNAPSHOT, check_driver, check_name, is_snapshot
 from knarr.errors import Conflict, NotFound
 from knarr.store.volumes import VolumeRecords, VolumeRow
@@ -157,7 +157,7 @@ class Volumes:
         with self._engine.database.transaction():
             if force and self._records.find(name) is None:
                 return
-            self._records.get(name)
+            limited = "size" in self.get(name).options
             self._refuse_used("remove", name)
             snapshots = self._names_of_snapshots(name)
             if snapshots and not force:
@@ -166,6 +166,8 @@ class Volumes:
             for each in (*snapshots, name):
                 self._records.remove(each)
         trace("volumes:record-gone")
+        if limited:
+            self.directories.lift(name)
         for each in (*snapshots, name):
             self.directories.delete(self.directories.set_aside(each))
             self.note(each, "destroy")
@@ -362,10 +364,10 @@ class Volumes:
         if self._records.find(name) is not None:
             return
         if options:
-            check_options(name, options)
+            check_options(name, options, self.directories.top)
         if anonymous:
             labels = {**labels, ANONYMOUS_LABEL: ""}
-        self.directories.make(name)
+        self.directories.make(name, size=size_limit(options))
         trace("volumes:directory-made")
         self.record(name, labels, options, anonymous=anonymous)
 

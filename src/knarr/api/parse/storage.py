@@ -18,9 +18,6 @@ def parse_storage(host: Fields) -> dict[str, Any]:
 
     Raises: InvalidArgument
     """
-    if host.mapping("StorageOpt"):
-        message = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
-        raise InvalidArgument(message)
     driver = host.text("VolumeDriver")
     binds = tuple(dict.fromkeys(host.texts("Binds") or ()))
     volumes = [parse_volume(text) for text in binds]
@@ -28,6 +25,7 @@ def parse_storage(host: Fields) -> dict[str, Any]:
     return {
         "volumes_from": host.texts("VolumesFrom") or (),
         "volume_driver": driver,
+        "storage_opt": host.mapping("StorageOpt"),
         "binds": tuple(text for text in binds if ":" in text),
         "mounts": (
             *(one.replace(driver=driver) if one.kind == "volume" else one for one in volumes),

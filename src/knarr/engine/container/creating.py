@@ -115,6 +115,10 @@ def _fitted(engine: Engine, options: Options) -> tuple[Options, list[str]]:
         from knarr.engine.resources.support import require_writable  # noqa: PLC0415 - for few
 
         require_writable(options)
+    if options.storage_opt:
+        from knarr.engine.space.quotas import container_size  # noqa: PLC0415 - for few
+
+        container_size(options.storage_opt, engine.paths.containers_dir)
     if options.joins:
         from knarr.engine.container import neighbours  # noqa: PLC0415 - for few containers
 
@@ -168,6 +172,11 @@ def _prepare(
     points = (*POINTS, *([(INIT.strip("/"), "")] if options.init else ()))
     directory = engine.paths.container(row.id)
     engine.layers.prepare(directory, stack, points=points, base=options.rootfs)
+    if options.storage_opt:
+        from knarr.engine.space.quotas import container_size, limit  # noqa: PLC0415 - for few
+
+        size = container_size(options.storage_opt, directory)
+        limit((f"{directory}/upper", f"{directory}/work"), size)
     if options.working_dir.strip("/"):
         _check_directory(engine, row, options.working_dir, stack)
     volumes = [mount for mount in options.mounts if mount.kind == "volume"]

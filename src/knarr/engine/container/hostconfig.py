@@ -59,8 +59,9 @@ def _host_storage(options: Options) -> Document:
         "Sysctls": dict(options.sysctls) or None,
         "Mounts": mounts or None,
         "Tmpfs": tmpfs or None,
+        "StorageOpt": dict(options.storage_opt) or None,
     }
-    optional = ("Annotations", "Init", "Sysctls", "Mounts", "Tmpfs")
+    optional = ("Annotations", "Init", "Sysctls", "Mounts", "Tmpfs", "StorageOpt")
     return {name: v for name, v in document.items() if v is not None or name not in optional}
 
 

@@ -12,7 +12,7 @@ import os
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.tasks import read_state
-from knarr.engine.noting import note, note_networks
+from knarr.engine.noting import note, note_left, note_networks
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
@@ -121,6 +121,10 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
             engine.volumes.release(container_id)
         ContainerRecords(engine.database).remove(container_id)
     trace("remove:record-gone")
+    if row is not None and "storage_opt" in row.options:
+        from knarr.engine.space.quotas import lift  # noqa: PLC0415 - for few containers
+
+        lift(f"{engine.paths.container(container_id)}/upper")
     remove_directory(engine.paths, container_id)
     trace("remove:directory-gone")
     if row is not None:
@@ -146,6 +150,7 @@ def release(engine: Engine, container_id: str) -> None:
         endpoints = engine.networks.endpoints(container_id)
         engine.networks.detach(container_id)
         note_networks(engine.paths, container_id, endpoints, "disconnect")
+    note_left(engine.paths, container_id)
 
 
 def forget_secrets(paths: Paths, container_id: str) -> None:

@@ -326,6 +326,7 @@ class Options(Value):
     binds: tuple[str, ...] = ()
     volumes_from: tuple[str, ...] = ()
     volume_driver: str = ""
+    storage_opt: Mapping[str, str] = {}
     secrets: tuple[SecretRequest, ...] = ()
     restart: RestartPolicy = RestartPolicy()
     log: LogSettings = LogSettings()

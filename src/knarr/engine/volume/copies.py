@@ -19,7 +19,7 @@ import os
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.freezing import Frozen, thaw
 from knarr.engine.volume.content import copy_whole, open_content
-from knarr.engine.volume.driver import is_plain
+from knarr.engine.volume.driver import is_plain, size_limit
 from knarr.engine.volume.names import SNAPSHOT, check_name, check_snapshot, is_snapshot
 from knarr.errors import Conflict, InvalidArgument
 from knarr.util.trace import trace
@@ -145,7 +145,8 @@ def _replace(engine: Engine, name: str, fill: Callable[[int], None]) -> None:
     No container that has the volume runs, or starts meanwhile.
     """
     volumes = engine.volumes
-    _refuse_options(volumes.get(name), "be given other content")
+    volume = volumes.get(name)
+    _refuse_options(volume, "be given other content")
     users = volumes.users(name)
     locks = [ContainerLock(engine.paths, container_id) for container_id in users]
     with (
@@ -154,6 +155,8 @@ def _replace(engine: Engine, name: str, fill: Callable[[int], None]) -> None:
         volumes.directories.incoming() as incoming,
     ):
         _refuse_running(engine, name)
+        if size := size_limit(volume.options):
+            incoming.limit(size)
         fill(incoming.data_fd)
         trace("volumes:filled")
         incoming.sync()

@@ -51,14 +51,21 @@ class Directories:
         """Return what containers see of a volume."""
         return f"{self.top}/{name}/{DATA}"
 
-    def make(self, name: str) -> None:
-        """Make the directory of a new volume, if an attempt that was cut short did not."""
+    def make(self, name: str, *, size: int = 0) -> None:
+        """Make the directory of a new volume, if an attempt that was cut short did not.
+
+        With `size`, what is in it may not take more bytes.
+        """
         os.makedirs(f"{self.top}/{name}", 0o711, exist_ok=True)
         try:
             os.mkdir(self.data(name), DATA_MODE)
             os.chmod(self.data(name), DATA_MODE)  # whatever the umask is
         except FileExistsError:
             pass
+        if size:
+            from knarr.engine.space.quotas import limit  # noqa: PLC0415 - for few volumes
+
+            limit((f"{self.top}/{name}", self.data(name)), size)
 
     def rename(self, name: str, new_name: str) -> None:
         """Rename a directory; until `settle`, it says what it was.
@@ -110,6 +117,12 @@ class Directories:
         except FileNotFoundError:
             pass
         return aside
+
+    def lift(self, name: str) -> None:
+        """Forget the limit of a directory that is about to be deleted."""
+        from knarr.engine.space.quotas import lift  # noqa: PLC0415 - for who changes something
+
+        lift(f"{self.top}/{name}")
 
     def delete(self, name: str) -> None:
         """Delete a directory that has no volume's name any more."""
@@ -192,15 +205,25 @@ class Incoming:
         trace("volumes:published")
         self._name = ""
 
+    def limit(self, size: int) -> None:
+        """Let what is copied take no more than `size` bytes."""
+        from knarr.engine.space.quotas import limit  # noqa: PLC0415 - for few volumes
+
+        limit((self._path, f"{self._path}/{DATA}"), size)
+
     def exchange(self, name: str) -> None:
-        """Let the copy be the data of the volume `name`, whose own are then deleted."""
-        files.renameat2(f"{self._path}/{DATA}", self._directories.data(name), files.RENAME_EXCHANGE)
+        """Let the copy be the directory of the volume `name`, whose own is then deleted.
+
+        With all it has: what is limited apart, XFS does not move from one directory to another.
+        """
+        files.renameat2(self._path, f"{self._directories.top}/{name}", files.RENAME_EXCHANGE)
         trace("volumes:exchanged")
 
     def __exit__(self, *_: object) -> None:
         """Delete what was not published."""
         os.close(self.data_fd)
         if self._name:
+            self._directories.lift(self._name)
             self._directories.delete(self._name)
         os.close(self._descriptor)
 

@@ -58,8 +58,8 @@ class Mounted(Value):
     file_system: FileSystem | None = None
 
 
-def check_options(name: str, options: Mapping[str, str]) -> None:
-    """Raise unless the driver takes the options of the volume `name`.
+def check_options(name: str, options: Mapping[str, str], directory: str) -> None:
+    """Raise unless the driver takes the options of the volume `name`, to be made in `directory`.
 
     Raises: InvalidArgument
     """
@@ -69,7 +69,7 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
             message = f'invalid option: "{option}"'
             break
     if not message and "size" in options:
-        message = _refuse_size(options["size"])
+        message = _refuse_size(options, directory)
     for option, others in _REQUIRED.items():
         for other in others:
             if not message and option in options and other not in options:
@@ -79,14 +79,28 @@ def check_options(name: str, options: Mapping[str, str]) -> None:
         raise InvalidArgument(message)
 
 
-def _refuse_size(text: str) -> str:
-    from knarr.util.text import parse_size  # noqa: PLC0415 - rare
+def _refuse_size(options: Mapping[str, str], directory: str) -> str:
+    from knarr.engine.space.quotas import supported  # noqa: PLC0415 - for few volumes
 
     try:
-        size = parse_size(text)
+        size = size_limit(options)
     except InvalidArgument:
-        return f"invalid size: '{text}'"
-    return "quota size requested but no quota support" if size else ""
+        return f"invalid size: '{options['size']}'"
+    if size and not supported(directory):
+        return "quota size requested but no quota support"
+    return ""
+
+
+def size_limit(options: Mapping[str, str]) -> int:
+    """Return how many bytes a volume may take, 0 for any.
+
+    Raises: InvalidArgument
+    """
+    if "size" not in options:
+        return 0
+    from knarr.util.text import parse_size  # noqa: PLC0415 - for few volumes
+
+    return parse_size(options["size"])
 
 
 def is_plain(options: Mapping[str, str]) -> bool:
