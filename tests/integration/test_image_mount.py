@@ -124,6 +124,15 @@ def test_a_killed_mount_leaves_a_mount_or_nothing(loaded: Knarr, point: str) -> 
     assert os.listdir(f"{loaded.run_dir}/images") == []
 
 
+def test_a_killed_removal_takes_the_mount_with_it(loaded: Knarr) -> None:
+    path = loaded("image", "mount", "two:1").strip()
+    done = loaded.do("rmi", "--force", "two:1", trace="database:after-commit=kill")
+    assert done.returncode == -signal.SIGKILL
+    assert "unmounted 1 images that were removed" in loaded.do("images").stderr
+    assert not os.path.exists(path)
+    assert loaded("system", "check") == "Everything is as it should be.\n"
+
+
 def test_places_without_a_mount_go_after_a_reboot(loaded: Knarr) -> None:
     left = Path(loaded.run_dir, "images", "0" * 64)
     left.mkdir(parents=True)

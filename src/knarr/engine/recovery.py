@@ -256,7 +256,7 @@ def _sweep(engine: Engine) -> list[str]:
     for path in groups.strays(engine, at_work(engine)):
         groups.remove(path)
     engine.volumes.sweep()
-    mounting.sweep(engine.paths)
+    done += mounting.sweep(engine)
     from knarr.engine.space.collect import collect_all  # noqa: PLC0415 - loads what removes images
 
     return done + collect_all(engine)

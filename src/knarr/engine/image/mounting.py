@@ -130,13 +130,22 @@ def mounts(paths: Paths) -> list[Shown]:
     return found
 
 
-def sweep(paths: Paths) -> None:
-    """Remove the places of images that are not mounted: a command was killed in between."""
-    directory = f"{paths.run}/images"
+def sweep(engine: Engine) -> list[str]:
+    """Unmount images that were removed, and remove places of those that are not mounted.
+
+    What a command was killed at. Returns what was done, in words.
+    """
+    stale = [
+        shown for shown in mounts(engine.paths) if engine.images.records.find(shown.image) is None
+    ]
+    for shown in stale:
+        take_down(engine.paths, shown, force=True)
+    directory = f"{engine.paths.run}/images"
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(directory):
             with contextlib.suppress(OSError):  # mounted
                 os.rmdir(f"{directory}/{name}")
+    return [f"unmounted {len(stale)} images that were removed"] if stale else []
 
 
 def _own_place(paths: Paths, image_id: Digest) -> str:
