@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class Started(Value):
-    """An activity begins."""
+    """An activity begins, which works on the results of `inputs`."""
 
     id: str
     name: str
+    inputs: tuple[str, ...] = ()
 
 
 class Printed(Value):

@@ -49,7 +49,8 @@ class Demand(Value):
 
     `ignored` tells whether .dockerignore leaves a path out, if that can be told from the path.
     `contexts` are images and sources that take the place of stages and images of these names.
-    `several` says that there are other platforms, so that steps are shown with theirs.
+    `several` says that there are other platforms, so that steps are shown with theirs. `uncached`
+    are names and numbers of stages that are built without the cache.
     """
 
     build: Platform
@@ -59,6 +60,7 @@ class Demand(Value):
     labels: Mapping[str, str] = {}
     around: Surroundings = Surroundings()
     times: Times = Times()
+    uncached: frozenset[str] = frozenset()
     ignored: Callable[[str], bool] | None = None
     contexts: Mapping[str, str | Fetch] = {}
     several: bool = False
@@ -231,6 +233,8 @@ class Lowering:
 
             instruction = expand(instruction, word, lambda text: word(text, _QUOTES_KEPT))
             around = self._demand.around
+            if self._demand.uncached & {stage.head.stage, str(stage.index)}:
+                around = around.replace(no_cache=True)
             match instruction:
                 case ins.Arg():
                     self._declare((instruction,))

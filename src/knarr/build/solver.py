@@ -145,7 +145,8 @@ class Solver:
         if vertex.digest not in self._started:
             self._started.add(vertex.digest)
             if vertex.name != "scratch":
-                self._report(Started(vertex.digest, vertex.name))
+                inputs = tuple(each.digest for each in vertex.inputs if each.name != "scratch")
+                self._report(Started(vertex.digest, vertex.name, inputs))
         if isinstance(vertex.operation, Image):
             self._finish(vertex, Cached(vertex.operation.stack, 0), cached=True)
             return

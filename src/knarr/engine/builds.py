@@ -18,7 +18,7 @@ from knarr.build.dockerfile.checks import Checks, Finding, parse_switches
 from knarr.build.dockerfile.document import Source
 from knarr.build.dockerfile.excerpt import excerpt
 from knarr.build.dockerfile.lines import decode
-from knarr.build.dockerfile.program import parse_dockerfile
+from knarr.build.dockerfile.program import is_known_syntax, parse_dockerfile
 from knarr.build.events import Finished, Located, Started, Warned
 from knarr.build.graph import in_order
 from knarr.build.listing import list_steps
@@ -71,7 +71,8 @@ class BuildOptions(Value):
     `platform` may be several, with commas.
     Without `outputs` the image goes to the store under its `tags`; with `described` its manifest is
     told. `explained` is for who wants to hear at the end why each step was done;
-    `verified` has everything built twice, and refused if the results differ.
+    `verified` has everything built twice, and refused if the results differ; `squashed` makes the
+    layers of the build one, `uncached_stages` names stages that are built without the cache.
     `times` are those of files and image (see `knarr.build.times`). `examine` may look at the job of
     a command that failed, while its files are still there.
     """
@@ -89,6 +90,7 @@ class BuildOptions(Value):
     secrets: Mapping[str, bytes] = {}
     contexts: Mapping[str, str] = {}
     no_cache: bool = False
+    uncached_stages: tuple[str, ...] = ()
     pull: bool = False
     limits: Limits | None = None
     outputs: tuple[Output, ...] = ()
@@ -100,6 +102,7 @@ class BuildOptions(Value):
     described: bool = False
     explained: bool = False
     verified: bool = False
+    squashed: bool = False
     examine: Callable[[Job, CommandFailed], None] | None = None
     times: Times = Times()
 
@@ -131,7 +134,13 @@ class Builds:
             if options.verified:
                 build.verify(steps, results)
             named = [each.replace(names=each.names or names) for each in options.outputs]
-            exporting = Exporting(self._engine, results, recorder, described=options.described)
+            exporting = Exporting(
+                self._engine,
+                results,
+                recorder,
+                described=options.described,
+                squashed=options.squashed,
+            )
             built = exporting.export(named or [Output(names=names)])
             build.caching.export(recorder)
             recorder.image_id = built.image_id or ""
@@ -245,6 +254,13 @@ class _Build:
         if lowered.unused:
             message = f"build arguments that no ARG declares: {', '.join(lowered.unused)}"
             findings.append(Finding("UnusedBuildArg", message, 0, 0))
+        arguments = self._options.arguments
+        wanted = arguments.get("BUILDKIT_SYNTAX") or several[0][0].program.document.directive(
+            "syntax"
+        )
+        if wanted and not is_known_syntax(wanted):
+            message = f"the front end {wanted} is not run: the file is read as docker/dockerfile"
+            findings.append(Finding("ForeignSyntax", message, 0, 0))
         for finding in dict.fromkeys(findings):
             self._report(Warned(finding, self._source.name))
         for _, _, checks in several:
@@ -350,6 +366,7 @@ class _Build:
             contexts=_contexts(options.contexts),
             several="," in options.platform,
             times=self._times(),
+            uncached=frozenset(name.lower() for name in options.uncached_stages),
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,
         )
 

@@ -106,9 +106,9 @@ def hold_times(upper_dir: str, latest_ns: int) -> None:
     xattr.write(upper_dir, _LATEST, str(latest_ns).encode())
 
 
-def latest_of(root_fd: int) -> int | None:
-    """Return the time that `hold_times` noted for the tree `root_fd`, or None."""
-    latest = xattr.read(root_fd, _LATEST)
+def latest_of(tree: int | str) -> int | None:
+    """Return the time that `hold_times` noted for a tree, a path or open, or None."""
+    latest = xattr.read(tree, _LATEST)
     return int(latest) if latest else None
 
 

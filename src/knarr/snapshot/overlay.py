@@ -137,6 +137,14 @@ class Layers:
                 remove_path(upper_dir)
         return Applied(diff_id, result, size, kept=kept, tar_size=sink.size)
 
+    def latest_ns(self, stack: Stack) -> int | None:
+        """Return the last time that the tars of these layers have, if all were held to one."""
+        from knarr.snapshot import diff  # noqa: PLC0415 - not for running containers
+
+        found = [diff.latest_of(self._existing(chain_id)) for chain_id in stack]
+        known = [latest for latest in found if latest is not None]
+        return max(known) if known and len(known) == len(found) else None
+
     def incoming(self) -> Incoming:
         """Return a place beside the trees for a tree to be made in, for a `with` statement."""
         return self._trees.incoming()

@@ -316,7 +316,11 @@ class Terminal(Display):
 
 
 def choose(form: str, stream: TextIO) -> Display:
-    """Return the display for `--progress`: auto, plain, tty, quiet or none."""
+    """Return the display for `--progress`: auto, plain, tty, rawjson, quiet or none."""
+    if form == "rawjson":
+        from knarr.ui.rawjson import RawJson  # noqa: PLC0415 - for who asks for it
+
+        return RawJson(stream)
     if form in ("quiet", "none"):
         return Display(stream)
     if form == "tty" or (form == "auto" and stream.isatty()):

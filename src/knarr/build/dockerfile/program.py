@@ -10,12 +10,24 @@ from knarr.errors import SyntaxFault
 from knarr.util.value import Value
 
 
+_LANGUAGES = ("docker/dockerfile", "docker/dockerfile-upstream", "dockerfile.v0")
+
+
 class Program(Value):
     """A Dockerfile in which every instruction is right by itself."""
 
     document: Document
     arguments: tuple[Arg, ...]
     stages: tuple[Stage, ...]
+
+
+def is_known_syntax(name: str) -> bool:
+    """Tell whether a `# syntax=` directive asks for the language that is understood here.
+
+    Any version will do: later ones of docker/dockerfile read what is written for earlier ones.
+    """
+    repository = name.split()[0].partition("@")[0].removeprefix("docker.io/").rpartition(":")
+    return (repository[0] or repository[2]) in _LANGUAGES
 
 
 def parse_dockerfile(data: bytes, *, name: str = "Dockerfile") -> Program:

@@ -14,7 +14,7 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from knarr.cli.command import Context
@@ -37,16 +37,24 @@ _STDOUT = "-"
 
 
 def parse_outputs(
-    context: Context, texts: list[str], *, load: bool = False, push: bool = False
+    context: Context,
+    texts: list[str],
+    *,
+    load: bool = False,
+    push: bool = False,
+    annotations: Iterable[str] = (),
 ) -> tuple[Output, ...]:
     """Read each `type=TYPE[,KEY=VALUE…]`, or a path.
 
     With `load` the store is one of the outputs, which it is without any, too; with `push` the
-    registry, unless an image among the outputs can go there.
+    registry, unless an image among the outputs can go there. All images get the `annotations`.
 
     Raises: InvalidArgument
     """
-    outputs = [_parse(context, text) for text in texts]
+    noted = _annotations(annotations)
+    if noted and not texts:
+        texts = [f"type={IMAGE}"]
+    outputs = [_parse(context, text, noted) for text in texts]
     if sum(_fields(text).get("dest") == _STDOUT for text in texts) > 1:
         message = "only one output can go to standard output"
         raise InvalidArgument(message)
@@ -74,7 +82,24 @@ def _fields(text: str) -> dict[str, str]:
     return fields
 
 
-def _parse(context: Context, text: str) -> Output:
+def _annotations(texts: Iterable[str]) -> dict[str, str]:
+    """Return what `[LEVEL[PLATFORM],…:]KEY=VALUE` is as fields of an output.
+
+    Raises: InvalidArgument
+    """
+    fields = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        levels, colon, key = name.rpartition(":")
+        if not equals or not key:
+            message = f"invalid annotation {text}"
+            raise InvalidArgument(message, hint="It is [LEVEL[PLATFORM]:]KEY=VALUE.")
+        for level in levels.split(",") if colon else [""]:
+            fields[f"annotation-{level}.{key}" if level else f"annotation.{key}"] = value
+    return fields
+
+
+def _parse(context: Context, text: str, annotations: Mapping[str, str]) -> Output:
     from knarr.engine.images import parse_tag  # noqa: PLC0415 - for builds alone
 
     fields = _fields(text)
@@ -85,6 +110,8 @@ def _parse(context: Context, text: str) -> Output:
     if kind not in _KINDS:
         message = f"unknown output type {kind}"
         raise InvalidArgument(message, hint=f"It is one of {', '.join(_KINDS)}.")
+    if kind in (OCI, DOCKER, IMAGE):
+        fields |= annotations
     packaging = _packaging(fields)
     _refuse_unknown(text, kind, fields)
     names = tuple(parse_tag(name) for name in fields.get("name", "").split(",") if name)

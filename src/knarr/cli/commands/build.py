@@ -30,6 +30,9 @@ COMMAND = Command(
             kind="list",
         ),
         Option(
+            "annotation", 'Add annotation to the image (format: "[LEVEL:]KEY=VALUE")', kind="list",
+        ),
+        Option(
             "attest", 'Attestation parameters (format: "type=sbom,generator=syft")', kind="list"
         ),
         Option("build-arg", "Set build-time variables", kind="list"),
@@ -83,6 +86,7 @@ COMMAND = Command(
             completes="networks",
         ),
         Option("no-cache", "Do not use cache when building the image"),
+        Option("no-cache-filter", "Do not cache specified stages", kind="list"),
         Option(
             "output", 'Output destination (format: "type=local,dest=path")', kind="list",
             short="o",
@@ -94,9 +98,10 @@ COMMAND = Command(
         Option("platform", "Set target platform for build", kind="string"),
         Option(
             "progress",
-            "Set type of progress output (auto, plain, tty, quiet). "
+            "Set type of progress output (auto, plain, tty, rawjson, quiet). "
             "Use plain to show container output",
-            kind="string", default="auto", shown='"auto"', completes="auto plain tty quiet",
+            kind="string", default="auto", shown='"auto"',
+            completes="auto plain tty rawjson quiet",
         ),
         Option("provenance", 'Shorthand for "--attest=type=provenance"', kind="string"),
         Option("pull", "Always attempt to pull all referenced images"),
@@ -120,6 +125,7 @@ COMMAND = Command(
             "tag", 'Name and optionally a tag (format: "name:tag")', kind="list", short="t",
             completes="images",
         ),
+        Option("squash", "Squash newly built layers into a single new layer"),
         Option("target", "Set the target build stage to build", kind="string"),
         Option(
             "timestamp", "Time of all that is made, in seconds since 1970, or now",
@@ -137,7 +143,7 @@ _LIMITS = (
     *("cgroup-parent", "cpu-period", "cpu-quota", "cpu-shares", "cpuset-cpus", "cpuset-mems"),
     *("memory", "memory-swap", "shm-size", "ulimit"),
 )
-_FORMS = ("auto", "plain", "tty", "quiet", "none")
+_FORMS = ("auto", "plain", "tty", "rawjson", "quiet", "none")
 _ENTITLEMENTS = ("network.host", "security.insecure", "device")
 _EPOCH = "SOURCE_DATE_EPOCH"
 _INTERRUPT = 2
@@ -169,6 +175,7 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
                 options.texts("output"),
                 load=options.flag("load"),
                 push=options.flag("push"),
+                annotations=options.texts("annotation"),
             )
             request = request.replace(outputs=outputs)
             built = context.engine.builds.build(request, display)
@@ -250,6 +257,8 @@ def _request(options: Options, place: str) -> BuildOptions:
         secrets=dict(_secret(text) for text in options.texts("secret")),
         contexts=dict(_context(text) for text in options.texts("build-context")),
         no_cache=options.flag("no-cache"),
+        uncached_stages=_stages(options.texts("no-cache-filter")),
+        squashed=options.flag("squash"),
         cache_from=parse_sources(options.texts("cache-from")),
         cache_to=parse_targets(options.texts("cache-to"), arguments),
         attest=_attestations(options),
@@ -262,6 +271,11 @@ def _request(options: Options, place: str) -> BuildOptions:
         verified=options.flag("verify"),
         times=parse_timestamp(options.text("timestamp")) if options.text("timestamp") else Times(),
     )
+
+
+def _stages(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return names of stages; a text may have several, with commas."""
+    return tuple(name for text in texts for name in text.split(",") if name)
 
 
 def _limits(options: Options) -> Limits | None:

@@ -113,7 +113,8 @@ def _merge(engine: Engine, stack: Stack, count: int) -> Applied:
 def _merge_once(engine: Engine, stack: Stack, count: int) -> Applied:
     with engine.layers.incoming() as incoming:
         engine.layers.merge(stack, count, incoming.path)
-        return engine.layers.adopt(incoming.path, parents=stack[:count])
+        latest_ns = engine.layers.latest_ns(stack[count:])
+        return engine.layers.adopt(incoming.path, parents=stack[:count], latest_ns=latest_ns)
 
 
 def _describe(base: ImageConfig, image_id: Digest, count: int, layer: Applied) -> ImageConfig:

@@ -103,9 +103,14 @@ class Exporting:
         report: Report,
         *,
         described: bool = False,
+        squashed: bool = False,
     ) -> None:
-        """Export `results`; with `described` find out the image's manifest."""
+        """Export `results`; with `described` find out the image's manifest.
+
+        With `squashed` the layers that a build added are made one.
+        """
         self._described = described
+        self._squashed = squashed
         self._engine = engine
         self._results = results
         self._report = report
@@ -160,7 +165,7 @@ class Exporting:
         engine, report, began_ns = self._engine, self._report, time.time_ns()
         kept = any(each.is_store for each in outputs)
         report(Started(_EXPORT, "exporting to image" if kept else "exporting image to archive"))
-        ids = [store_image(engine, r.lowered, r.stack, r.steps, r.inline) for r in self._results]
+        ids = [self._store(result, began_ns) for result in self._results]
         for image_id in ids:
             report(Noted(_EXPORT, f"writing image {image_id} done"))
         names = tuple(dict.fromkeys(name for each in outputs for name in each.names))
@@ -185,6 +190,19 @@ class Exporting:
             report(Noted(_EXPORT, f"naming to {reference} done"))
         report(Finished(_EXPORT))
         return Built(image_id, manifest, tuple(map(str, names)))
+
+    def _store(self, result: Result, began_ns: int) -> Digest:
+        """Make the image, of one layer above its base if that is wanted."""
+        lowered, stack = result.lowered, result.stack
+        image_id = store_image(self._engine, lowered, stack, result.steps, result.inline)
+        below = sum(not line.empty_layer for line in lowered.inherited)
+        if not self._squashed or below == len(stack):
+            return image_id
+        from knarr.engine.image.squashing import squash  # noqa: PLC0415 - for who asks for it
+
+        squashed = squash(self._engine, image_id, start=stack[below])
+        self._forget(image_id, began_ns)
+        return squashed
 
     def _parts(self, ids: list[Digest], names: Sequence[Reference]) -> list[Part]:
         from knarr.engine.build.export.composing import Part  # noqa: PLC0415 - for few
