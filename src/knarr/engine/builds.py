@@ -254,10 +254,8 @@ class _Build:
         if lowered.unused:
             message = f"build arguments that no ARG declares: {', '.join(lowered.unused)}"
             findings.append(Finding("UnusedBuildArg", message, 0, 0))
-        arguments = self._options.arguments
-        wanted = arguments.get("BUILDKIT_SYNTAX") or several[0][0].program.document.directive(
-            "syntax"
-        )
+        wanted = self._options.arguments.get("BUILDKIT_SYNTAX", "")
+        wanted = wanted or several[0][0].program.document.directive("syntax")
         if wanted and not is_known_syntax(wanted):
             message = f"the front end {wanted} is not run: the file is read as docker/dockerfile"
             findings.append(Finding("ForeignSyntax", message, 0, 0))

@@ -9,7 +9,6 @@ from knarr.build.dockerfile.reading import describe, read_instruction
 from knarr.errors import SyntaxFault
 from knarr.util.value import Value
 
-
 _LANGUAGES = ("docker/dockerfile", "docker/dockerfile-upstream", "dockerfile.v0")
 
 
@@ -26,8 +25,9 @@ def is_known_syntax(name: str) -> bool:
 
     Any version will do: later ones of docker/dockerfile read what is written for earlier ones.
     """
-    repository = name.split()[0].partition("@")[0].removeprefix("docker.io/").rpartition(":")
-    return (repository[0] or repository[2]) in _LANGUAGES
+    word = name.split(maxsplit=1)[0].partition("@")[0].removeprefix("docker.io/")
+    repository, _, version = word.rpartition(":")
+    return (repository or version) in _LANGUAGES
 
 
 def parse_dockerfile(data: bytes, *, name: str = "Dockerfile") -> Program:
