@@ -135,7 +135,7 @@ def test_failing_step_says_where_and_what_it_printed(shop: Workshop) -> None:
         ('FROM busybox\nRUN ["/nope"]', ["exit code: 127", "/nope"]),
         ("FROM busybox\nUSER nobdy\nRUN x", ["unable to find user nobdy", ">>> RUN x"]),
         ("FROM busybox\nADD http://127.0.0.1:9/x /", ["127.0.0.1:9", ">>> ADD"]),
-        ("FROM busybox\nRUN --device=a x", ["RUN --device cannot be carried out", ">>> RUN"]),
+        ("FROM busybox\nRUN --device=a x", ["device=a is not allowed", ">>> RUN"]),
         ("", ["the Dockerfile cannot be empty"]),
     ],
 )  # fmt: skip

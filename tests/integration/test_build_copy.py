@@ -168,3 +168,12 @@ def test_several_sources_want_a_directory(shop: Workshop) -> None:
     assert "the destination must be a directory and end with a /" in said
     shop.build("FROM busybox\nWORKDIR /app\nCOPY a b /app\nCOPY a b .\nCOPY [ab] x/\nCOPY none* y/")
     assert shop.read("ls /app /app/x").split() == ["/app:", "a", "b", "x", "/app/x:", "a", "b"]
+
+
+def test_a_link_that_has_a_files_name_is_replaced_and_one_that_is_the_destination_followed(
+    shop: Workshop,
+) -> None:
+    shop.write("file", "new")
+    step = "RUN mkdir /in && echo old > /target && ln -s ../target /in/file && ln -s target /link"
+    shop.build(f"FROM busybox\n{step}\nCOPY file file /in/\nCOPY file /link")
+    assert shop.read("cat /in/file; test ! -L /in/file && test -L /link && cat /target") == "newnew"

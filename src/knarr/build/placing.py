@@ -5,7 +5,9 @@ The rules are BuildKit's:
 * what leads to the destination is made, with mode 0755 or that of `--chmod`;
 * a directory's contents go into the destination; any other file goes into the destination if that
   is a directory, else it becomes the destination;
-* a file takes the place of a file, never of a directory, and a directory never that of a file.
+* a file takes the place of a file, never of a directory, and a directory never that of a file;
+* links are followed on the way to a destination, and if it is one; a link that has the name of what
+  goes into a directory is replaced.
 
 Beyond them, so that the same sources give the same layer: directories that were made on the way, or
 only had something added, have the time of the directory they are in, or had before.
@@ -122,8 +124,9 @@ def place(
                 mode=None if mode is None else mode.apply,
                 select=chooser(tree, taken, copy),
                 earliest_ns=None if copy.earliest is None else copy.earliest * SECOND_NS,
+                resolved=True,
             )
-            target = f"{way.path}/{name}" if name else way.path
+            target = f"{way.path}/{name}".strip("/")
             copy_tree(tree.descriptor, taken.path, root_fd, target, options)
 
 

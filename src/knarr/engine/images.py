@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from knarr.engine.image.pulling import Pulled
     from knarr.engine.image.pushing import Pushed
     from knarr.engine.image.removal import Removed
-    from knarr.engine.image.sending import Form
+    from knarr.engine.image.forms import Form
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest

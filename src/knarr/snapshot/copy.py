@@ -55,7 +55,8 @@ class CopyOptions(Value):
     the source's mode and whether it is a directory. `mtime_ns` is for everything, `earliest_ns`
     for what is older. `select` is asked for each path below the top, relative to it, and whether it
     is a directory: TAKE, SKIP or SEARCH. `follow` says whether a source that is a link itself is
-    followed. With `overwrite`, what exists is removed where file and directory meet. With
+    followed. With `resolved` no link in the target's path is followed: one that it ends in is
+    replaced. With `overwrite`, what exists is removed where file and directory meet. With
     `changing`, the source is in use: what vanishes meanwhile is left out.
     """
 
@@ -65,6 +66,7 @@ class CopyOptions(Value):
     earliest_ns: int | None = None
     select: Select | None = None
     follow: bool = True
+    resolved: bool = False
     overwrite: bool = False
     changing: bool = False
 
@@ -133,7 +135,10 @@ class Copier:
 
     def copy(self, source_fd: int, source_path: str, target_path: str) -> None:
         """Copy one file or tree."""
-        self._base = paths.resolve_in_root(self._target_fd, target_path)
+        resolved = self._options.resolved
+        self._base = (
+            target_path if resolved else paths.resolve_in_root(self._target_fd, target_path)
+        )
         flags = os.O_PATH if self._options.follow else os.O_PATH | os.O_NOFOLLOW
         top_fd = paths.open_in_root(source_fd, source_path, flags)
         try:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from knarr.engine.image.sending import Form
+    from knarr.engine.image.forms import Form
 
 _COMPRESSIONS = {"uncompressed": "", "gzip": "gzip", "zstd": "zstd"}
 _LEVELS = {"gzip": 9, "zstd": 22}
@@ -39,7 +39,7 @@ def parse_compression(fields: Mapping[str, str], *, default: str = "gzip") -> Fo
 
     Raises: InvalidArgument
     """
-    from knarr.engine.image.sending import Form  # noqa: PLC0415 - for few
+    from knarr.engine.image.forms import Form  # noqa: PLC0415 - for few
 
     name = fields.get("compression", default)
     if name not in _COMPRESSIONS:

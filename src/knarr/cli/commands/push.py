@@ -7,7 +7,7 @@ from knarr.cli.command import Command, Option
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
-    from knarr.engine.image.sending import Form
+    from knarr.engine.image.forms import Form
     from knarr.oci.reference import Reference
 
 COMMAND = Command(

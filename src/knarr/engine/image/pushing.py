@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import io
 
+from knarr.engine.image.forms import Form
 from knarr.engine.image.originals import Originals
 from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.registry import RegistryTarget
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.progress import silent
-from knarr.engine.image.sending import Form, Sending
+from knarr.engine.image.sending import Sending
 from knarr.engine.image.transfer import copy
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.descriptor import OCI_CONFIG, Descriptor

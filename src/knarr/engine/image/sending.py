@@ -16,6 +16,7 @@ import threading
 from collections import deque
 
 from knarr.engine import settings
+from knarr.engine.image.forms import AS_OCI, Form
 from knarr.engine.image.places.archive import Slice, spool_file
 from knarr.engine.image.places.intake import COMPRESSED
 from knarr.engine.image.places.storesource import write_tar
@@ -26,7 +27,6 @@ from knarr.oci.digest import Digest, digest_of, hasher
 from knarr.store.layers import LayerBlob
 from knarr.util import compression, regzip
 from knarr.util.files import write_all
-from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,39 +39,6 @@ if TYPE_CHECKING:
 
 _LEVEL = 3  # of ISA-L; zlib's stands beside it in docs/images.md
 _GZIP = 31
-_FORMS = {
-    d.OCI_LAYER: d.OCI_LAYER,
-    d.OCI_LAYER_GZIP: d.OCI_LAYER_GZIP,
-    d.OCI_LAYER_ZSTD: d.OCI_LAYER_ZSTD,
-    d.DOCKER_LAYER: d.OCI_LAYER,
-    d.DOCKER_LAYER_GZIP: d.OCI_LAYER_GZIP,
-    d.DOCKER_LAYER_ZSTD: d.OCI_LAYER_ZSTD,
-}
-MEDIA_TYPES = {
-    compression.NONE: d.OCI_LAYER,
-    compression.GZIP: d.OCI_LAYER_GZIP,
-    compression.ZSTD: d.OCI_LAYER_ZSTD,
-}
-
-
-class Form(Value):
-    """How layers are compressed: GZIP, ZSTD or NONE of `util.compression`; `level` -1 for ours.
-
-    With `force` those that are known in another form are given in this one, too.
-    """
-
-    kind: str = compression.GZIP
-    level: int = -1
-    force: bool = False
-
-    @property
-    def media_type(self) -> str:
-        """The type of a layer in this form."""
-        return MEDIA_TYPES[self.kind]
-
-    def is_of(self, descriptor: Descriptor) -> bool:
-        """Tell whether a layer is in this form, whoever compressed it."""
-        return _FORMS.get(descriptor.media_type) == self.media_type
 
 
 class Layer:
@@ -174,7 +141,7 @@ class Sending:
     def _known(self, layer: Layer) -> list[Descriptor]:
         """Return the forms of a layer that will do."""
         known = [
-            Descriptor(_FORMS.get(blob.media_type, blob.media_type), blob.digest, blob.size)
+            Descriptor(AS_OCI.get(blob.media_type, blob.media_type), blob.digest, blob.size)
             for blob in layer.blobs
         ]
         if self._form.force:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from knarr.engine.build.export.composing import Statement
+from knarr.engine.build.export.parts import Statement
 from knarr.oci import document
 from knarr.util.value import Value
 

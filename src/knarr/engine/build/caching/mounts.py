@@ -10,7 +10,8 @@ import contextlib
 import os
 
 from knarr.engine.build.mounts import cache_dir
-from knarr.engine.image.sending import Form, Spooled
+from knarr.engine.image.forms import Form
+from knarr.engine.image.sending import Spooled
 from knarr.oci.digest import VerifyingReader
 from knarr.util import compression
 from knarr.util.files import FileLock

@@ -7,7 +7,7 @@ inline     in the config of the image that is built: its own layers, and no othe
 
 from __future__ import annotations
 
-from knarr.engine.image.sending import Form
+from knarr.engine.image.forms import Form
 from knarr.util.value import Value
 
 TYPE_CHECKING = False

@@ -2,7 +2,7 @@
 
     index                                     if there are several platforms, or attestations
     ├── manifest  linux/amd64                 config and layers
-    ├── manifest  unknown/unknown             what is attested of the one above (see `Statement`)
+    ├── manifest  unknown/unknown             what is attested of the one above (see `parts`)
     └── …
 
 `compose` sends the layers to a place first, since only then is it known in which forms the place
@@ -18,7 +18,8 @@ import io
 
 from knarr.engine.build.export import annotations as levels
 from knarr.engine.build.export.annotations import annotations_of
-from knarr.engine.image.sending import Form, Sending
+from knarr.engine.image.forms import Form
+from knarr.engine.image.sending import Sending
 from knarr.engine.image.transfer import put_all
 from knarr.errors import InvalidArgument
 from knarr.oci import descriptor as d
@@ -31,9 +32,10 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from knarr.engine.build.export.annotations import Annotation
+    from knarr.engine.build.export.parts import Part, Statement
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Stream, Target
     from knarr.oci.digest import Digest
@@ -57,21 +59,6 @@ class Packaging(Value):
     form: Form = Form()
     docker: bool = False
     annotations: tuple[Annotation, ...] = ()
-
-
-class Statement(Value):
-    """An in-toto statement about an image: the kind of its predicate, and the whole document."""
-
-    predicate_type: str
-    raw: bytes
-
-
-class Part(Value):
-    """The image for one platform. `attest` makes statements once the manifest is known."""
-
-    image_id: Digest
-    platform: Platform
-    attest: Callable[[Manifest], Sequence[Statement]] | None = None
 
 
 class Composition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from knarr.build.events import Noted
 from knarr.engine.build.export.composing import Packaging, compose
 from knarr.engine.build.export.outputs import DOCKER
-from knarr.engine.image.sending import Form
+from knarr.engine.image.forms import Form
 from knarr.errors import InvalidArgument
 from knarr.oci.descriptor import encode_descriptor
 from knarr.util import compression
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from knarr.build.events import Report
-    from knarr.engine.build.export.composing import Composition, Part
+    from knarr.engine.build.export.composing import Composition
     from knarr.engine.build.export.outputs import Output
+    from knarr.engine.build.export.parts import Part
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Target
     from knarr.oci.digest import Digest

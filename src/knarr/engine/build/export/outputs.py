@@ -19,6 +19,7 @@ import time
 
 from knarr.build.events import Finished, Noted, Started
 from knarr.engine.build.export.image import store_image
+from knarr.engine.build.export.parts import Part
 from knarr.errors import InvalidArgument
 from knarr.oci.descriptor import host_platform
 from knarr.util.times import SECOND_NS
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
     from knarr.engine.build.attesting.statements import Attest
-    from knarr.engine.build.export.composing import Packaging, Part, Statement
+    from knarr.engine.build.export.composing import Packaging
+    from knarr.engine.build.export.parts import Statement
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
     from knarr.oci.manifest import Manifest
@@ -205,8 +207,6 @@ class Exporting:
         return squashed
 
     def _parts(self, ids: list[Digest], names: Sequence[Reference]) -> list[Part]:
-        from knarr.engine.build.export.composing import Part  # noqa: PLC0415 - for few
-
         return [
             Part(
                 image_id,
@@ -226,11 +226,11 @@ class Exporting:
 
     def _give(self, output: Output, parts: list[Part]) -> Mapping[str, object]:
         """Give the image to an output; return what describes it there, if that is known."""
-        from knarr.engine.build.export.giving import Giving  # noqa: PLC0415 - for few
-
         plain = output.packaging is None and len(parts) == 1 and parts[0].attest is None
         if output.is_store and plain and not output.push:
             return {}
+        from knarr.engine.build.export.giving import Giving  # noqa: PLC0415 - loads much
+
         return Giving(self._engine, parts, self._report, _EXPORT).give(output)
 
     def _manifest(self, image_id: Digest) -> Mapping[str, object]:

@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from knarr.engine.build.export.composing import Composition, Part
+    from knarr.engine.build.export.composing import Composition
+    from knarr.engine.build.export.parts import Part
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Source
     from knarr.oci.descriptor import Descriptor

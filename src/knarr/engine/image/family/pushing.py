@@ -17,8 +17,8 @@ from knarr.errors import KnarrError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
+    from knarr.engine.image.forms import Form
     from knarr.engine.image.progress import Report
-    from knarr.engine.image.sending import Form
     from knarr.oci.descriptor import Descriptor
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
