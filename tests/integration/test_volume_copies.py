@@ -336,6 +336,17 @@ def test_a_renaming_that_was_killed_is_taken_back(knarr: Knarr, sweeper: str) ->
     knarr("volume", "rename", "old", "new")
 
 
+def test_one_name_is_given_once(knarr: Knarr) -> None:
+    knarr("volume", "create", "data")
+    write(knarr, "data", "content")
+    started = [knarr.start("volume", "clone", "data", "same") for _ in range(5)]
+    said = [one.communicate(timeout=30)[1].decode() for one in started]
+    assert sorted(one.returncode for one in started) == [0, 1, 1, 1, 1]
+    assert sum("volume same already exists" in words for words in said) == 4
+    assert names(knarr) == ["data", "same"]
+    assert read(knarr, "same") == "content"
+
+
 def test_events_say_what_happened(knarr: Knarr) -> None:
     knarr("volume", "create", "data")
     knarr("volume", "snapshot", "data@one")

@@ -89,6 +89,7 @@ def _copy(
         _take(engine, name, incoming.data_fd, operation.note, pause=pause)
         incoming.sync()
         with engine.database.transaction():
+            volumes.refuse_taken(new_name)
             if is_snapshot(new_name):
                 volumes.get(name)
             incoming.publish(new_name)
