@@ -41,7 +41,7 @@ def actions(knarr: Knarr, *words: str) -> list[str]:
 def test_the_life_of_a_container_in_order(knarr: Knarr) -> None:
     container_id = knarr("run", "-d", *NONE, "--name", "one", "-l", "team=blue", "busybox", *LOOP)
     knarr.wait_until(lambda: knarr.do("exec", "one", "test", "-e", "/ready").returncode == 0)
-    before = len(events(knarr))
+    before = len(events(knarr, "type=container"))
     for verb in ("pause", "unpause", "stop", "start", "restart", "kill"):
         knarr(verb, "one")
     knarr("rename", "one", "two")
@@ -49,7 +49,7 @@ def test_the_life_of_a_container_in_order(knarr: Knarr) -> None:
     knarr("rm", "-f", "two")
     found = events(knarr, "type=container")
     assert [event["Action"] for event in found[:2]] == ["create", "start"]
-    assert [event["Action"] for event in events(knarr)[before:]] == [
+    assert [event["Action"] for event in found[before:]] == [
         "pause", "unpause", "kill", "die", "stop", "start",
         "kill", "die", "stop", "start", "restart", "kill", "die",
         "rename", "start", "kill", "die", "destroy",
@@ -66,7 +66,9 @@ def test_the_life_of_a_container_in_order(knarr: Knarr) -> None:
 
 def test_ends_say_how_and_attached_runs_say_so(knarr: Knarr) -> None:
     knarr.do("run", *NONE, "--name", "one", "busybox", "sh", "-c", "exit 3")
-    assert actions(knarr) == ["load", "create", "attach", "start", "die"]
+    assert actions(knarr) == [
+        "load", "create", "attach", "connect", "start", "die", "disconnect"
+    ]  # fmt: skip
     (died,) = events(knarr, "event=die")
     assert died["Actor"]["Attributes"]["exitCode"] == "3"
     assert (died["status"], died["from"], died["scope"]) == ("die", "busybox", "local")
@@ -145,6 +147,20 @@ def test_networks_and_volumes(knarr: Knarr) -> None:
     assert actions(knarr, "volume=data") == ["create", "destroy"]
     connected = events(knarr, "event=connect")[0]["Actor"]["Attributes"]
     assert connected == {"container": container_id, "name": "net", "type": "bridge"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "driver"), [("host", "host"), ("none", "null"), ("bridge", "bridge")]
+)
+def test_networks_are_joined_and_left_with_each_run(knarr: Knarr, mode: str, driver: str) -> None:
+    container_id = knarr("run", "-d", "--network", mode, "busybox", *LOOP).strip()
+    knarr("restart", "-t", "0", container_id)
+    knarr("rm", "-f", container_id)
+    about = {"container": container_id, "name": mode, "type": driver}
+    assert actions(knarr, "type=network") == ["connect", "disconnect"] * 2
+    assert [one["Actor"]["Attributes"] for one in events(knarr, "type=network")] == [about] * 4
+    (network_id,) = {one["Actor"]["ID"] for one in events(knarr, "type=network")}
+    assert network_id == knarr("network", "inspect", "-f", "{{.Id}}", mode).strip()
 
 
 def test_volumes_are_mounted_with_a_start_and_unmounted_with_an_end(knarr: Knarr) -> None:
@@ -241,8 +257,10 @@ def test_following_sees_what_comes_from_any_process(knarr: Knarr) -> None:
         assert process.stdout
         assert process.stdout.readline().startswith(b"load")
         knarr("run", "--rm", *NONE, "--name", "one", "busybox", "true")
-        seen = [process.stdout.readline().decode().split()[0] for _ in range(5)]
-        assert seen == ["create", "attach", "start", "die", "destroy"]
+        seen = [process.stdout.readline().decode().split()[0] for _ in range(7)]
+        assert seen == [
+            "create", "attach", "connect", "start", "die", "disconnect", "destroy"
+        ]  # fmt: skip
         process.send_signal(signal.SIGTERM)
 
 

@@ -102,11 +102,21 @@ class Networks:
             row = self.records.find_by_name(DEFAULT_NETWORK)
             if row is not None:
                 return _network(row)
-            for name, driver in zip(BUILT_IN, ("host", "null"), strict=True):
-                self.records.add(_row(_new(name, driver)))
+            self.built_in(BUILT_IN[0])
             network = self._plan(DEFAULT_NETWORK, NetworkOptions())
             self.records.add(_row(network))
         return network
+
+    def built_in(self, name: str) -> Network:
+        """Return the network `host` or `none`, recorded now if this root never had it."""
+        row = self.records.find_by_name(name)
+        if row is not None:
+            return _network(row)
+        with self.database.transaction():
+            for one, driver in zip(BUILT_IN, ("host", "null"), strict=True):
+                if self.records.find_by_name(one) is None:
+                    self.records.add(_row(_new(one, driver)))
+        return self.built_in(name)
 
     def recorded(self) -> list[Network]:
         """Return the networks there are, in order of their names."""

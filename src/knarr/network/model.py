@@ -28,6 +28,9 @@ _GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
 # Names that are networks without a record: one shares the host's namespace, one has nothing.
 BUILT_IN = ("host", "none")
 
+# Drivers whose networks stand on a link of the host: `knarr.network.parents`.
+WIRES = ("macvlan", "ipvlan")
+
 
 class Realm(Value):
     """What the kernel's objects of one root are called: its table, and how its bridges begin.

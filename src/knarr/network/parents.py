@@ -20,6 +20,7 @@ from knarr.errors import InvalidArgument, NotFound, Unsupported
 from knarr.linux import rtnetlink, sublinks
 from knarr.linux.sublinks import IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES, Birth
 from knarr.network.drivers import Uplink, alias_of
+from knarr.network.model import WIRES
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 # Docker's names for links that lead nowhere, in front of the network's short ID.
 _SINK_PREFIXES = {"macvlan": "dm-", "ipvlan": "di-"}
-DRIVERS = tuple(_SINK_PREFIXES)
 _SHORT_ID = 12
 _TOP_VLAN = 4094
 
@@ -76,7 +76,7 @@ def routes_itself(network: Network) -> bool:
 
 def isolated(network: Network) -> bool:
     """Tell whether there is no way out because nobody named a parent."""
-    return network.driver in DRIVERS and not network.options.get(PARENT)
+    return network.driver in WIRES and not network.options.get(PARENT)
 
 
 def check_options(driver: str, options: Mapping[str, str]) -> None:

@@ -169,6 +169,11 @@ class NetworkRecords:
         )
         return [MemberRow(*row) for row in rows]
 
+    def has_confined(self) -> bool:
+        """Tell whether any endpoint has rules for what may be connected to from it."""
+        query = "SELECT 1 FROM endpoints WHERE json_extract(detail, '$.egress') IS NOT NULL LIMIT 1"
+        return self._database.row(query) is not None
+
     def addresses(self, network_id: str) -> frozenset[str]:
         """Return the addresses of a network that are taken."""
         rows = self._database.rows(

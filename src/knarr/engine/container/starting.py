@@ -28,6 +28,7 @@ from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
 from knarr.engine.waiting import summon
 from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
+from knarr.network.model import BUILT_IN
 from knarr.store.layers import LayerRecords
 from knarr.supervise import control
 from knarr.supervise.messages import Order
@@ -142,6 +143,7 @@ class _Launch:
                 from knarr.engine.supplies import links  # noqa: PLC0415 - for few containers
 
                 self.linked = links.find(self.engine, self.options, self.row.name)
+            self._leave()
             prepared = self.engine.networks.prepare(self.row.id, self._sandbox())
         except KnarrError as error:
             self._note(error)
@@ -157,6 +159,7 @@ class _Launch:
                 forget(self.engine.paths, self.row.id)
             if self.connected:
                 self._note_networks(prepared, "disconnect")
+            noting.note_left(self.engine.paths, self.row.id)
             if isinstance(error, KnarrError) and not self.ordered:
                 self._note(error)
             raise
@@ -184,11 +187,23 @@ class _Launch:
             self.connected = True
             if prepared.names:
                 self.engine.networks.sandboxes.serve_names(prepared, pid, starting.serve_names)
+        elif prepared.mode in BUILT_IN:
+            network = self.engine.networks.built_in(prepared.mode)
+            noting.note_shared(self.engine.paths, self.row.id, network)
         trace("start:attached")
         summon(self.engine.paths, self.row.id)
         starting.start()
         starting.wait_started()
         trace("start:started")
+
+    def _leave(self) -> None:
+        """Give back what the last run has of networks, where nobody has cleaned up after it yet."""
+        query = "SELECT 1 FROM endpoints WHERE container = ?"
+        if self.engine.database.row(query, (self.row.id,)):
+            before = self.engine.networks.endpoints(self.row.id)
+            self.engine.networks.detach(self.row.id)
+            noting.note_networks(self.engine.paths, self.row.id, before, "disconnect")
+        noting.note_left(self.engine.paths, self.row.id)
 
     def _note(self, error: KnarrError) -> None:
         """Leave in the record why nothing came of it; the supervisor does so from its order on."""

@@ -12,10 +12,9 @@ from __future__ import annotations
 import os
 
 from knarr.engine.paths import default_root
-from knarr.engine.settings import ADDRESS_POOLS
 from knarr.network import ipam, resolver
 from knarr.network.address import BITS, Subnet, parse_address, parse_subnet, version_of
-from knarr.network.model import Network, realm_of
+from knarr.network.model import WIRES, Network, realm_of
 from knarr.network.sandbox import Host
 from knarr.util.files import FileLock, read_file
 
@@ -48,6 +47,8 @@ class Bridges:
             return str(self._choose(version, self._occupied(host)))
 
     def _choose(self, version: int, occupied: list[Subnet]) -> Subnet:
+        from knarr.engine.settings import ADDRESS_POOLS  # noqa: PLC0415 - when a subnet is chosen
+
         asked = self._networks.engine.settings.get(ADDRESS_POOLS)
         pools = [pool for pool in asked or ipam.POOLS if version_of(pool[0]) == version]
         if pools:
@@ -151,7 +152,7 @@ class Bridges:
         with Host() as host:
             host.remove_bridges(self.realm.prefix)
             for network in self._networks.recorded():
-                if network.driver in ("macvlan", "ipvlan"):
+                if network.driver in WIRES:
                     host.remove_parent(network, self.realm.root)
                 elif network.interface:  # perhaps under a name that somebody asked for
                     host.remove_bridge(network.interface)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from knarr.linux import rtnetlink
 from knarr.network import drivers, parents
+from knarr.network.model import WIRES
 from knarr.network.sandbox import Host
 
 TYPE_CHECKING = False
@@ -39,7 +40,7 @@ def finish(engine: Engine, entry: Entry) -> str:
 def _strays(networks: Networks, links: Iterable[Link]) -> list[Link]:
     recorded = networks.recorded()
     known = {network.interface for network in recorded}
-    known |= {parents.parent_of(one).name for one in recorded if one.driver in parents.DRIVERS}
+    known |= {parents.parent_of(one).name for one in recorded if one.driver in WIRES}
     prefix, root = networks.bridges.realm.prefix, networks.bridges.realm.root
     return [
         link

@@ -10,8 +10,14 @@ import time
 
 from knarr.engine.network.pools import plan_pools
 from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied, Unavailable
-from knarr.network import parents
-from knarr.network.model import DEFAULT_NETWORK, GATEWAY_MODES, INHIBIT, ISOLATED, Network
+from knarr.network.model import (
+    DEFAULT_NETWORK,
+    GATEWAY_MODES,
+    INHIBIT,
+    ISOLATED,
+    WIRES,
+    Network,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
     from knarr.engine.networks import NetworkOptions, Networks
 
 BRIDGE = "bridge"
-DRIVERS = (BRIDGE, *parents.DRIVERS)
+DRIVERS = (BRIDGE, *WIRES)
 _SINGLE = {"host": "host", "null": "null"}
 
 # Docker's names of the options of a bridge, and of all.
@@ -57,7 +63,9 @@ def plan(networks: Networks, name: str, options: NetworkOptions) -> Network:
     Raises: InvalidArgument, Conflict, Unavailable
     """
     if options.driver != BRIDGE:
-        parents.check_options(options.driver, options.options)
+        from knarr.network.parents import check_options  # noqa: PLC0415 - bridges need none
+
+        check_options(options.driver, options.options)
     recorded = networks.recorded()
     pools = plan_pools(options, recorded, networks.bridges.choose)
     interface = ""
@@ -82,10 +90,7 @@ def plan(networks: Networks, name: str, options: NetworkOptions) -> Network:
     )
     _check_gateway_modes(network)
     flag(options.options, INHIBIT)
-    if parents.isolated(network):
-        return network.replace(internal=True)
-    _refuse_shared(network, recorded)
-    return network
+    return network if options.driver == BRIDGE else _on_wire(network, recorded)
 
 
 def _check_gateway_modes(network: Network) -> None:
@@ -126,18 +131,21 @@ def _interface(
     return asked
 
 
-def _refuse_shared(network: Network, others: Iterable[Network]) -> None:
-    """Raise where another network stands on the same parent: the kernel has one for each.
+def _on_wire(network: Network, others: Iterable[Network]) -> Network:
+    """Return a network that stands on a link of the host; the kernel has one network for each.
 
     Raises: Conflict
     """
-    if network.driver not in parents.DRIVERS:
-        return
+    from knarr.network import parents  # noqa: PLC0415 - bridges need none
+
+    if parents.isolated(network):
+        return network.replace(internal=True)
     name = parents.parent_of(network).name
     for other in others:
-        if other.driver in parents.DRIVERS and parents.parent_of(other).name == name:
+        if other.driver in WIRES and parents.parent_of(other).name == name:
             message = f"network {other.name} is already using parent interface {name}"
             raise Conflict(message, hint="One wire is one network; a VLAN of it is another.")
+    return network
 
 
 def flag(options: Mapping[str, str], name: str) -> bool:

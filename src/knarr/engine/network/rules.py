@@ -163,11 +163,14 @@ class Rules:
         raise Failed(message)
 
     def _plan(self) -> firewall.Plan:
-        from knarr.engine.network.confining import all_entries  # noqa: PLC0415 - when rules are made
-
         networks = [one for one in self._networks.recorded() if one.interface]
         leads = self._networks.leads()
-        return firewall.plan(self._realm, networks, leads, all_entries(self._networks))
+        others: Iterable[Named] = ()
+        if self._networks.records.has_confined():
+            from knarr.engine.network.confining import all_entries  # noqa: PLC0415 - for few
+
+            others = all_entries(self._networks)
+        return firewall.plan(self._realm, networks, leads, others)
 
     def count_differences(self) -> int:
         """Return in how many points the table is not what the records say; change nothing.
