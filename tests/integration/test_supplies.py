@@ -98,6 +98,17 @@ def test_links_on_the_default_network(knarr: Knarr) -> None:
     assert words in knarr.fails("start", "-a", "web")
 
 
+def test_links_on_a_network_of_users_are_names(knarr: Knarr) -> None:
+    knarr("network", "create", "net")
+    idle, ping = ("busybox", "sleep", "1000"), ("sh", "-c", "ping -c1 -W1 db")
+    knarr("run", "-d", "--name", "web", "--network", "net", "--link", "the-db:db", *idle)
+    assert "bad address 'db'" in knarr.do("exec", "web", *ping).stderr
+    knarr("run", "-d", "--name", "the-db", "--network", "net", *idle)
+    address = knarr("inspect", "-f", "{{.NetworkSettings.Networks.net.IPAddress}}", "the-db")
+    assert f"PING db ({address.strip()})" in knarr("exec", "web", *ping)
+    assert "bad address 'db'" in knarr.do("exec", "the-db", *ping).stderr
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

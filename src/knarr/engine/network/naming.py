@@ -17,6 +17,7 @@ import os
 
 from knarr.network import dns, resolver
 from knarr.network.model import DEFAULT_NETWORK
+from knarr.store.containers import ContainerRecords
 from knarr.supervise import places
 from knarr.util import jsontext
 from knarr.util.files import write_atomically
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     Texts = tuple[str, ...]
 
 SHORT_ID = 12
+FULL_ID = 64
 
 
 def names_in(row: ContainerRow, options: Options, aliases: Iterable[str]) -> tuple[str, ...]:
@@ -128,5 +130,25 @@ def tell(
             "interfaces": [one.host_interface for one in confined],
             "allowed": list(confined[0].egress or ()),
         }
+    links = _links(networks, container_id)
+    if links:
+        settings["links"] = links
     path = f"{networks.engine.paths.task(container_id)}/{places.NAMES}"
     write_atomically(path, jsontext.dumps(settings).encode(), durable=False)
+
+
+def _links(networks: Networks, container_id: str) -> dict[str, str]:
+    """Return by which further names a container knows others on networks of users."""
+    row = ContainerRecords(networks.database).find(container_id)
+    if row is None or '"links"' not in row.options:
+        return {}
+    from knarr.engine.options.encoding import decode  # noqa: PLC0415 - few have links
+
+    found = {}
+    for place in decode(row.options).networking.joins:
+        if place.network == DEFAULT_NETWORK:
+            continue
+        for link in place.links:
+            name, _, alias = link.partition(":")
+            found[alias] = name[:SHORT_ID] if len(name) == FULL_ID else name
+    return found

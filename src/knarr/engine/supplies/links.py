@@ -2,7 +2,7 @@
 
 Docker: on the default network the linked container's name, ID and alias stand in /etc/hosts, and
 its ports and environment in variables, as they are at the start; on others the alias is a name
-alone. There the name stands in /etc/hosts too, and means who had it at the start.
+alone, which is answered for like all names there (`engine.network.naming`), whoever has it by then.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ class Linked(Value):
     address: str
     ports: tuple[str, ...]
     env: tuple[str, ...]
-    default_network: bool
 
 
 def requests(options: Options) -> tuple[str, ...]:
-    """Return the links that were asked for, each as `container:alias`."""
-    return tuple(link for place in options.networking.joins for link in place.links)
+    """Return the links that were asked for on the default network, each as `container:alias`."""
+    return tuple(
+        link
+        for place in options.networking.joins
+        if place.network == DEFAULT_NETWORK
+        for link in place.links
+    )
 
 
 def check(engine: Engine, options: Options) -> None:
@@ -67,29 +71,26 @@ def find(engine: Engine, options: Options, own_name: str) -> list[Linked]:
     Raises: Conflict, NotFound
     """
     found = []
-    for place in options.networking.joins:
-        for link in place.links:
-            name, _, alias = link.partition(":")
-            other = engine.containers.get(name)
-            if not other.state.active:
-                message = (
-                    f"Cannot link to a non running container: /{other.name} AS /{own_name}/{alias}"
-                )
-                raise Conflict(message)
-            found.append(_linked(engine, other, place.network, alias))
+    for link in requests(options):
+        name, _, alias = link.partition(":")
+        other = engine.containers.get(name)
+        if not other.state.active:
+            message = (
+                f"Cannot link to a non running container: /{other.name} AS /{own_name}/{alias}"
+            )
+            raise Conflict(message)
+        found.append(_linked(engine, other, alias))
     return found
 
 
-def _linked(engine: Engine, other: Container, network: str, alias: str) -> Linked:
+def _linked(engine: Engine, other: Container, alias: str) -> Linked:
     for endpoint in engine.networks.endpoints(other.id):
-        if network in (endpoint.network_name, endpoint.network_id):
+        if endpoint.network_name == DEFAULT_NETWORK:
             options = other.options
             return Linked(
-                alias, other.id, other.name, endpoint.address, options.exposed, options.env,
-                endpoint.network_name == DEFAULT_NETWORK,
-            )  # fmt: skip
-    which = "the default network" if network == DEFAULT_NETWORK else f"the network {network}"
-    message = f"Cannot link to /{other.name}, as it does not belong to {which}"
+                alias, other.id, other.name, endpoint.address, options.exposed, options.env
+            )
+    message = f"Cannot link to /{other.name}, as it does not belong to the default network"
     raise Conflict(message)
 
 
@@ -97,17 +98,17 @@ def hosts(linked: list[Linked]) -> tuple[str, ...]:
     """Return the names of the linked containers for /etc/hosts, each as `name:address`."""
     entries = []
     for one in linked:
-        names = (one.alias, one.id[:SHORT_ID], one.name) if one.default_network else (one.alias,)
+        names = (one.alias, one.id[:SHORT_ID], one.name)
         entries += [f"{name}:{one.address}" for name in dict.fromkeys(names)]
     return tuple(entries)
 
 
 def variables(linked: list[Linked], own_name: str) -> list[str]:
-    """Return the variables about what is linked on the default network.
+    """Return the variables about what is linked.
 
     Docker: Link.ToEnv of moby, without its short forms for ranges of ports
     """
-    return [entry for one in linked if one.default_network for entry in _variables(one, own_name)]
+    return [entry for one in linked for entry in _variables(one, own_name)]
 
 
 def _variables(one: Linked, own_name: str) -> Iterator[str]:
