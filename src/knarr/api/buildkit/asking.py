@@ -78,7 +78,8 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
         network=_NETWORKS[get("force-network-mode", "")],
         hosts=tuple(_hosts(get("add-hosts", ""))),
         contexts=contexts,
-        no_cache=no_cache is not None,
+        no_cache=no_cache == "",
+        uncached_stages=tuple(filter(None, (no_cache or "").split(","))),
         pull=get("image-resolve-mode", "") == "pull",
         limits=_limits(attributes),
     )

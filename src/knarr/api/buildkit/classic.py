@@ -13,7 +13,8 @@ import queue
 
 from knarr.api.buildkit import wire
 from knarr.api.buildkit.asking import Asked
-from knarr.api.buildkit.solving import Answer, Build, Exporter, Request
+from knarr.api.buildkit.exporters import Exporter
+from knarr.api.buildkit.solving import Answer, Build, Request
 from knarr.errors import CommandFailed, Failed, InvalidArgument
 
 TYPE_CHECKING = False

@@ -22,8 +22,9 @@ from grpclib.const import Status as Code
 
 from knarr import errors
 from knarr.api.buildkit import asking, sessions, wire, workers
+from knarr.api.buildkit.exporters import read_exporters
 from knarr.api.buildkit.schema import CONTROL, GATEWAY, STATUS, message
-from knarr.api.buildkit.solving import Answer, Build, Request, read_exporters
+from knarr.api.buildkit.solving import Answer, Build, Request
 from knarr.api.buildkit.wire import SERVER_STREAM, STREAM, Method
 from knarr.api.faults import words
 from knarr.api.takeover import Taken

@@ -11,24 +11,25 @@ process of its own (`engine.build.apart`). A client that goes away cancels it.
 from __future__ import annotations
 
 import asyncio
-import base64
+import contextlib
 import os
 import stat
 import threading
 
-from knarr.api.buildkit import asking, trees, wire
+from knarr.api.buildkit import agents, asking, trees, wire
 from knarr.api.buildkit import sessions as offered
+from knarr.api.buildkit.exporters import Exporter, describe
 from knarr.api.buildkit.progress import Story
 from knarr.build.dockerfile.program import parse_dockerfile
 from knarr.build.events import Finished, Started
 from knarr.build.ignore import read_patterns
+from knarr.engine.build.agents import Agent
 from knarr.engine.build.apart import Apart
-from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Built, Output
+from knarr.engine.build.export.outputs import Built
 from knarr.engine.build.sent import SentFiles
 from knarr.engine.builds import LOADING
 from knarr.engine.engine import Engine
-from knarr.engine.images import parse_tag
-from knarr.errors import Failed, InvalidArgument, KnarrError, NotFound, SyntaxFault, Unsupported
+from knarr.errors import Failed, KnarrError, NotFound, SyntaxFault
 from knarr.linux import path as paths
 from knarr.registry.handed import Handed
 from knarr.util import jsontext
@@ -36,8 +37,8 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
-    from typing import Any, BinaryIO
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from typing import Any
 
     from knarr.api.buildkit.asking import Asked
     from knarr.api.buildkit.sessions import Session
@@ -49,59 +50,6 @@ _TRUE = ("1", "t", "true")
 _MOBY = "moby"
 _EXPORTER = "buildkit-attachable-exporter-id"
 _PIECE = 1 << 20
-
-
-class ToFile(Value):
-    """Opens a file for an output; a value, since it is told to another process."""
-
-    path: str
-
-    def __call__(self) -> BinaryIO:
-        """Open it."""
-        return open(self.path, "wb")
-
-
-class Exporter(Value):
-    """Where a client wants its result: number `index` of what it asked for."""
-
-    index: int
-    kind: str
-    attributes: Mapping[str, str]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names that the image is to have."""
-        return tuple(name for name in self.attributes.get("name", "").split(",") if name)
-
-    @property
-    def pushes(self) -> bool:
-        return self.attributes.get("push", "").lower() in _TRUE
-
-    def output(self, path: str) -> Output:
-        """Return it as the builder knows it; what is for the client is put to `path` first.
-
-        Raises: Unsupported, InvalidArgument
-        """
-        names = tuple(parse_tag(name) for name in self.names)
-        if self.kind in (_MOBY, IMAGE):
-            by_digest = self.attributes.get("push-by-digest", "").lower() in _TRUE
-            return Output(IMAGE, names=names, push=self.pushes, by_digest=by_digest)
-        if self.kind == LOCAL:
-            return Output(LOCAL, directory=path)
-        if self.kind in (TAR, OCI, DOCKER):
-            return Output(self.kind, names=names, open=ToFile(path))
-        message = f"exporter {self.kind} could not be found"
-        raise Unsupported(message)
-
-    @property
-    def is_here(self) -> bool:
-        """Tell whether the image is only in the store, by whose ID the client will name it."""
-        return self.kind == _MOBY and not self.pushes
-
-    @property
-    def is_sent(self) -> bool:
-        """Tell whether the client gets it."""
-        return self.kind in (LOCAL, TAR, OCI, DOCKER)
 
 
 class Request(Value):
@@ -203,7 +151,9 @@ class _Work:
         else:
             options = options.replace(dockerfile=asked.filename)
         options = options.replace(
-            contexts={**options.contexts, **self._named()}, secrets=self._secrets(program)
+            contexts={**options.contexts, **self._named()},
+            secrets=self._secrets(program),
+            allowed=frozenset(self._build.request.entitlements),
         )
         if asked.call:
             found = self._engine.builds.look(asked.call, options, self._tell)
@@ -211,14 +161,15 @@ class _Work:
         exporters = self._build.request.exporters
         outputs = tuple(one.output(self._files.path(f"out {one.index}")) for one in exporters)
         names = [name for one in exporters if one.pushes for name in one.names]
-        built = self._run(
-            options.replace(outputs=outputs, described=bool(outputs)),
-            Handed(self._logins(program, names)),
-        )
+        with self._agents(program) as lent:
+            built = self._run(
+                options.replace(outputs=outputs, described=bool(outputs), agents=lent),
+                Handed(self._logins(program, names)),
+            )
         for exporter in exporters:
             if exporter.is_sent:
                 self._deliver(exporter)
-        return Answer(_describe(built, [one for one in exporters if one.is_here]))
+        return Answer(describe(built, [one for one in exporters if one.is_here]))
 
     def _tell(self, event: Event) -> None:
         """Let the client know what happens, but for what it was told already."""
@@ -306,6 +257,23 @@ class _Work:
         found = {host: self._build.ask(self._session.login(host)) for host in hosts}
         return {host: login for host, login in found.items() if login is not None}
 
+    @contextlib.contextmanager
+    def _agents(self, program: Program | None) -> Iterator[dict[str, Agent]]:
+        """Lend the client's SSH agents, as sockets of ours."""
+        names = asking.agents_of(program) if program else []
+        found: dict[str, Agent] = {}
+        servers = []
+        try:
+            for number, name in enumerate(names):
+                if self._build.ask(self._session.has_agent(name)):
+                    path = f"{self._files.directory}/agent{number}"
+                    servers.append(self._build.ask(agents.listen(self._session, name, path)))
+                    found[name] = Agent(socket=path)
+            yield found
+        finally:
+            for server in servers:
+                wire.the_loop().call_soon_threadsafe(server.close)
+
     # the build
 
     def _run(self, options: Any, handed: Handed) -> Built:
@@ -320,14 +288,9 @@ class _Work:
 
     def _deliver(self, exporter: Exporter) -> None:
         path = self._files.path(f"out {exporter.index}")
-        told = "sending tarball" if exporter.kind != LOCAL else "copying files"
         activity = f"deliver {exporter.index}"
-        self._build.tell(Started(activity, told))
-        metadata = [(_EXPORTER, str(exporter.index))]
-        if exporter.kind == LOCAL:
-            self._build.ask(trees.send(self._session, path, metadata))
-        else:
-            self._build.ask(_send_file(self._session, path, metadata))
+        self._build.tell(Started(activity, exporter.told))
+        self._build.ask(exporter.send(self._session, path))
         self._build.tell(Finished(activity))
 
 
@@ -342,44 +305,3 @@ def _read(directory: str, name: str) -> bytes | None:
         os.close(root)
     with open(descriptor, "rb") as file:
         return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-
-
-async def _send_file(session: Session, path: str, metadata: list[tuple[str, str]]) -> None:
-    """Give a client a file. Raises: Failed"""
-    kind = "moby.filesync.v1.BytesMessage"
-    method = session.outlet(kind)
-    async with method.open(metadata=metadata) as stream:
-        await stream.send_request()
-        async for piece in trees.pieces(path, _PIECE):
-            await stream.send_message(method.request_type(data=piece))
-        await stream.end()
-        await stream.recv_message()
-
-
-def _describe(built: Built, here: Sequence[Exporter]) -> dict[str, str]:
-    """Return what clients write into their metadata files.
-
-    Docker: the digest of an image that is in the store alone is its ID
-    """
-    found = {}
-    if built.image_id is not None:
-        found["containerimage.config.digest"] = str(built.image_id)
-        found["containerimage.digest"] = str(built.image_id)
-    if built.manifest:
-        if not here:
-            found["containerimage.digest"] = str(built.manifest["digest"])
-        document = jsontext.dumps(dict(built.manifest)).encode()
-        found["containerimage.descriptor"] = base64.b64encode(document).decode()
-    if built.names:
-        found["image.name"] = ",".join(built.names)
-    return found
-
-
-def read_exporters(found: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[Exporter, ...]:
-    """Return the exporters of a request. Raises: InvalidArgument"""
-    exporters = tuple(Exporter(i, kind, dict(given)) for i, (kind, given) in enumerate(found))
-    for exporter in exporters:
-        if exporter.pushes and not exporter.names:
-            message = "tag is needed when pushing to registry"
-            raise InvalidArgument(message)
-    return exporters
