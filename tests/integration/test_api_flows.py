@@ -134,7 +134,7 @@ def test_space(served: Served) -> None:
     assert old["LayersSize"] >= old["Images"][0]["Size"] > 0
     assert old["Volumes"][0]["UsageData"] == {"RefCount": 0, "Size": 0}
     new = served.get("/system/df?type=container")
-    assert new.keys() == {"ContainerUsage"}
+    assert new.keys() == {"Containers", "ContainerUsage"}
     assert (new["ContainerUsage"]["TotalCount"], "Items" in new["ContainerUsage"]) == (1, False)
     whole = served.get("/system/df?verbose=1")
     assert whole["ImageUsage"]["Items"][0]["Id"] == old["Images"][0]["Id"]

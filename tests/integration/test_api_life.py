@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from knarr.engine.container.locks import ContainerLock
 from support.serving import UnixConnection
 
 if TYPE_CHECKING:
@@ -341,3 +342,16 @@ def test_lists_that_are_kept_show_what_others_did_a_moment_ago(served: Served) -
         time.sleep(0.15)
     served.knarr("rm", "two")
     assert listed() == []
+
+
+def test_who_waits_cleans_up_after_a_start_that_takes_its_time(served: Served) -> None:
+    made = create(served, "sh", "-c", "sleep 0.2; exit 7", HostConfig={"AutoRemove": True})
+    client = UnixConnection(served.path)
+    client.request("POST", "/containers/one/wait?condition=removed")
+    response = client.getresponse()
+    served.post("/containers/one/start")
+    with ContainerLock(served.knarr.engine.paths, made):  # as a start does until it is over
+        time.sleep(0.7)
+    assert json.loads(response.read()) == {"StatusCode": 7}
+    client.close()
+    assert served.ask("GET", "/containers/one/json")[0] == 404

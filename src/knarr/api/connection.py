@@ -153,7 +153,10 @@ class Connection:
                 self._send(go_on)
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                self._receive()
+                try:
+                    self._receive()
+                except OSError as error:
+                    raise ClientGone from error
             elif isinstance(event, h11.Data):
                 if event.data:
                     return bytes(event.data)
@@ -179,9 +182,9 @@ class Connection:
             return self._dispatch(call)
         except KnarrError as error:
             return faults.answer(error)
-        except (OSError, h11.RemoteProtocolError) as error:
-            if isinstance(error, ConnectionError | TimeoutError | h11.RemoteProtocolError):
-                raise
+        except (ClientGone, h11.RemoteProtocolError):
+            raise
+        except OSError as error:
             return faults.answer(Failed(str(error)))
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the server
             return self._bug(error)
@@ -191,6 +194,8 @@ class Connection:
         if "\0" in call.path or ".." in segments or not call.path.startswith("/"):
             message = "invalid path"
             raise InvalidArgument(message, hint="It holds a null byte or goes upwards.")
+        while "//" in call.path:  # names of containers may come with their slash
+            call.path = call.path.replace("//", "/")
         call.version, call.path = versions.split(call.path)
         match = routes.find(call.method, call.path)
         if match is None or call.version < match.route.since:

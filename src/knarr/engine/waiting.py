@@ -202,8 +202,11 @@ def _await_answer(
                 gone = False
                 continue
             if message.get("n") == ENDED and owner:
-                options = container.options
-                stopping.clean_up_after(container.engine, container.row, options, client)
+                # Who restarts it has the lock for long, and what is here then is the next run's.
+                patience = 0.0 if container.state.manually_stopped else PATIENCE
+                stopping.clean_up_after(
+                    container.engine, container.row, container.options, client, patience=patience
+                )
             if message.get("n") == MET:
                 code: int = message["exit_code"]
                 return code

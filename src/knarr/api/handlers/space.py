@@ -1,7 +1,7 @@
 """What everything takes on the disk.
 
 Docker: API 1.52 gave each kind an object of its own, with its things only if asked for (`verbose`);
-1.53 left the lists of old out
+1.53 left the lists of old out, which clients that do not know better still want: here they stay
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Documents = list[dict[str, Any]]
 
-NEW, ONLY_NEW = (1, 52), (1, 53)
+NEW = (1, 52)
 # Kind as the query names it: the name of its list, and of its object.
 KINDS = {
     "image": ("Images", "ImageUsage"),
@@ -46,11 +46,9 @@ def df(call: Call) -> Answer:
             raise InvalidArgument(message)
     use = disk_use(call.engine)
     lists = {kind: _LISTS[kind](call, use) for kind in wanted}
-    found: dict[str, Any] = {}
-    if call.version < ONLY_NEW:
-        if "image" in wanted:
-            found["LayersSize"] = use.layers
-        found |= {KINDS[kind][0]: documents for kind, documents in lists.items()}
+    found: dict[str, Any] = {KINDS[kind][0]: documents for kind, documents in lists.items()}
+    if "image" in wanted:
+        found["LayersSize"] = use.layers
     if call.version >= NEW:
         shares = dict(zip(KINDS, use.shares(), strict=True))
         verbose = call.flag("verbose")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from knarr.engine.containers import Container
     from knarr.supervise.control import Client
 
+# Seconds between head and log: docker-py loses what comes together with the head.
+APART = 0.01
 UNWILLING = {
     tasks.PAUSED: "unpause the container before attach",
     tasks.RESTARTING: "wait until the container is running",
@@ -131,6 +133,7 @@ def _replay(
     wrap: Callable[[int, bytes], bytes],
 ) -> None:
     renderer = log_files.Renderer()
+    time.sleep(APART)
     for entry in container.logs():
         if entry is not None and entry.stream in streams:
             taken.socket.sendall(wrap(entry.stream, renderer.render(entry)))

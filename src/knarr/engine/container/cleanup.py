@@ -12,36 +12,49 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.tasks import read_state
 from knarr.errors import NotFound, Unavailable
 from knarr.util.trace import trace
 
+PAUSE = 0.002  # seconds between two looks at a lock
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.engine.engine import Engine
 
 
-def clean_up(engine: Engine, container_id: str, *, auto_remove: bool) -> bool:
-    """Take down what only a running container needs; return whether it is removed."""
+def clean_up(
+    engine: Engine, container_id: str, *, auto_remove: bool, patience: float = 0.0
+) -> bool:
+    """Take down what only a running container needs; return whether it is removed.
+
+    Whoever changes the container just now is waited for so many seconds: who started a program that
+    ended at once may not be done with the start.
+    """
     from knarr.engine.container import removing  # noqa: PLC0415 - loads more than it takes to find nothing
 
-    try:
-        with ContainerLock(engine.paths, container_id, wait=False):
-            if read_state(engine.paths, container_id).active:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with ContainerLock(engine.paths, container_id, wait=False):
+                if read_state(engine.paths, container_id).active:
+                    return False
+                trace("cleanup:begun")
+                if auto_remove:
+                    removing.take_away(engine, container_id, volumes=True)
+                else:
+                    removing.release(engine, container_id)
+            return auto_remove
+        except NotFound:  # the directory went aside, by somebody who may have been killed since
+            removing.finish(engine, container_id)
+            return True
+        except Unavailable:
+            if time.monotonic() >= deadline:
                 return False
-            trace("cleanup:begun")
-            if auto_remove:
-                removing.take_away(engine, container_id, volumes=True)
-            else:
-                removing.release(engine, container_id)
-    except NotFound:  # the directory went aside, by somebody who may have been killed since
-        removing.finish(engine, container_id)
-        return True
-    except Unavailable:
-        return False
-    return auto_remove
+            time.sleep(PAUSE)
 
 
 def main(arguments: list[str]) -> None:

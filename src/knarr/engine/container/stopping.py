@@ -108,11 +108,13 @@ def _finish(engine: Engine, row: ContainerRow, options: Options, client: Client)
     _await_end(client, LAST_PATIENCE)
 
 
-def clean_up_after(engine: Engine, row: ContainerRow, options: Options, client: Client) -> None:
+def clean_up_after(
+    engine: Engine, row: ContainerRow, options: Options, client: Client, *, patience: float = 0.0
+) -> None:
     """Do, as the owner, what is to be done after the exit, and say so."""
     from knarr.engine.container.cleanup import clean_up  # noqa: PLC0415 - not for who sends signals alone
 
-    removed = clean_up(engine, row.id, auto_remove=options.auto_remove)
+    removed = clean_up(engine, row.id, auto_remove=options.auto_remove, patience=patience)
     client.cleaned(removed=removed)
 
 
