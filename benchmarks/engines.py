@@ -130,6 +130,7 @@ class Docker(Engine):
 
     name = "docker"
     program = "docker"
+    network_words: tuple[str, ...] = ("--bridge", "none", "--iptables=false")
 
     @classmethod
     def missing(cls) -> str:
@@ -139,7 +140,7 @@ class Docker(Engine):
         command = [
             "dockerd", "--data-root", f"{self.work}/data", "--exec-root", f"{self.work}/exec",
             "--host", f"unix://{self.work}/sock", "--pidfile", f"{self.work}/pid",
-            "--bridge", "none", "--iptables=false", "--log-level", "error",
+            *self.network_words, "--log-level", "error",
         ]  # fmt: skip
         with open(self.work / "log", "w") as log:
             self._daemon = subprocess.Popen(command, stdout=log, stderr=log)
