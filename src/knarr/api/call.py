@@ -14,7 +14,7 @@ from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from knarr.engine.engine import Engine
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
 MAXIMUM_DOCUMENT = 8 << 20  # bytes of a JSON body; archives are streams and have no limit here
 CRUMB = 512  # bytes that a piece of a body counts for at least: each of them is work
 _FALSE = ("", "0", "no", "false", "none")
+
+
+class Spelled(dict[str, "Any"]):
+    """An object whose fields are found in any case, as Go finds them.
+
+    docker-py writes `detachKeys` and `CPURealtimePeriod`, and no Docker ever minded.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, fields: Iterable[tuple[str, Any]]) -> None:
+        """Take the fields as they are spelled."""
+        super().__init__(fields)
+        self._names = {name.lower(): name for name in self}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of `key`, however its name is spelled."""
+        name = key if key in self else self._names.get(key.lower())
+        return default if name is None else self[name]
+
+
+def spelled(value: Any) -> Any:
+    """Return a JSON value with all its objects `Spelled`."""
+    if isinstance(value, dict):
+        return Spelled((name, spelled(inner)) for name, inner in value.items())
+    return [spelled(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Body:
@@ -164,7 +190,7 @@ class Call:
         if not data.strip():
             return {}
         try:
-            document = jsontext.loads(data)
+            document = spelled(jsontext.loads(data))
         except (ValueError, RecursionError) as error:
             message = f"invalid JSON: {error}"
             raise InvalidArgument(message) from None

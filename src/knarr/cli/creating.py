@@ -60,6 +60,7 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
         "runtime": options.text("runtime"),
         "platform": options.text("platform"),
         "cidfile": options.text("cidfile"),
+        "isolation": options.text("isolation"),
         "shm_size": options.number("shm-size"),
         "health_on_failure": options.text("health-on-failure"),
         "timeout": options.number("timeout"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knarr.api.call import MAXIMUM_DOCUMENT, Body, Call
+from knarr.api.parse.containers import parse_create
 from knarr.errors import InvalidArgument
 
 
@@ -63,3 +64,21 @@ def test_documents() -> None:
     for data in (b"[1]", b"{", b"\xff", b"[" * 100_000, b" " * (MAXIMUM_DOCUMENT + 1)):
         with pytest.raises(InvalidArgument):
             call("", data).json()
+
+
+def test_fields_are_found_in_any_case() -> None:
+    body = call(
+        "", b'{"detachKeys": "ctrl-a", "HostConfig": {"CPUShares": 5}, "Labels": {"a": "b"}}'
+    )
+    document = body.json()
+    assert document.get("DetachKeys") == "ctrl-a"
+    assert document["HostConfig"].get("CpuShares") == 5
+    assert document.get("Labels") == {"a": "b"}
+    assert document.get("Other", 1) == 1
+
+
+def test_what_docker_py_writes_beside_the_host_config_counts() -> None:
+    options = parse_create({"Image": "x", "Runtime": "/bin/true", "HostConfig": {}})
+    assert options.runtime == "/bin/true"
+    options = parse_create({"Image": "x", "HostConfig": {"Isolation": "default"}})
+    assert options.isolation == "default"

@@ -88,6 +88,10 @@ def test_a_context_from_elsewhere(remote: str) -> None:
     assert parse(remote=remote).context == remote
 
 
+def test_a_session_has_a_context_for_buildkit_alone() -> None:
+    assert parse(remote="client-session", version="2").context == "client-session"
+
+
 @pytest.mark.parametrize("remote", ["/etc", ".", "-", "../x", "client-session", "file:///etc"])
 def test_nothing_of_the_server_is_a_context(remote: str) -> None:
     with pytest.raises(InvalidArgument, match="unable to prepare context"):
@@ -101,7 +105,7 @@ def test_nothing_of_the_server_is_a_context(remote: str) -> None:
         ({"isolation": "hyperv"}, InvalidArgument),
         ({"securityopt": ["x"]}, InvalidArgument),
         ({"outputs": [{"Type": "local", "Attrs": {"dest": "/"}}]}, InvalidArgument),
-        ({"version": "2"}, Unsupported),
+        ({"version": "3"}, Unsupported),
         ({"buildargs": ["A=1"]}, InvalidArgument),
         ({"buildargs": "{"}, InvalidArgument),
         ({"memory": "much"}, InvalidArgument),

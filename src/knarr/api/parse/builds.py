@@ -44,7 +44,7 @@ def parse_build(call: Call, images: Images) -> BuildOptions:
     """
     _refuse(call)
     return BuildOptions(
-        _context(call.text("remote")),
+        _context(call.text("remote"), session=call.text("version") == BUILDKIT),
         dockerfile=call.text("dockerfile"),
         tags=tuple(tag for tag in call.texts("t") if tag),
         arguments=_strings(call, "buildargs"),
@@ -84,10 +84,10 @@ def _is_elsewhere(output: object) -> bool:
     return not isinstance(output, dict) or output.get("Type") not in ("", "docker", "image")
 
 
-def _context(remote: str) -> str:
+def _context(remote: str, *, session: bool) -> str:
     if not remote:
         return "-"
-    if remote == _SESSION:
+    if remote == _SESSION and session:
         return remote
     if as_context(remote) is None:
         message = f"unable to prepare context: {remote} is not the URL of an archive or repository"

@@ -38,7 +38,8 @@ def parse_create(body: dict[str, Any], *, platform: str = "") -> Options:
         fields = Fields(body, "body")
         host = fields.child("HostConfig") or Fields({}, "body: HostConfig")
         return Options(
-            platform=platform, **_config(fields), **_host(host), **parse_storage(host),
+            platform=platform, **_config(fields), **_host(host, fields.text("Runtime")),
+            **parse_storage(host),
             networking=parse_networking(
                 host,
                 fields.child("NetworkingConfig"),
@@ -77,7 +78,8 @@ def _config(fields: Fields) -> dict[str, Any]:
     }
 
 
-def _host(host: Fields) -> dict[str, Any]:
+def _host(host: Fields, runtime: str) -> dict[str, Any]:
+    """Return what HostConfig asks for; docker-py names the `runtime` beside it."""
     sysctls = host.mapping("Sysctls")
     for name, value in sysctls.items():
         check_sysctl(f"{name}={value}")
@@ -90,7 +92,8 @@ def _host(host: Fields) -> dict[str, Any]:
         "readonly": host.boolean("ReadonlyRootfs"),
         "init": host.boolean("Init"),
         "auto_remove": host.boolean("AutoRemove"),
-        "runtime": host.text("Runtime"),
+        "runtime": host.text("Runtime") or runtime,
+        "isolation": host.text("Isolation"),
         "cidfile": host.text("ContainerIDFile"),
         "shm_size": number(host, "ShmSize"),
         "sysctls": dict(sysctls),

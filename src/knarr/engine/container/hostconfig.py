@@ -54,7 +54,7 @@ def _host_storage(options: Options) -> Document:
         "Annotations": dict(options.annotations) or None,
         "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
         "Runtime": options.runtime or "knarr",
-        "Isolation": "",
+        "Isolation": options.isolation,
         "Init": options.init or None,
         "Sysctls": dict(options.sysctls) or None,
         "Mounts": mounts or None,

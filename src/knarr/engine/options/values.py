@@ -290,6 +290,7 @@ class Options(Value):
     `env` entries are KEY=value; without `=` the key is taken out of the image's environment.
     `entrypoint` of one empty word takes the image's entrypoint away. `host_env` counts where
     neither `env` nor the image has a word. `timeout` is in seconds, `umask` in octal digits.
+    `isolation` has no meaning here, and is shown again.
     """
 
     image: str = ""
@@ -320,6 +321,7 @@ class Options(Value):
     runtime: str = ""
     platform: str = ""
     cidfile: str = ""
+    isolation: str = ""
     shm_size: int = 0
     sysctls: Mapping[str, str] = {}
     mounts: tuple[MountRequest, ...] = ()
