@@ -274,3 +274,14 @@ def test_standard_input_and_output_are_a_connection(served: Served) -> None:
     served.start()
     joined = served.knarr.do("system", "dial-stdio", stdin=request)
     assert joined.stdout.startswith("HTTP/1.1 200 OK")
+
+
+def test_the_socket_in_a_container(served: Served) -> None:
+    missing = served.knarr.fails("create", "--use-api-socket", "busybox", "true")
+    assert "there is no socket of the API" in missing
+    served.path = f"{served.knarr.run_dir}/docker.sock"
+    served.stop()
+    served.start()
+    script = "[ -S /var/run/docker.sock ] && echo here"
+    words = ("run", "--rm", "--use-api-socket", "busybox", "sh", "-c", script)
+    assert served.knarr(*words) == "here\n"

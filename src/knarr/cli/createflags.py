@@ -50,6 +50,7 @@ STORAGE = (
     Option("shm-size", "Size of /dev/shm", kind="bytes"),
     Option("tmpfs", "Mount a tmpfs directory", kind="list"),
     Option("storage-opt", "Storage driver options for the container", kind="list"),
+    Option("use-api-socket", "Bind mount the socket of `knarr serve`"),
     Option("volume", "Bind mount a volume", kind="list", short="v", completes="volumes"),
     Option("volume-driver", "Optional volume driver for the container", kind="string"),
     Option("volumes-from", "Mount volumes from the specified container(s)", kind="list",

@@ -29,6 +29,10 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         asked = creating.parse_create(options, arguments, detached=False)
     except InvalidArgument as error:  # of the command line: 125, the engine's own are 1
         raise OptionFault(error.message, hint=error.hint) from None
+    if options.flag("use-api-socket"):
+        from knarr.engine.supplies.apisocket import supply  # noqa: PLC0415 - for few containers
+
+        asked = supply(context.engine.paths, asked)
     creating.provide_image(context, options, asked)
     if options.flag("replace"):
         from knarr.cli.living import replace  # noqa: PLC0415 - see the module

@@ -49,6 +49,10 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
 
     detached = options.flag("detach")
     asked = creating.parse_create(options, arguments, detached=detached)
+    if options.flag("use-api-socket"):
+        from knarr.engine.supplies.apisocket import supply  # noqa: PLC0415 - for few containers
+
+        asked = supply(context.engine.paths, asked)
     if asked.networking.ports and asked.networking.mode == "host":
         context.warn("WARNING: Published ports are discarded when using host network mode")
     creating.provide_image(context, options, asked)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from knarr.api.listening import Access
     from knarr.cli.command import Context, Options
 
-SOCKET = "docker.sock"
 
 COMMAND = Command(
     short="Serve the Docker Engine API",
@@ -38,6 +37,7 @@ COMMAND = Command(
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from knarr.api.listening import Listener, listen  # noqa: PLC0415 - not for --help
     from knarr.api.server import Server  # noqa: PLC0415
+    from knarr.engine.supplies.apisocket import SOCKET  # noqa: PLC0415
 
     access = _access(options)
     paths = context.engine.paths  # opened now, so that what cannot be served is seen at once

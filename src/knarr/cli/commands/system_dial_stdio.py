@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from knarr.cli.command import Context, Options
 
-SOCKET = "docker.sock"  # of `serve`
 PIECE = 64 << 10
 
 COMMAND = Command(
@@ -28,6 +27,7 @@ COMMAND = Command(
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     from threading import Thread  # noqa: PLC0415 - not for --help
 
+    from knarr.engine.supplies.apisocket import SOCKET  # noqa: PLC0415
     from knarr.util.files import write_all  # noqa: PLC0415
 
     connection = _dial(f"{context.engine.paths.run}/{SOCKET}") or _serve_here(context)
