@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.resources import Write
 
-WANTED = ("cpuset", "cpu", "io", "memory", "pids")  # enabled on v2 where they can be: for stats
-
 
 class Place:
     """A container's directory in one hierarchy."""
@@ -238,13 +236,12 @@ def _fill_cpuset(directory: str, root: str) -> None:
 
 
 def enable(place: Place, needed: set[str]) -> None:
-    """Let the controllers of v2 reach the container's directory.
+    """Let all controllers of v2 reach the container's directory: limits may come later.
 
     Raises: PermissionDenied, Unsupported, Failed
     """
-    wanted = [c for c in place.controllers if c in WANTED or c in needed]
     present = cgroup.offered(place.directory)
-    missing = [controller for controller in wanted if controller not in present]
+    missing = [controller for controller in place.controllers if controller not in present]
     if not missing:
         return
     current = place.root

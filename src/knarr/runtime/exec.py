@@ -260,7 +260,7 @@ def _fork(target: Target, person: Person, group: Cgroup, *, born_inside: bool) -
 
 
 def _bear(target: Target, group: Cgroup, bear: Callable[[int], Newborn]) -> Newborn:
-    """Make the process in the v2 cgroup, or where init went if that became a branch."""
+    """Make the process in the v2 cgroup, or where init went if that became a branch, or is gone."""
     unified = group.unified
     if unified is None:
         return bear(-1)
@@ -268,7 +268,7 @@ def _bear(target: Target, group: Cgroup, bear: Callable[[int], Newborn]) -> Newb
         return _bear_in(unified.directory, bear)
     except OSError as error:
         own = cgroups.of_process(target.pid).unified
-        if error.errno != errno.EBUSY or own is None:
+        if error.errno not in (errno.EBUSY, errno.ENOENT) or own is None:
             raise failed(f"joining the cgroup {unified.directory}", error) from error
         return _bear_in(own.directory, bear)
 

@@ -279,7 +279,8 @@ def _number(node: Node) -> str:
 
 def _huge_pages(sink: Sink, nodes: Iterable[Node]) -> None:
     for node in nodes:
-        size = node.required("pageSize")
+        # Others read keys whatever their case, and so bundles have this one in small letters.
+        size = node.text("pagesize") or node.required("pageSize")
         limit = node.natural("limit", limit=(1 << 64) - 1)
         version = sink.version("hugetlb", "huge pages")
         suffix = "limit_in_bytes" if version == 1 else "max"

@@ -148,7 +148,7 @@ def below(group: Cgroup, words: list[str]) -> Cgroup:
         for place in found:
             place.directory = os.path.normpath(f"{place.directory}/{path}")
             if not os.path.isdir(place.directory):
-                message = f"exec: adding pid to {place.directory}: no such file or directory"
+                message = f"exec: adding pid to cgroup {place.directory}: no such file or directory"
                 raise InvalidArgument(message)
     return cgroups.Cgroup(places)
 
