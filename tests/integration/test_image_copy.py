@@ -131,6 +131,37 @@ def test_skopeo_pushed_and_skopeo_pulls(store: Knarr, host: str, tmp_path: Path)
     assert Path(tmp_path, "dir", images.sha(config)[7:]).read_bytes() == config
 
 
+def test_docker_s_manifests_become_oci_s_in_layouts(
+    store: Knarr, host: str, tmp_path: Path
+) -> None:
+    """Nobody else reads Docker's there."""
+    archive, remote = tmp_path / "x.tar", f"docker://{host}/x:1"
+    archive.write_bytes(images.docker_archive([BASE, TOP], "x:1"))
+    skopeo("copy", "--dest-tls-verify=false", f"docker-archive:{archive}", remote)
+    raw = skopeo("inspect", "--raw", "--tls-verify=false", remote)
+    assert "vnd.docker.distribution.manifest.v2" in raw
+    store("pull", "-q", f"{host}/x:1")
+    store("manifest", "create", f"{host}/list:1", f"{host}/x:1")
+    store("manifest", "push", f"{host}/list:1")
+    store("image", "copy", remote, f"oci:{tmp_path}/one:x")
+    store("image", "copy", "--all", f"docker://{host}/list:1", f"oci:{tmp_path}/all:x")
+    store("save", "--format", "oci-archive", "-o", f"{tmp_path}/saved.tar", f"{host}/x:1")
+    config = images.config_of([BASE, TOP])
+    for place in (
+        f"oci:{tmp_path}/one:x",
+        f"oci:{tmp_path}/all:x",
+        f"oci-archive:{tmp_path}/saved.tar:{host}/x:1",
+    ):
+        assert "vnd.docker" not in skopeo("inspect", "--raw", place), place
+        assert skopeo("inspect", "--config", "--raw", place).encode() == config
+        shutil.rmtree(tmp_path / "files", ignore_errors=True)
+        skopeo("copy", place, f"dir:{tmp_path}/files")
+    kept = store("image", "copy", "--preserve-digests", remote, f"oci:{tmp_path}/kept:x")
+    assert kept == f"Digest: {images.sha(raw.encode())}\n"
+    back = store("image", "copy", f"oci:{tmp_path}/kept:x", f"docker://{host}/back:1")
+    assert back == kept
+
+
 def test_skopeo_reads_the_store_while_knarr_works(
     store: Knarr, host: str, tmp_path: Path, settings: Callable[[str], Path]
 ) -> None:

@@ -16,6 +16,9 @@ COMMAND = Command(
             "all-platforms", "Copy the images for all platforms, and their index", aliases=("all",)
         ),
         Option("platform", "Copy the image for this platform: os[/arch[/variant]]", kind="string"),
+        Option(
+            "preserve-digests", "Copy Docker's manifests into OCI layouts as they are, not as OCI's"
+        ),
     ),
     minimum=2,
     maximum=2,
@@ -40,6 +43,13 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         raise InvalidArgument(message)
     source, target = (parse_place(argument) for argument in arguments)
     platform = parse_platform(text) if text else None
-    digest = copy_image(context.engine, source, target, platform=platform, every=every)
+    digest = copy_image(
+        context.engine,
+        source,
+        target,
+        platform=platform,
+        every=every,
+        preserve=options.flag("preserve-digests"),
+    )
     context.print(f"Digest: {digest}")
     return 0

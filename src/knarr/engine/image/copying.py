@@ -2,15 +2,24 @@
 
 Documents are copied byte for byte, so that digests stay; artifacts, which are no images of
 containers, as well. From the archives of `docker save`, where documents are made up, they do not.
-What the places are is said in `ends`.
+Into OCI layouts Docker's manifests come as OCI's, unless digests are to be preserved: other tools
+read no others there. What the places are is said in `ends`.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-from knarr.engine.image.ends import STORE, TAKE_INDEXES, open_source, opened_target
+from knarr.engine.image.ends import (
+    LAYOUT,
+    OCI_ARCHIVE,
+    STORE,
+    TAKE_INDEXES,
+    open_source,
+    opened_target,
+)
 from knarr.engine.image.family.source import FamilySource, explain
+from knarr.engine.image.places.asoci import AsOci
 from knarr.engine.image.places.storetarget import StoreTarget
 from knarr.engine.image.transfer import copy, copy_all, copy_platforms
 from knarr.engine.space.collect import collect, collect_all
@@ -34,8 +43,11 @@ def copy_image(
     *,
     platform: Platform | None = None,
     every: bool = False,
+    preserve: bool = False,
 ) -> Digest:
-    """Copy an image, with `every` those for all platforms; return the digest it has.
+    """Copy an image, with `every` those for all platforms; return the digest it has there.
+
+    With `preserve` that is the digest it had.
 
     Raises: InvalidArgument, NotFound, Corrupt, Unauthorized, Unavailable, Unsupported
     """
@@ -46,12 +58,13 @@ def copy_image(
         origin, name = open_source(engine, source, closing, every=every)
         if target.kind == STORE:
             return _take_in(engine, origin, name, target, platform=platform, every=every)
+        given = AsOci(origin) if target.kind in (LAYOUT, OCI_ARCHIVE) and not preserve else origin
         with opened_target(engine, target) as (taking, as_name):
             found: Manifest | Index
             if every:
-                found = copy_all(origin, taking, name, as_name=as_name)
+                found = copy_all(given, taking, name, as_name=as_name)
             else:
-                found = copy(origin, taking, name, as_name=as_name, platform=platform)
+                found = copy(given, taking, name, as_name=as_name, platform=platform)
         if isinstance(origin, FamilySource) and origin.left_out:
             engine.notices.append(explain(name, origin.left_out))
     return found.digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from knarr.engine.image.family.source import FamilySource, explain
 from knarr.engine.image.places.archivetarget import ArchiveTarget
+from knarr.engine.image.places.asoci import AsOci
 from knarr.engine.image.places.directory import DirectoryTarget
 from knarr.engine.image.places.storesource import StoreSource
 from knarr.engine.image.transfer import copy, copy_all
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from knarr.engine.engine import Engine
-    from knarr.engine.image.places.place import Target
+    from knarr.engine.image.places.place import Source, Target
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest
     from knarr.oci.manifest import Index, Manifest
@@ -45,7 +46,7 @@ def save(
         raise InvalidArgument(message, hint="--format oci-archive or oci-dir takes all platforms.")
     chosen = _chosen(engine, names, platform)
     target = ArchiveTarget(out, docker=form == "docker-archive")
-    give(engine, chosen, target, every=every)
+    give(engine, chosen, target, every=every, oci=form == "oci-archive")
     target.close()
 
 
@@ -62,28 +63,35 @@ def save_directory(
     Raises: InvalidArgument, NotFound, Corrupt
     """
     chosen = _chosen(engine, names, platform)
-    give(engine, chosen, DirectoryTarget(path), every=every)
+    give(engine, chosen, DirectoryTarget(path), every=every, oci=True)
 
 
 def give(
-    engine: Engine, chosen: dict[Digest, list[str]], target: Target, *, every: bool = False
+    engine: Engine,
+    chosen: dict[Digest, list[str]],
+    target: Target,
+    *,
+    every: bool = False,
+    oci: bool = False,
 ) -> None:
     """Give images by their IDs, under these references, to a place outside of the store.
 
-    With `every` each goes with all that came by the same index.
+    With `every` each goes with all that came by the same index. With `oci` Docker's manifests go as
+    OCI's, which is all that other tools read in a layout.
     """
     source = FamilySource(engine) if every else StoreSource(engine)
+    given_from: Source = AsOci(source) if oci else source
     needs = [digest for image_id in chosen for digest in source.needs(image_id)]
     with engine.journal.begin("save", ", ".join(chosen), needs=needs):
         for image_id, references in chosen.items():
             first, *others = references or [""]
             given: Manifest | Index
             if isinstance(source, FamilySource):
-                given = copy_all(source, target, image_id, as_name=first)
+                given = copy_all(given_from, target, image_id, as_name=first)
                 if source.left_out:
                     engine.notices.append(explain(first or image_id.short, source.left_out))
             else:
-                given = copy(source, target, image_id, as_name=first)
+                given = copy(given_from, target, image_id, as_name=first)
             for other in others:
                 target.tag(other, given.descriptor)
     for image_id in chosen:
