@@ -208,6 +208,22 @@ def test_an_isolated_network_is_without_the_host(knarr: Knarr) -> None:
         assert not reaches(knarr, "one", "10.9.8.1", 8000)
 
 
+def test_an_interface_has_the_name_and_settings_that_were_asked_for(knarr: Knarr) -> None:
+    create(knarr)
+    prefix = "driver-opt=com.docker.network.endpoint."
+    asked = f'{prefix}ifname=lan7,"{prefix}sysctls=net.ipv4.conf.IFNAME.log_martians=1"'
+    start(knarr, "one", "--network", f"name=net,{asked}")
+    setting = "/proc/sys/net/ipv4/conf/lan7/log_martians"
+    assert knarr("exec", "one", "busybox", "cat", setting) == "1\n"
+    for wrong, said in (
+        ("sysctls=kernel.panic=1", "invalid setting of an interface"),
+        ("sysctls=net.ipv4.conf.all.forwarding=1", "invalid setting of an interface"),
+        ("ifname=far/too/long", "invalid name of an interface"),
+    ):
+        command = ("run", "--rm", "--network", f"name=net,{prefix}{wrong}", "busybox", "true")
+        assert said in knarr.fails(*command, status=125)
+
+
 # settings
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = 1
 
+# What stands for the interface's name in a setting that was asked for.
+ANY_INTERFACE = "IFNAME"
+
 # RFC 3927, 2.1; RFC 4291, 2.5.6
 _LINK_LOCAL_PREFIX = {4: 16, 6: 64}
 
@@ -136,13 +139,22 @@ def pair(
 def inner_settings(endpoint: Endpoint) -> list[Sysctl]:
     """Return the settings of the sandbox's interface, before it is up."""
     name = endpoint.interface
+    asked = [_asked(text, name) for text in endpoint.sysctls]
     if not endpoint.address6:
-        return [Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1")]
+        return [Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "1"), *asked]
     # Another member of the network is no router, whatever it advertises.
     return [
         Sysctl(f"net/ipv6/conf/{name}/disable_ipv6", "0"),
         Sysctl(f"net/ipv6/conf/{name}/accept_ra", "0"),
+        *asked,
     ]
+
+
+def _asked(text: str, interface: str) -> Sysctl:
+    """Return a setting of an interface that stands for any name in it."""
+    key, _, value = text.partition("=")
+    parts = (interface if part == ANY_INTERFACE else part for part in key.split("."))
+    return Sysctl("/".join(parts), value)
 
 
 def loopback() -> Request:

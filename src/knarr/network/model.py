@@ -167,6 +167,7 @@ class Endpoint(Value):
     straight: bool = False
     egress: tuple[str, ...] | None = None
     routers: tuple[str, ...] = ()
+    sysctls: tuple[str, ...] = ()
 
     @property
     def confined(self) -> bool:
@@ -225,7 +226,8 @@ def ways_out(endpoints: Iterable[Endpoint]) -> tuple[WayOut, ...]:
 class Join(Value):
     """A network that a sandbox joins, by its name or ID, and what was asked of its place there.
 
-    Empty texts are for knarr to choose.
+    Empty texts are for knarr to choose. `interface` is what it is called inside; `sysctls` are
+    settings of it, `net.ipv4.conf.IFNAME.log_martians=1`, whatever it is called.
     """
 
     network: str
@@ -235,6 +237,8 @@ class Join(Value):
     aliases: tuple[str, ...] = ()
     priority: int = 0
     link_local: tuple[str, ...] = ()
+    interface: str = ""
+    sysctls: tuple[str, ...] = ()
 
 
 class SandboxOptions(Value):

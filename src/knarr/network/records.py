@@ -65,6 +65,7 @@ def encode_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "straight": endpoint.straight,
         "egress": None if endpoint.egress is None else list(endpoint.egress),
         "routers": list(endpoint.routers),
+        "sysctls": list(endpoint.sysctls),
     }
 
 
@@ -87,6 +88,7 @@ def decode_endpoint(
                 "link_local": tuple(value.get("link_local", ())),
                 "egress": _texts(value.get("egress")),
                 "routers": tuple(value.get("routers", ())),
+                "sysctls": tuple(value.get("sysctls", ())),
             },
         )
     except (KeyError, TypeError, ValueError) as error:

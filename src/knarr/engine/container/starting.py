@@ -357,6 +357,12 @@ def join_of(place: NetworkJoin) -> Join:
     """Return a place in a network in the words of the package that knows networks."""
     from knarr.network.model import Join  # noqa: PLC0415 - not for ps
 
+    interface = ""
+    sysctls: tuple[str, ...] = ()
+    if place.driver_options:
+        from knarr.engine.options.networks import endpoint_options  # noqa: PLC0415 - for few
+
+        interface, sysctls = endpoint_options(place.driver_options)
     return Join(
         place.network,
         address=place.address,
@@ -365,6 +371,8 @@ def join_of(place: NetworkJoin) -> Join:
         aliases=place.aliases,
         priority=place.priority,
         link_local=place.link_local,
+        interface=interface,
+        sysctls=sysctls,
     )
 
 

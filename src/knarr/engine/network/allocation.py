@@ -70,7 +70,7 @@ class Allocation:
             sandbox_id=self._sandbox_id,
             network_id=network.id,
             network_name=network.name,
-            interface=interface,
+            interface=join.interface or interface,
             host_interface=f"kv{endpoint_id[:12]}" if bridged else "",
             mac=_mac(network, join, four or six),
             address=four,
@@ -84,6 +84,7 @@ class Allocation:
             link_local=join.link_local,
             driver=network.driver,
             straight=straight,
+            sysctls=join.sysctls,
             egress=self._egress,
             routers=_routers(network) if self._egress is not None else (),
         )

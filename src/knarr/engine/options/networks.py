@@ -14,12 +14,16 @@ from knarr.network.address import parse_address, parse_mac, version_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _SHARED = ("host", "none")
 # What link-local addresses begin with, and how many bits follow that.
 _LINK_LOCAL = {4: 0xA9FE, 6: 0xFE80 << 48}
 _REST = {4: 16, 6: 64}
+# Docker's names of what can be said of an interface.
+_INTERFACE_NAME = "com.docker.network.endpoint.ifname"
+_SETTINGS = "com.docker.network.endpoint.sysctls"
+_LONGEST_INTERFACE = 15
 _KEYS = ("name", "alias", "ip", "ip6", "mac-address", "link-local-ip", "gw-priority", "driver-opt")
 
 
@@ -132,6 +136,42 @@ def check_place(place: NetworkJoin) -> None:
             raise InvalidArgument(message, hint="It is one of 169.254.0.0/16 or fe80::/64.")
     if place.mac_address:
         parse_mac(place.mac_address)
+    endpoint_options(place.driver_options)
+
+
+def endpoint_options(options: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Return what an interface is to be called inside, and the settings that it is to have.
+
+    Raises: InvalidArgument
+    """
+    interface = ""
+    settings: tuple[str, ...] = ()
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == _INTERFACE_NAME:
+            interface = _interface(value)
+        elif key == _SETTINGS:
+            settings = tuple(_setting(text) for text in value.split(","))
+    return interface, settings
+
+
+def _interface(text: str) -> str:
+    if not text or len(text) > _LONGEST_INTERFACE or set(text) & set("/ \t:") or text == "lo":
+        message = f"invalid name of an interface: {text}"
+        hint = f"It has at most {_LONGEST_INTERFACE} letters and neither slashes nor colons."
+        raise InvalidArgument(message, hint=hint)
+    return text
+
+
+def _setting(text: str) -> str:
+    """Return a setting of an interface, whatever that is called; no other may be set this way."""
+    key, equals, value = text.strip().partition("=")
+    parts = key.split(".")
+    fitting = len(parts) == 5 and parts[0] == "net" and parts[3] == "IFNAME"
+    if not equals or not value or not fitting or not all(parts):
+        message = f"invalid setting of an interface: {text}"
+        raise InvalidArgument(message, hint="As in net.ipv4.conf.IFNAME.log_martians=1.")
+    return f"{key}={value}"
 
 
 def _priority(text: str) -> int:
