@@ -76,6 +76,20 @@ def test_containers_come_and_go(served: Served) -> None:
     assert served.post("/networks/prune") == {"NetworksDeleted": None}
 
 
+def test_links_go_by_the_name_of_who_has_them(served: Served) -> None:
+    served.post("/networks/create", {"Name": "net"})
+    served.knarr("run", "-d", "--name", "the-db", "--network", "net", *IDLE)
+    link = ("--network", "net", "--link", "the-db:db")
+    served.knarr("run", "-d", "--name", "web", *link, *IDLE)
+    ping = ("exec", "web", "sh", "-c", "ping -c1 -W1 db")
+    assert "PING db" in served.knarr(*ping)
+    assert served.ask("DELETE", "/containers/web/other?link=1")[0] == 404
+    assert served.ask("DELETE", "/containers/web/db?link=1") == (204, None)
+    assert "bad address 'db'" in served.knarr.do(*ping).stderr
+    assert served.get("/containers/web/json")["HostConfig"]["Links"] is None
+    assert served.ask("DELETE", "/containers/web/db?link=1")[0] == 404
+
+
 def test_what_is_asked_of_a_place_shows_before_the_start(served: Served) -> None:
     served.post("/networks/create", {"Name": "net"})
     served.knarr("create", "--name", "web", *IDLE)

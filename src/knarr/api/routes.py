@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/containers/{id}/resize", "lifecycle:resize"),
     Route("POST", "/containers/{id}/rename", "containers:rename"),
     Route("POST", "/containers/{id}/update", "containers:update"),
-    Route("DELETE", "/containers/{id}", "containers:remove"),
+    Route("DELETE", "/containers/{id:.*}", "containers:remove"),
     Route("POST", "/containers/{id}/exec", "execs:create"),
     Route("POST", "/exec/{id}/start", "execs:start"),
     Route("POST", "/exec/{id}/resize", "execs:resize"),

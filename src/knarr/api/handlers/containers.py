@@ -13,6 +13,7 @@ from knarr.api.versions import take_back
 from knarr.engine.container.listing import list_containers
 from knarr.engine.container.pruning import prune
 from knarr.engine.container.summary import Summaries
+from knarr.engine.network import joining
 from knarr.errors import Conflict, NotFound
 from knarr.oci.document import Fields
 
@@ -87,6 +88,11 @@ def update(call: Call) -> Answer:
 
 
 def remove(call: Call) -> Answer:
+    """Remove a container, or with `link` what it knows another one as: `container/alias`."""
+    if call.flag("link"):
+        name, _, alias = call.parameters["id"].strip("/").rpartition("/")
+        joining.unlink(call.engine, call.engine.containers.get(name).row, alias)
+        return Empty()
     find(call).remove(force=call.flag("force"), volumes=call.flag("v"))
     return Empty()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SIGKILL = 9
 WAIT = -1  # the number of the one question whose answer is waited for with a limit of time
 LAST_PATIENCE = 10.0  # seconds for the kernel to end what got SIGKILL, as Docker gives it
+ENDING = 1.0  # seconds between the end of a process and its record
 
 
 def stop(
@@ -213,12 +214,22 @@ def pause(engine: Engine, row: ContainerRow) -> None:
     try:
         lifecycle.pause(state.pid)
     except (Failed, Unsupported) as error:
-        if tasks.read_state(engine.paths, row.id).status != tasks.RUNNING:
-            raise Conflict(not_running) from error  # it ended at this moment, and its group went
+        if _ends(engine, row):
+            raise Conflict(not_running) from error  # its group is gone already
         raise
     mark = f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}"
     os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
     note(engine.paths, row, "pause")
+
+
+def _ends(engine: Engine, row: ContainerRow) -> bool:
+    """Tell whether a container's end is recorded by now, or is within a moment."""
+    deadline = time.monotonic() + ENDING
+    while tasks.read_state(engine.paths, row.id).status == tasks.RUNNING:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def unpause(engine: Engine, row: ContainerRow) -> None:

@@ -85,6 +85,30 @@ def disconnect(engine: Engine, network: Network, row: ContainerRow) -> None:
             _unplug(engine, endpoint, row.id, pid)
 
 
+def unlink(engine: Engine, row: ContainerRow, alias: str) -> None:
+    """Let a container no longer know another one as `alias`: on networks of users from now on.
+
+    On the default network names are in a file that is written at the start.
+
+    Raises: NotFound
+    """
+    with ContainerLock(engine.paths, row.id):
+        before, options = _read(engine, row.id)
+        joins = tuple(_without(place, alias) for place in options.networking.joins)
+        if joins == options.networking.joins:
+            message = f"container {row.name} has no link {alias}"
+            raise NotFound(message)
+        _write(engine, before, options, joins)
+        pid = _pid(engine, row)
+        if pid:
+            _serve_names(engine, row.id, pid)
+
+
+def _without(place: NetworkJoin, alias: str) -> NetworkJoin:
+    links = tuple(link for link in place.links if link.partition(":")[2] != alias)
+    return place.replace(links=links)
+
+
 def force_out(engine: Engine, network: Network, container_id: str) -> bool:
     """Forget the endpoint of a container that may be no more; tell whether there was one."""
     if engine.networks.records.find_endpoint(network.id, container_id) is None:
