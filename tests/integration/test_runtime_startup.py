@@ -46,4 +46,4 @@ def test_run_loads_little(runtime: Runtime, bundle: Bundle) -> None:
     # Filters, hooks and programs for devices are loaded by those who have them.
     unused = {"knarr.runtime.hooks", "knarr.linux.bpf", "knarr.runtime.filtering.compiler"}
     assert not modules & unused
-    assert len([module for module in modules if module.startswith("knarr.")]) < 55
+    assert len([module for module in modules if module.startswith("knarr.")]) < 56

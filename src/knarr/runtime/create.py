@@ -16,17 +16,14 @@ from __future__ import annotations
 
 import os
 
-from knarr.errors import Failed
 from knarr.linux import cgroup, namespaces
-from knarr.runtime import birth, cgroups, device_rules, plan_process
+from knarr.runtime import accompany, birth, cgroups, plan_process
 from knarr.runtime import channel as talk
 from knarr.runtime.document import SPEC_VERSION, Node
 from knarr.runtime.failures import failed
 from knarr.runtime.gate import DoorGate, Gate, open_door, open_gate
 from knarr.runtime.init import Person, become, give_up
 from knarr.runtime.plan import Surroundings, make_plan
-from knarr.runtime.steps import outside
-from knarr.runtime.steps.mounts import Bind
 from knarr.util.trace import trace
 from knarr.util.undo import Undo
 
@@ -180,7 +177,7 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
             holder = _start_unit(request, plan, group, made)
             undo.push("ending what holds the unit", holder.end)
         elif group.unified is not None:
-            cgroups.make([group.unified], _needed(plan), made)
+            cgroups.make([group.unified], plan.controllers(), made)
         if group.unified is not None:
             born_inside = born_inside and group.unified.directory in made
         undo.push("letting others share mounts", _settle, plan, 0)
@@ -193,8 +190,8 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
             cgroups.put([group.unified], child.pid)
         if holder is not None:
             holder.end()
-        _place(plan, group, child, made)
-        init.master_fd = _accompany(request, plan, child)
+        accompany.place(plan, group, child, made)
+        init.master_fd = accompany.accompany(request, plan, child)
         _settle(plan, child.pid)
         undo.keep()
     return init
@@ -215,16 +212,11 @@ def _start_unit(request: Request, plan: Plan, group: Cgroup, made: list[str]) ->
     assert group.unified is not None
     made.append(group.unified.directory)
     try:
-        cgroups.enable(group.unified, _needed(plan))
+        cgroups.enable(group.unified, plan.controllers())
     except BaseException:
         holder.end()
         raise
     return holder
-
-
-def _needed(plan: Plan) -> set[str]:
-    """Return the controllers without which the container cannot be."""
-    return {write.controller for write in plan.writes}
 
 
 def _announce(request: Request, plan: Plan) -> None:
@@ -269,7 +261,7 @@ def _fork(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool) -> 
         person.state = request.state("creating")
     person.debug = request.debug
     door = open_door(request.state_dir) if request.state_dir else None
-    enterable = cgroups.Cgroup([]) if _joins_users(plan) else group
+    enterable = cgroups.Cgroup([]) if accompany.joins_users(plan) else group
 
     def child(channel: Channel) -> NoReturn:
         doing = ["preparing"]
@@ -297,11 +289,6 @@ def _fork(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool) -> 
             door.close()
 
 
-def _joins_users(plan: Plan) -> bool:
-    """Tell whether init begins in a user namespace, from where it may not enter cgroups."""
-    return any(name == "user" for name, _ in plan.namespaces.joined)
-
-
 def _prepare(plan: Plan, prepared: list[int]) -> None:
     """Open what steps need and init may not; append the descriptors."""
     every = plan.namespaces.has("user")
@@ -317,76 +304,6 @@ def _prepare(plan: Plan, prepared: list[int]) -> None:
                 step.users.close()
         if descriptor >= 0:
             prepared.append(descriptor)
-
-
-def _place(plan: Plan, group: Cgroup, child: Newborn, made: list[str]) -> None:
-    """Map the child's users, and put it into its cgroups with their limits."""
-    try:
-        if plan.namespaces.made & namespaces.CLONE_NEWUSER:
-            outside.map_users(plan.namespaces, child.pid)
-            child.channel.send(talk.MAPPED)
-    except OSError as error:
-        doing = "mapping the users of the container"
-        raise failed(doing, error) from error
-    ours = (place for place in group.places if place.version == 1)
-    cgroups.make(ours, _needed(plan), made)
-    cgroups.apply(group, plan.writes)
-    device_rules.restrict(group, plan.device_rules)
-    if _joins_users(plan):
-        cgroups.put([place for place in group.places if place.version == 1], child.pid)
-    child.channel.send(talk.PLACED)
-
-
-def _accompany(request: Request, plan: Plan, child: Newborn) -> int:
-    """Do the parent's part until the child is ready; return the terminal's master or -1."""
-    master_fd = -1
-    while True:
-        message, descriptor = child.channel.receive_noting(request.note)
-        if message == talk.MOUNTED:
-            outside.do_all(plan.net_devices, child.pid)
-            state = request.state("creating", child.pid)
-            for moment in ("prestart", "createRuntime"):
-                for hook in plan.hooks.get(moment, ()):
-                    hook.run(state)
-            outside.do_all(plan.scores, child.pid)
-            if plan.namespaces.has("user"):
-                outside.do_all(plan.limits, child.pid)
-            child.channel.send(talk.GO)
-        elif message[:1] == (talk.MAP_MOUNT,):
-            from knarr.runtime import errands  # noqa: PLC0415 - for few containers
-
-            errands.map_mount(_bind_of(plan, message[1]), descriptor)
-            child.channel.send(talk.MOUNT_MAPPED)
-        elif message[:1] == (talk.OPEN_MOUNT,):
-            from knarr.runtime import errands  # noqa: PLC0415 - as above
-
-            mount_fd = errands.open_mount(_bind_of(plan, message[1]), child.pid)
-            child.channel.send(talk.MOUNT_OPENED, mount_fd)
-            os.close(mount_fd)
-        elif message == talk.TERMINAL:
-            master_fd = descriptor
-        elif message == talk.READY:
-            return master_fd
-        elif message:
-            talk.raise_error(message)
-        else:
-            raise _died(child)
-
-
-def _bind_of(plan: Plan, number: str) -> Bind:
-    """Return the step of init's that an errand is about."""
-    step = plan.mounting[int(number)]
-    assert isinstance(step, Bind)
-    return step
-
-
-def _died(child: Newborn) -> Failed:
-    """Return the error for a child that ended without a word."""
-    message = "the container's init was killed before it was ready"
-    if not birth.was_killed(child):
-        return Failed(message)
-    hint = "Is the memory limit too low? Init itself needs some megabytes."
-    return birth.KilledAtBirth(message, hint=hint)
 
 
 def _kill(pidfd: int) -> None:

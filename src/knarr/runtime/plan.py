@@ -107,6 +107,10 @@ class Plan:
         self.identity = identity
         self.program = program
 
+    def controllers(self) -> set[str]:
+        """Return the cgroup controllers without which the container cannot be."""
+        return {write.controller for write in self.writes}
+
     def lines(self) -> list[str]:
         """Return the deeds, one a line, in their order."""
         steps = (
