@@ -177,3 +177,10 @@ def test_a_link_that_has_a_files_name_is_replaced_and_one_that_is_the_destinatio
     step = "RUN mkdir /in && echo old > /target && ln -s ../target /in/file && ln -s target /link"
     shop.build(f"FROM busybox\n{step}\nCOPY file file /in/\nCOPY file /link")
     assert shop.read("cat /in/file; test ! -L /in/file && test -L /link && cat /target") == "newnew"
+
+
+def test_parents_begin_below_every_directory_that_fits(shop: Workshop) -> None:
+    for name in ("one/a/x/f", "two/b/x/g", "two/f", "three"):
+        shop.write(f"top/{name}", name)
+    shop.build("FROM busybox\nCOPY --parents top/t*/./**/g top/*/./a /out/")
+    assert shop.read("cd /out && find . -type f | sort") == "./a/x/f\n./b/x/g"

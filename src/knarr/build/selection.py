@@ -64,7 +64,7 @@ class Taken(Value):
 def select(tree: Tree, copy: Copy) -> list[Taken]:
     """Return what `copy` takes from `tree`. Raises: NotFound"""
     if copy.parents:
-        return [_with_parents(tree, copy.source)]
+        return _with_parents(tree, copy.source)
     source = _clean(copy.source)
     at = first_glob(source)
     if at < 0:
@@ -231,13 +231,24 @@ def _missing(path: str) -> NotFound:
     return NotFound(message)
 
 
-def _with_parents(tree: Tree, source: str) -> Taken:
+def _with_parents(tree: Tree, source: str) -> list[Taken]:
     """Return what COPY --parents takes: files with the directories that lead to them.
 
-    What stands before `/./` is where names begin; `**` crosses directories.
+    What stands before `/./` is where names begin; `**` crosses directories after it.
     """
     lead, pivot, rest = source.partition("/./")
     start, pattern = (_clean(lead), _clean(rest)) if pivot else ("", _clean(source))
+    at = first_glob(start)
+    if at >= 0:
+        return [
+            _take(tree, path, wanted=pattern or "**")
+            for path in _matches(tree, start, at)
+            if _is_directory(tree, path)
+        ]
     if pattern and first_glob(pattern) < 0:
         _take(tree, f"{start}/{pattern}".lstrip("/"))
-    return _take(tree, start, wanted=pattern or "**")
+    return [_take(tree, start, wanted=pattern or "**")]
+
+
+def _is_directory(tree: Tree, path: str) -> bool:
+    return _take(tree, path).is_directory
