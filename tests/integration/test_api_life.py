@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -184,6 +185,9 @@ def test_a_start_does_not_wait_for_waiters_that_were_killed(served: Served) -> N
     assert served.post("/containers/one/start") is None
     assert time.monotonic() - began < 1.5
     assert served.post("/containers/one/wait") == {"StatusCode": 0}
+    served.stop(9)
+    served.knarr("rm", "one")
+    assert os.listdir(f"{served.knarr.run_dir}/waiting") == []
 
 
 @pytest.mark.parametrize("upgrade", [True, False])

@@ -128,6 +128,17 @@ def summon(paths: Paths, container_id: str) -> None:
         os.close(descriptor)
 
 
+def forget(paths: Paths, container_id: str) -> None:
+    """Remove what waiters of a container that is gone left, those among them that were killed."""
+    directory = f"{paths.run}/{DIRECTORY}/{container_id}"
+    try:
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+    except OSError:  # nobody waits, or somebody comes this very moment, and finds that it is gone
+        return
+
+
 def _wake(path: str) -> int:
     """Wake up a waiter, and return the descriptor by which its end is seen; -1 without one."""
     try:
