@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from knarr.oci.descriptor import Platform
     from knarr.store.images import ImageRow
 
+COUNTED = (1, 51)  # since then, lists say how many containers were made of an image
+
 
 def list_(call: Call) -> Answer:
     images = call.engine.images
@@ -29,7 +31,7 @@ def list_(call: Call) -> Answer:
         raise InvalidArgument(message)
     found = images.list(filters, every=call.flag("all"))
     shared = _shared_sizes(call) if call.flag("shared-size") else {}
-    made = _made_of(call)
+    made = _made_of(call) if manifests or call.version >= COUNTED else {}
     documents = []
     for image in found:
         key = str(image.row.id)
