@@ -216,6 +216,13 @@ def test_a_terminal_is_raw_and_can_be_left(served: Served) -> None:
     assert served.get("/containers/one/json")["State"]["Running"] is True
 
 
+def test_a_terminal_has_its_first_size_from_the_start(served: Served) -> None:
+    start(served, "stty", "size", Tty=True, HostConfig={"ConsoleSize": [33, 77]})
+    served.post("/containers/one/wait")
+    _, data = served.request("GET", "/containers/one/logs?stdout=1")
+    assert data == b"33 77\r\n"
+
+
 def test_attach_replays_the_log(served: Served) -> None:
     start(served, "sh", "-c", "echo out; echo err >&2")
     served.post("/containers/one/wait")

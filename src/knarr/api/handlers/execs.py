@@ -5,7 +5,7 @@ from __future__ import annotations
 from knarr.api.answers import Empty, Hijack, Json
 from knarr.api.handlers.containers import find
 from knarr.api.handlers.streams import content_type
-from knarr.api.parse.reading import reading
+from knarr.api.parse.reading import reading, window
 from knarr.api.splice import Manner, Splice, multiplexed, raw
 from knarr.engine import execs
 from knarr.engine.attach import note_client
@@ -89,33 +89,27 @@ def start(call: Call) -> Answer:
     with reading():
         fields = Fields(call.json(), "body")
         detach, tty = fields.boolean("Detach"), fields.boolean("Tty")
-        window = _window(fields.object.get("ConsoleSize"))
+        size = window(fields.object.get("ConsoleSize"))
     if state["pid"] or state["exit_code"] is not None:
         message = f"exec command {state['id']} has already run"
         raise Conflict(message)
     execs.require_going(container)
     if detach:
         with execs.reach(container) as client:
-            client.exec_start(state["id"], attach=False, window=window)
+            client.exec_start(state["id"], attach=False, window=size)
         return Empty(200)
     wrap = raw if tty else multiplexed
     return Hijack(
-        lambda taken: _serve(container, state, taken, window, wrap=wrap),
+        lambda taken: _serve(container, state, taken, size, wrap=wrap),
         content_type(call, tty=tty),
     )
-
-
-def _window(size: object) -> tuple[int, int] | None:
-    if isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size):
-        return size[0], size[1]
-    return None
 
 
 def _serve(
     container: Container,
     state: Prepared,
     taken: Taken,
-    window: tuple[int, int] | None,
+    size: tuple[int, int] | None,
     *,
     wrap: Callable[[int, bytes], bytes],
 ) -> None:
@@ -127,7 +121,7 @@ def _serve(
     tty, about = state["terminal"], state["about"]
     with execs.reach(container) as client:
         try:
-            client.exec_start(state["id"], attach=True, window=window)
+            client.exec_start(state["id"], attach=True, window=size)
         except KnarrError as error:
             taken.socket.sendall(wrap(STDOUT, f"{error.message}\r\n".encode()))
             return

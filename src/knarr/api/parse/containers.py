@@ -7,7 +7,7 @@ command line, and read by the same parsers.
 from __future__ import annotations
 
 from knarr.api.parse.networking import parse_exposed, parse_networking
-from knarr.api.parse.reading import number, reading
+from knarr.api.parse.reading import number, reading, window
 from knarr.api.parse.resources import parse_resources, parse_restart_policy
 from knarr.api.parse.storage import parse_storage
 from knarr.engine.container.specify import MASKED_PATHS, READONLY_PATHS
@@ -38,7 +38,7 @@ def parse_create(body: dict[str, Any], *, platform: str = "") -> Options:
         fields = Fields(body, "body")
         host = fields.child("HostConfig") or Fields({}, "body: HostConfig")
         return Options(
-            platform=platform, **_config(fields), **_host(host, fields.text("Runtime")),
+            platform=platform, **_config(fields, host), **_host(host, fields.text("Runtime")),
             **parse_storage(host),
             networking=parse_networking(
                 host,
@@ -49,7 +49,7 @@ def parse_create(body: dict[str, Any], *, platform: str = "") -> Options:
         )  # fmt: skip
 
 
-def _config(fields: Fields) -> dict[str, Any]:
+def _config(fields: Fields, host: Fields) -> dict[str, Any]:
     config = decode_run_config(fields)
     return {
         "image": fields.text("Image"),
@@ -74,6 +74,7 @@ def _config(fields: Fields) -> dict[str, Any]:
             fields.boolean("AttachStdin"),
             fields.boolean("AttachStdout"),
             fields.boolean("AttachStderr"),
+            window(host.object.get("ConsoleSize")) or (0, 0),
         ),
     }
 

@@ -28,6 +28,13 @@ def reading() -> Iterator[None]:
         raise InvalidArgument(message) from None
 
 
+def window(size: object) -> tuple[int, int] | None:
+    """Return the rows and columns in a `ConsoleSize`, None for none."""
+    if isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size):
+        return size[0], size[1]
+    return None
+
+
 def number(fields: Fields, key: str) -> int:
     """Return a whole number that may be negative, 0 when absent."""
     return fields.integer(key, lowest=LOWEST)

@@ -50,7 +50,7 @@ def _host_storage(options: Options) -> Document:
         "AutoRemove": options.auto_remove,
         "VolumeDriver": options.volume_driver,
         "VolumesFrom": list(options.volumes_from) or None,
-        "ConsoleSize": [0, 0],
+        "ConsoleSize": list(options.streams.window),
         "Annotations": dict(options.annotations) or None,
         "ShmSize": options.shm_size or DEFAULT_SHM_SIZE,
         "Runtime": options.runtime or "knarr",

@@ -233,10 +233,14 @@ class _Launch:
 
             supply(spec, self.options.resources)
         return make_order(self.engine, self.row, self.options, stack, spec).replace(
-            window=self.attachment.window,
+            window=self.attachment.window or self._first_window(),
             attach=self.attachment.streams,
             owner=self.attachment.owner,
         )
+
+    def _first_window(self) -> tuple[int, int] | None:
+        rows, columns = self.options.streams.window
+        return (rows, columns) if rows and columns else None
 
     def _place(self, stack: tuple[Digest, ...], files: list[str], prepared: Prepared) -> Place:
         options, others = self.options, self.neighbours

@@ -273,7 +273,10 @@ class Networking(Value):
 
 
 class Streams(Value):
-    """Standard streams: which are attached at first, and whether stdin stays open."""
+    """Standard streams: which are attached at first, and whether stdin stays open.
+
+    `window` is the size of a terminal that nobody has resized yet: rows and columns.
+    """
 
     tty: bool = False
     open_stdin: bool = False
@@ -281,6 +284,7 @@ class Streams(Value):
     attach_stdin: bool = False
     attach_stdout: bool = False
     attach_stderr: bool = False
+    window: tuple[int, int] = (0, 0)
 
 
 class Options(Value):
