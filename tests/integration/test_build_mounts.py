@@ -131,3 +131,12 @@ def test_mistakes(shop: Workshop, mount: str, message: str) -> None:
     )
     assert message in said
     assert ">>> RUN --mount" in said
+
+
+def test_caches_of_other_owners_are_others(shop: Workshop) -> None:
+    shop.build(
+        "FROM busybox\nRUN --mount=type=cache,target=/c touch /c/mine\n"
+        "USER 10\nRUN --mount=type=cache,target=/c,uid=10 touch /c/yours && ls /c > /tmp/yours\n"
+        "RUN --mount=type=cache,target=/c ls /c > /tmp/mine"
+    )
+    assert shop.read("cat /tmp/yours /tmp/mine") == "yours\nmine"

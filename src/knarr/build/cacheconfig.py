@@ -43,7 +43,7 @@ class Result(Value):
 
 
 class Records(Value):
-    """What a cache knows. `copied` are fingerprints by their keys, `mounts` blobs by cache IDs.
+    """What a cache knows. `copied` are fingerprints by keys, `mounts` blobs by keys of caches.
 
     `blobs` are the layers that can be had, by chain ID.
     """

@@ -32,16 +32,27 @@ if TYPE_CHECKING:
     from knarr.oci.runtime import Mount
 
 _PRIVATE_CACHES = 1000
+_CACHE_MODE = 0o755
 _AGENT_VARIABLE = "SSH_AUTH_SOCK="
 
 
-def cache_dir(paths: Paths, cache_id: str) -> str:
-    """Return the directory of a cache, but for private ones."""
-    return f"{builds_dir(paths)}/caches/{_cache_name(cache_id)}"
+def cache_dir(paths: Paths, key: str) -> str:
+    """Return the directory of a cache by its key, but for private ones."""
+    return f"{builds_dir(paths)}/caches/{_cache_name(key)}"
 
 
-def _cache_name(cache_id: str) -> str:
-    return hasher(cache_id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+def cache_key(mount: RunMount) -> str:
+    """Return what tells a cache from others: its ID, and for whom it is if that was said.
+
+    Docker: caches of one ID with other owners or modes are others
+    """
+    if (mount.uid, mount.gid, mount.mode) == (0, 0, _CACHE_MODE):
+        return mount.id
+    return f"{mount.id} {mount.uid}:{mount.gid} {mount.mode:o}"
+
+
+def _cache_name(key: str) -> str:
+    return hasher(key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class Caches:
@@ -62,7 +73,7 @@ class Caches:
         return True
 
     def _take(self, mount: RunMount) -> bool:
-        name = _cache_name(mount.id)
+        name = _cache_name(cache_key(mount))
         if mount.sharing != "private":
             return self._lock(mount, name, shared=mount.sharing == "shared")
         return any(self._lock(mount, f"{name}-{n}", shared=False) for n in range(_PRIVATE_CACHES))
@@ -145,7 +156,7 @@ class StepMounts:
     def _cache(self, mount: RunMount, inputs: Sequence[Stack]) -> Mount:
         data = f"{self._caches.directory(mount)}/data"
         if not os.path.isdir(data):
-            imported = self._imports.mount(mount.id) if self._imports else None
+            imported = self._imports.mount(cache_key(mount)) if self._imports else None
             if imported is not None:
                 from knarr.engine.build.caching.mounts import unpack  # noqa: PLC0415 - seldom
 

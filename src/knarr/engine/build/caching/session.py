@@ -83,7 +83,9 @@ def solve(solver: Solver, worker: BuildWorker, *targets: Vertex) -> list[Cached]
 
 
 def _cache_mounts(target: Vertex) -> tuple[str, ...]:
-    """Return the IDs of the caches that steps mount."""
+    """Return the keys of the caches that steps mount."""
+    from knarr.engine.build.mounts import cache_key  # noqa: PLC0415 - for who gives a cache away
+
     runs = [each.operation for each in in_order(target) if isinstance(each.operation, Run)]
-    found = [mount.id for run in runs for mount in run.mounts if mount.kind == "cache"]
+    found = [cache_key(mount) for run in runs for mount in run.mounts if mount.kind == "cache"]
     return tuple(dict.fromkeys(found))
