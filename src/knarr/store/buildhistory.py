@@ -1,4 +1,7 @@
-"""The records of builds: what was built from what, when, and how it ended."""
+"""The records of builds: what was built from what, when, and how it ended.
+
+They are no more than memories: after a power cut the last ones may be missing.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class BuildRuns:
         values = (
             row.id, row.source, row.name, row.started_ns, row.ended_ns, row.status, row.detail,
         )  # fmt: skip
-        with self._database.transaction() as cursor:
+        with self._database.transaction(durable=False) as cursor:
             cursor.execute("INSERT OR REPLACE INTO build_runs VALUES (?,?,?,?,?,?,?)", values)
 
     def find(self, build_id: str) -> BuildRun | None:
@@ -66,5 +69,5 @@ class BuildRuns:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget builds."""
-        with self._database.transaction() as cursor:
+        with self._database.transaction(durable=False) as cursor:
             cursor.executemany("DELETE FROM build_runs WHERE id = ?", [(each,) for each in ids])

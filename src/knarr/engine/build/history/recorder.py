@@ -16,6 +16,7 @@ from knarr.build.reasons.values import encode
 from knarr.engine.build.history.entering import compare, enter
 from knarr.engine.build.history.logs import StepLog, logs_dir
 from knarr.engine.build.history.memory import Memory
+from knarr.errors import KnarrError
 from knarr.store.buildhistory import BuildRun, BuildRuns
 from knarr.util import jsontext
 from knarr.util.value import Value
@@ -188,7 +189,15 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Record how the build ended."""
+        """Record how the build ended. That this fails does not hide why the build did."""
+        try:
+            self._record(error)
+        except KnarrError as failure:
+            if error is None:
+                raise
+            error.add_note(str(failure))
+
+    def _record(self, error: BaseException | None) -> None:
         for activity in self._activities.values():
             activity.close(CANCELED)
         steps = self._describe_steps()
