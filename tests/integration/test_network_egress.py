@@ -231,6 +231,17 @@ def test_a_name_does_not_open_the_host_or_the_link(knarr: Knarr) -> None:
 
 
 @pytest.mark.usefixtures("world")
+def test_names_of_the_hosts_file_are_allowed_too(knarr: Knarr) -> None:
+    added = ("--add-host", f"db.example:{BAD}", "--add-host", "box.host:host-gateway")
+    start(knarr, "box", *added, "--egress", "db.example:80,box.host:8000")
+    assert reaches(knarr, "box", BAD)
+    assert not reaches(knarr, "box", GOOD)
+    gateway = json.loads(knarr("inspect", "box"))[0]["NetworkSettings"]["Gateway"]
+    with accepting(socket.create_server(("", 8000))):
+        assert reaches(knarr, "box", gateway, 8000)
+
+
+@pytest.mark.usefixtures("world")
 def test_ipv6_is_held_too(knarr: Knarr) -> None:
     knarr("network", "create", "--ipv6", "six")
     start(knarr, "box", "--network", "six", "--egress", "good.example:80")

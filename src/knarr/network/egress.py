@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Box = tuple[Span, Span, Span]  # addresses, protocols, ports
 
 ANYWHERE = "*"
+HOST_GATEWAY = "host-gateway"
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _ICMP = {4: 1, 6: 58}
 _EVERY_PROTOCOL = (0, 255)
@@ -164,6 +165,24 @@ def _is_address(host: str) -> bool:
 def _invalid(text: str, why: str) -> InvalidArgument:
     message = f"invalid egress rule {text!r}: {why}"
     return InvalidArgument(message, hint=_HINT)
+
+
+def with_hosts(
+    entries: tuple[str, ...], hosts: Iterable[str], gateways: Iterable[str]
+) -> tuple[str, ...]:
+    """Return an allowlist with the addresses that a hosts file has for the names in it.
+
+    Nobody asks a resolver for those. `hosts` are texts as `--add-host` takes them, `gateways` the
+    addresses of the host that `host-gateway` may stand for.
+    """
+    found = dict.fromkeys(entries)
+    known = [text.partition(":") for text in hosts]
+    for entry in map(parse_allowed, entries):
+        for name, _, address in known:
+            if entry.named and entry.fits(name.lower()):
+                addresses = gateways if address == HOST_GATEWAY else (address.strip("[]"),)
+                found |= dict.fromkeys(str(entry.replace(host=at)) for at in addresses)
+    return tuple(found)
 
 
 def permits_name(entries: Iterable[Allowed], name: str, port: int) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from knarr.errors import InvalidArgument
 from knarr.network.address import render_address
-from knarr.network.egress import boxes, parse_allowed, parse_egress
+from knarr.network.egress import boxes, parse_allowed, parse_egress, with_hosts
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,15 @@ def test_names_below_another_are_not_that_one() -> None:
     assert not entry.fits("badexample.com")
     assert parse_allowed("*:443").fits("whatever")
     assert not parse_allowed("10.0.0.0/8").fits("whatever")
+
+
+def test_names_that_a_hosts_file_has_are_allowed_by_their_addresses() -> None:
+    hosts = ("db.example:10.1.2.3", "other.example:10.9.9.9", "six.example:[2001:db8::1]",
+             "host.docker.internal:host-gateway")  # fmt: skip
+    listed = ("db.example:5432", "six.example", "host.docker.internal:80", "10.0.0.1")
+    assert with_hosts(listed, hosts, ["10.208.0.1"]) == (
+        *listed, "10.1.2.3:5432", "2001:db8::1", "10.208.0.1:80",
+    )  # fmt: skip
 
 
 def render(texts: list[str], version: int = 4) -> list[str]:

@@ -207,7 +207,7 @@ def _plug_in(
 ) -> None:
     networks = engine.networks
     before = networks.endpoints(container_id)
-    egress = _read(engine, container_id)[1].networking.egress
+    egress = before[0].egress if before else _read(engine, container_id)[1].networking.egress
     with engine.database.transaction(durable=False):
         settled, uplink = networks.bridges.ready(network, host)
         allocation = Allocation(

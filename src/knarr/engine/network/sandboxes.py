@@ -36,7 +36,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from knarr.engine.networks import Networks
@@ -155,7 +155,7 @@ class Sandboxes:
         return list(found.values())
 
     def _join(
-        self, prepared: Prepared, found: Iterable[tuple[Network, Join]], options: SandboxOptions
+        self, prepared: Prepared, found: Sequence[tuple[Network, Join]], options: SandboxOptions
     ) -> None:
         from knarr.engine.network.allocation import (  # noqa: PLC0415 - not for --network none, host
             Allocation,
@@ -169,9 +169,13 @@ class Sandboxes:
             def reap(sandbox_ids: Iterable[str]) -> None:
                 self.reap(sandbox_ids, host)
 
-            allocation = Allocation(
-                self._networks, prepared.sandbox_id, reap, egress=options.egress
-            )
+            egress = options.egress
+            if egress:
+                from knarr.network.egress import with_hosts  # noqa: PLC0415 - for few
+
+                gateways = [pool.gateway for network, _ in found for pool in network.pools]
+                egress = with_hosts(egress, options.extra_hosts, gateways)
+            allocation = Allocation(self._networks, prepared.sandbox_id, reap, egress=egress)
             placed: list[tuple[Endpoint, Uplink]] = []
             for network, join in found:
                 settled, uplink = self._networks.bridges.ready(network, host)
