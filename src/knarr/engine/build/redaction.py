@@ -29,24 +29,38 @@ class Redactor:
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what may be shown now: all but an end that may become a secret."""
+        """Return what may be shown now: all but an end that may become a (longer) secret."""
         text = self._held + data
-        for word in self._words:
-            text = text.replace(word, MASK)
-        held = max((_overlap(text, word) for word in self._words), default=0)
-        shown = len(text) - held
-        self._held = text[shown:]
-        return text[:shown]
+        shown, at = [], 0
+        while True:
+            held = min((_unfinished(text, word, at) for word in self._words), default=len(text))
+            begin, end = self._next(text, at)
+            if held <= begin:
+                break
+            shown += [text[at:begin], MASK]
+            at = end
+        self._held = text[held:]
+        return b"".join((*shown, text[at:held]))
+
+    def _next(self, text: bytes, at: int) -> tuple[int, int]:
+        """Return where the next secret begins and ends, the longest of several; else the end."""
+        found = [(text.find(word, at), word) for word in self._words]
+        begin = min((place for place, _ in found if place >= 0), default=len(text))
+        return begin, max(
+            (begin + len(word) for place, word in found if place == begin), default=begin
+        )
 
     def finish(self) -> bytes:
         """Return what was held back: nothing comes any more."""
-        held, self._held = self._held, b""
-        return held
+        text, self._held = self._held, b""
+        for word in self._words:
+            text = text.replace(word, MASK)
+        return text
 
 
-def _overlap(text: bytes, word: bytes) -> int:
-    """Return how many bytes at the end of `text` are the beginning of `word`."""
-    for length in range(min(len(word) - 1, len(text)), 0, -1):
+def _unfinished(text: bytes, word: bytes, at: int) -> int:
+    """Return where an end of `text`, from `at` on, is the beginning of `word`; else its length."""
+    for length in range(min(len(word) - 1, len(text) - at), 0, -1):
         if text.endswith(word[:length]):
-            return length
-    return 0
+            return len(text) - length
+    return len(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-from knarr.build.reasons.listings import parts
 from knarr.build.reasons.values import Entered, decode_entered, encode
 from knarr.engine.build.steps import builds_dir
 from knarr.util import jsontext
@@ -84,6 +83,8 @@ class Memory:
 
 def _digests(steps: Sequence[Entered]) -> dict[str, None]:
     """Return the digests of all trees that the steps copied, in order."""
+    from knarr.build.reasons.listings import parts  # noqa: PLC0415 - not if all is cached
+
     return {
         digest: None
         for step in steps

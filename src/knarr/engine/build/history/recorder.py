@@ -14,7 +14,6 @@ from knarr.build.events import Explained, Finished, Printed, Started, Ticked
 from knarr.build.graph import in_order
 from knarr.build.reasons.values import encode
 from knarr.engine.build.history.entering import compare, enter
-from knarr.engine.build.history.logs import StepLog, logs_dir
 from knarr.engine.build.history.memory import Memory
 from knarr.errors import KnarrError
 from knarr.store.buildhistory import BuildRun, BuildRuns
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Vertex
     from knarr.build.reasons.values import Cause, Entered
     from knarr.build.solver import Solver
+    from knarr.engine.build.history.logs import StepLog
     from knarr.engine.engine import Engine
 
 KEPT = 100  # builds that are remembered
@@ -169,6 +169,8 @@ class Recorder:
     def _print(self, activity: _Activity, event: Printed) -> None:
         self._announce()
         if activity.log is None:
+            from knarr.engine.build.history.logs import StepLog, logs_dir  # noqa: PLC0415
+
             directory = logs_dir(self._engine.paths)
             activity.log = StepLog(directory, self._id, activity.number, activity.name)
         activity.log.write(event.stream, event.data)
