@@ -195,8 +195,9 @@ def test_push_and_what_the_registry_has_then(served: Served, registry: TestRegis
     assert found["Descriptor"]["digest"] == aux["Digest"]
     assert found["Descriptor"]["size"] == aux["Size"]
     assert found["Platforms"][0]["os"] == "linux"
-    documents = stream(served, f"/images/{registry.host}/mine/never/push?tag=1")
-    assert "errorDetail" in documents[-1]
+    missing = f"{registry.host}/mine/never"
+    (_, error) = stream(served, f"/images/{missing}/push?tag=1")
+    assert error["error"] == f"An image does not exist locally with the tag: {missing}"
 
 
 def test_a_registry_says_for_which_platforms(served: Served, registry: TestRegistry) -> None:

@@ -80,8 +80,8 @@ def _import(call: Call, out: Outlet) -> None:
         from knarr.engine.build.fetching import open_url  # noqa: PLC0415 - few are far away
 
         url = source if "://" in source else f"http://{source}"
-        out.send(render.status(f"Downloading from {url}"))
         with open_url(url, {}) as answer:
+            out.send(render.status(f"Downloading from {url}"))
             image_id = call.engine.images.import_archive(answer, options)
     out.send(render.status(str(image_id)))
 

@@ -86,16 +86,21 @@ def tags_of(engine: Engine, reference: Reference) -> list[Reference]:
         if row.reference.name == reference.name and row.reference.tag
     ]
     if not found:
-        message = f"An image does not exist locally with the tag: {reference.familiar_name}"
-        raise NotFound(message)
+        raise _absent(reference)
     return found
+
+
+def _absent(reference: Reference) -> NotFound:
+    message = f"An image does not exist locally with the tag: {reference.familiar_name}"
+    return NotFound(message)
 
 
 def _meant(engine: Engine, reference: Reference, platform: Platform | None) -> ImageRow:
     row = engine.images.choose(str(reference), platform)
     if row is not None:
         return row
-    engine.images.get(str(reference))  # says it if there is none at all
+    if engine.images.find(str(reference)) is None:
+        raise _absent(reference)
     message = f"image {reference.familiar()} is not here for the platform {platform}"
     raise NotFound(message, hint=f"knarr pull --platform {platform} gets it.")
 
