@@ -17,8 +17,11 @@ from wsproto.connection import Connection
 from wsproto.events import BytesMessage, CloseConnection
 
 from support.serving import UnixConnection
+from support.testregistry import PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.serving import Served
 
 pytestmark = pytest.mark.root
@@ -164,3 +167,22 @@ def test_attached_by_websocket(served: Served) -> None:
     bare.close()
     assert served.post("/containers/one/wait") == {"StatusCode": 0}
     assert served.ask("GET", "/containers/one/attach/ws")[0] == 400
+
+
+def test_credentials_are_tried_and_not_kept(served: Served, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*.json"))
+    with TestRegistry(basic=True) as registry:
+        login = {"username": USER, "password": PASSWORD, "serveraddress": registry.host}
+        status, document = served.ask("POST", "/auth", login)
+        assert (status, document) == (200, {"Status": "Login Succeeded", "IdentityToken": ""})
+        status, document = served.ask("POST", "/auth", {**login, "password": "wrong"})
+        assert (status, "incorrect username or password" in document["message"]) == (401, True)
+    assert sorted(tmp_path.rglob("*.json")) == before
+
+
+def test_details_stand_before_the_lines_of_a_log(served: Served) -> None:
+    log = {"Type": "json-file", "Config": {"labels": "job"}}
+    start(served, "echo", "words", Labels={"job": "a b"}, Tty=True, HostConfig={"LogConfig": log})
+    served.post("/containers/one/wait")
+    _, data = served.request("GET", "/containers/one/logs?stdout=1&details=1")
+    assert data == b"job=a+b words\r\n"
