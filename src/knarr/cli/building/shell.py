@@ -28,12 +28,11 @@ _PIECE = 1 << 16
 _END = b"\x04"
 
 
-def parse_on_error(text: str) -> bool:
-    """Tell whether a shell is wanted. Raises: InvalidArgument"""
-    if text not in ("", SHELL):
+def parse_on_error(text: str) -> None:
+    """Refuse what is not the one thing that can be done. Raises: InvalidArgument"""
+    if text != SHELL:
         message = f"invalid value for --on-error: {text}"
         raise InvalidArgument(message, hint=f"It is {SHELL}.")
-    return text == SHELL
 
 
 def shell_on(display: Display) -> Callable[[Job, CommandFailed], None]:

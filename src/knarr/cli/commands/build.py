@@ -152,7 +152,6 @@ _INTERRUPT = 2
 def run(context: Context, options: Options, arguments: list[str]) -> int:
     from knarr.cli.building.calls import parse_call, show_call  # noqa: PLC0415 - not for --help
     from knarr.cli.building.outputs import parse_outputs, write_metadata  # noqa: PLC0415
-    from knarr.cli.building.shell import parse_on_error, shell_on  # noqa: PLC0415
     from knarr.errors import KnarrError  # noqa: PLC0415
     from knarr.ui.progress import choose  # noqa: PLC0415
 
@@ -162,7 +161,10 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:
         form = os.environ.get("BUILDKIT_PROGRESS") or form
     form = "quiet" if options.flag("quiet") else _form(form)
     display = choose(form, context.stderr)
-    if parse_on_error(options.text("on-error")):
+    if options.given("on-error"):
+        from knarr.cli.building.shell import parse_on_error, shell_on  # noqa: PLC0415 - for few
+
+        parse_on_error(options.text("on-error"))
         request = request.replace(examine=shell_on(display))
     call = parse_call("check" if options.flag("check") else options.text("call"))
     try:
