@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from knarr.engine.engine import Engine
 
 KEPT = 100  # builds that are remembered
+_MORE = 20  # that may be there beyond them: forgetting costs more than remembering
 RUNNING, COMPLETED, FAILED, CANCELED = "running", "completed", "error", "canceled"
 
 
@@ -209,7 +210,7 @@ class Recorder:
         words = str(error) if error is not None else ""
         self._put(status, time.time_ns(), {"image": self.image_id, "error": words, "steps": steps})
         beyond = BuildRuns(self._engine.database).beyond(KEPT)
-        if beyond:
+        if len(beyond) > _MORE:
             from knarr.engine.build.history.removing import remove_runs  # noqa: PLC0415 - seldom
 
             remove_runs(self._engine, beyond)
