@@ -77,6 +77,18 @@ def test_a_second_push_sends_no_layer(shop: Workshop, host: str) -> None:
     assert raw(f"docker://{name}") == first
 
 
+def test_the_layers_of_a_base_stay_as_its_registry_has_them(
+    shop: Workshop, second: Knarr, host: str, tmp_path: Path
+) -> None:
+    shop.build(MADE, "-o", f"type=registry,name={host}/base:1,compression=zstd")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "Dockerfile").write_text(f"FROM {host}/base:1\nCOPY Dockerfile /\n")
+    second("build", "-q", "--push", "-t", f"{host}/made:1", str(tmp_path / "other"))
+    layers = raw(f"docker://{host}/made:1")["layers"]
+    assert layers[:3] == raw(f"docker://{host}/base:1")["layers"]
+    assert layers[3]["mediaType"] == f"{LAYER}+gzip"
+
+
 @pytest.mark.parametrize(
     ("compression", "ending"), [("zstd", "+zstd"), ("uncompressed", ""), ("gzip", "+gzip")]
 )

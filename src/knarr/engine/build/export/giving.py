@@ -54,16 +54,14 @@ class Giving:
 
     def _push(self, output: Output) -> Composition:
         from knarr.engine.image.places.registry import RegistryTarget  # noqa: PLC0415 - loads HTTP
-        from knarr.engine.image.pushing import neighbours  # noqa: PLC0415 - as above
 
         if not output.names:
             message = "tag is needed when pushing to registry"
             raise InvalidArgument(message, hint="Give it with --tag, or name= in the output.")
         engine = self._engine
-        rows = [engine.images.records.get(part.image_id) for part in self._parts]
         for reference in output.names:
-            near = {name for row in rows for name in neighbours(engine, row, reference)}
-            target = RegistryTarget(engine.registries.connect(reference), mount_from=sorted(near))
+            repository = engine.registries.connect(reference)
+            target = RegistryTarget(repository, mount_from=self._near(reference))
             self._note(f"pushing layers to {reference}")
             made = compose(engine, self._parts, output.packaging or Packaging(), target)
             made.deliver(target, [] if output.by_digest else [reference.tag or ""])
@@ -72,6 +70,19 @@ class Giving:
             if output.kept:
                 self._remember(reference, made.root.digest)
         return made
+
+    def _near(self, reference: Reference) -> list[str]:
+        """Return other repositories of the registry that have the images, or their bases."""
+        images = self._engine.images
+        lowest = {images.stack(part.image_id)[:1] for part in self._parts} - {()}
+        found = {
+            tag.reference.repository
+            for tag in images.tags.all()
+            if tag.reference.digest is not None
+            and tag.reference.registry == reference.registry
+            and images.stack(tag.image)[:1] in lowest
+        }
+        return sorted(found - {reference.repository})
 
     def _remember(self, reference: Reference, digest: Digest) -> None:
         """Record that a repository has the images."""
