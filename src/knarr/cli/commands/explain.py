@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from knarr.engine.explaining.facts import Explanation, Facts
 
 _BUILD = "build"
+_BUILD_AT_MOST = 2
 _NETWORK = "network"
 _SHOWN = 5  # lines of the log, where nothing else is known
 
@@ -44,7 +45,7 @@ COMMAND = Command(
 
 
 def run(context: Context, options: Options, arguments: list[str]) -> int:
-    if arguments[0] == _BUILD:
+    if arguments[0] == _BUILD and len(arguments) <= _BUILD_AT_MOST:
         from knarr.cli.buildexplaining import explain_build  # noqa: PLC0415 - not for containers
 
         explain_build(context, options.text("format"), *arguments[1:])
