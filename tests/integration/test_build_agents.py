@@ -175,3 +175,15 @@ def test_devices_of_cdi_have_to_be_allowed(shop: Workshop) -> None:
         path.unlink()
         if not there:
             directory.rmdir()
+
+
+@needs_ssh
+def test_a_killed_build_leaves_no_agent(shop: Workshop, keys: list[Path], tmp_path: Path) -> None:
+    shop.write("Dockerfile", "FROM busybox\nRUN --mount=type=ssh touch /began && sleep 100")
+    words = ("build", "--ssh", f"default={keys[0]}", "--network", "none", str(shop.directory))
+    build = shop.knarr.start(*words)
+    shop.knarr.wait_until(lambda: agents_of(tmp_path))
+    build.kill()
+    build.communicate()
+    shop.knarr.wait_until(lambda: not agents_of(tmp_path))
+    assert "took back a build" in shop.knarr.do("ps").stderr
