@@ -261,5 +261,8 @@ class _Refusals:
         if error.errno in (errno.EPERM, errno.EACCES):
             hint = "Networks need root, or --network none or host."
             raise PermissionDenied(message, hint=hint) from error
-        hint = "The kernel needs nf_tables with NAT (CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT)."
+        hint = (
+            "The kernel needs nf_tables with NAT and refusals, from Linux 5.9 on "
+            "(CONFIG_NF_TABLES_INET, CONFIG_NFT_NAT, CONFIG_NFT_REJECT_INET)."
+        )
         raise Failed(message, hint=hint) from error
