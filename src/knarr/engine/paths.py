@@ -79,6 +79,10 @@ class Paths:
         """Return the directory in which a running container is reached."""
         return f"{self.tasks_dir}/{container_id}"
 
+    def waiting(self, container_id: str) -> str:
+        """Return the directory of those who want to be there when a container starts, if any."""
+        return f"{self.run}/waiting/{container_id}"
+
 
 def default_root() -> str:
     """Return where records and files are kept when nobody says."""

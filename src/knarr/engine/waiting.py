@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from knarr.supervise.control import Client
 
 CONDITIONS = ("not-running", "next-exit", "removed")
-DIRECTORY = "waiting"
 PATIENCE = 2.0  # seconds in which a waiter has to do what it wants to do before the start
 STEP = 1.0  # seconds after which who waits for an end looks at other things
 ENDED, MET = -1, -2  # numbers of the two questions of who waits
@@ -52,7 +51,7 @@ class Waiter:
         """Take the place; from now on no start of the container is missed."""
         self._engine = engine
         self._row = row
-        self._directory = f"{engine.paths.run}/{DIRECTORY}/{row.id}"
+        self._directory = engine.paths.waiting(row.id)
         self._path = f"{self._directory}/{os.urandom(8).hex()}"
         self._make()
         # Both ends, so that a starter who leaves is no hang-up.
@@ -106,7 +105,7 @@ class Waiter:
 
 def summon(paths: Paths, container_id: str) -> None:
     """Wake up all who wait for a container to start, and go on when they have what they want."""
-    directory = f"{paths.run}/{DIRECTORY}/{container_id}"
+    directory = paths.waiting(container_id)
     try:
         names = os.listdir(directory)
     except FileNotFoundError:
@@ -130,7 +129,7 @@ def summon(paths: Paths, container_id: str) -> None:
 
 def forget(paths: Paths, container_id: str) -> None:
     """Remove what waiters of a container that is gone left, those among them that were killed."""
-    directory = f"{paths.run}/{DIRECTORY}/{container_id}"
+    directory = paths.waiting(container_id)
     try:
         for name in os.listdir(directory):
             os.unlink(f"{directory}/{name}")

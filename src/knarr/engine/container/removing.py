@@ -13,7 +13,6 @@ from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.tasks import read_state
 from knarr.engine.noting import note, note_left, note_networks
-from knarr.engine.waiting import forget as forget_waiters
 from knarr.errors import Conflict, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
@@ -128,7 +127,10 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
         lift(f"{engine.paths.container(container_id)}/upper")
     remove_directory(engine.paths, container_id)
     trace("remove:directory-gone")
-    forget_waiters(engine.paths, container_id)
+    if os.path.isdir(engine.paths.waiting(container_id)):
+        from knarr.engine.waiting import forget  # noqa: PLC0415 - of few containers
+
+        forget(engine.paths, container_id)
     if row is not None:
         note(engine.paths, row, "destroy")
     if volumes:

@@ -26,7 +26,6 @@ from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
 from knarr.engine.options.security import bounding_mask
-from knarr.engine.waiting import summon
 from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
 from knarr.network.model import BUILT_IN
 from knarr.store.layers import LayerRecords
@@ -191,7 +190,10 @@ class _Launch:
             network = self.engine.networks.built_in(prepared.mode)
             noting.note_shared(self.engine.paths, self.row.id, network)
         trace("start:attached")
-        summon(self.engine.paths, self.row.id)
+        if os.path.isdir(self.engine.paths.waiting(self.row.id)):
+            from knarr.engine.waiting import summon  # noqa: PLC0415 - for few starts
+
+            summon(self.engine.paths, self.row.id)
         starting.start()
         starting.wait_started()
         trace("start:started")
