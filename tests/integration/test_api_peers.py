@@ -59,3 +59,24 @@ def test_the_docker_command_line_moves_images(served: Served, tmp_path: Path) ->
     assert docker("image", "inspect", "-f", "{{.Id}}", "plain:1").strip() == made
     assert "Total reclaimed space" in docker("image", "prune", "-af")
     assert docker("images", "-q") == ""
+
+
+def test_the_docker_command_line_builds_without_buildkit(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_BUILDKIT", "0")
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(
+        "FROM busybox\nRUN --mount=type=tmpfs,target=/t echo said >/t/x; cat /t/x\n"
+    )
+    identity = tmp_path / "id"
+    words = ("build", "--iidfile", str(identity), "-t", "built:1", str(tmp_path))
+    done = served.docker(*words)
+    assert done.returncode == 0, done.stderr
+    assert "\nsaid\n" in done.stdout
+    assert done.stdout.endswith("Successfully tagged built:1\n")
+    assert identity.read_text() == served.get("/images/built:1/json")["Id"]
+    dockerfile.write_text("FROM busybox\nRUN exit 3\n")
+    done = served.docker("build", str(tmp_path))
+    assert done.returncode == 3
+    assert "The command '/bin/sh -c exit 3' returned a non-zero code: 3" in done.stderr
