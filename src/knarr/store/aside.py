@@ -47,8 +47,11 @@ class Aside:
         """Make what was written survive a power cut."""
         os.fsync(self._descriptor)
 
-    def publish(self, path: str) -> None:
-        """Move the file, which was synced, to `path`, in the place of another one."""
+    def publish(self, path: str, *, durable: bool = True) -> None:
+        """Move the file, which was synced, to `path`, in the place of another one.
+
+        Without `durable` neither was it synced nor is its name: `sync_file_system` does both.
+        """
         directory = os.path.dirname(path)
         try:
             os.rename(self.path, path)
@@ -56,7 +59,8 @@ class Aside:
             make_directories(directory)
             os.rename(self.path, path)
         self.path = ""
-        sync_directory(directory)
+        if durable:
+            sync_directory(directory)
 
     def __exit__(
         self,
@@ -71,6 +75,17 @@ class Aside:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def sync_file_system(directory: str) -> None:
+    """Make everything beside and below `directory` survive a power cut, in one stroke."""
+    from knarr.linux.files import syncfs  # noqa: PLC0415 - for who has put something there
+
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        syncfs(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(directory: str) -> int:

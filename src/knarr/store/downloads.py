@@ -18,6 +18,7 @@ import os
 import time
 
 from knarr.errors import Corrupt, Unavailable
+from knarr.store.aside import sync_file_system
 from knarr.util.files import make_directories, sync_directory, write_all
 
 TYPE_CHECKING = False
@@ -78,7 +79,7 @@ class Downloads:
         """
         if not targets:
             return
-        self._sync()
+        sync_file_system(self.directory)  # before they get their names
         for digest, target in targets.items():
             make_directories(os.path.dirname(target))
             try:
@@ -89,16 +90,6 @@ class Downloads:
                     raise Corrupt(message, hint="Pull the image again.") from error
         for directory in {os.path.dirname(target) for target in targets.values()}:
             sync_directory(directory)
-
-    def _sync(self) -> None:
-        """Make all downloads survive a power cut, in one stroke, before they get their names."""
-        from knarr.linux.files import syncfs  # noqa: PLC0415 - for who has downloaded something
-
-        descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            syncfs(descriptor)
-        finally:
-            os.close(descriptor)
 
     def drop(self, digests: Collection[str]) -> None:
         """Delete downloads that are of no more use here, unless another process has them."""

@@ -12,7 +12,7 @@ import os
 
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.digest import Digest
-from knarr.store.aside import Aside
+from knarr.store.aside import Aside, sync_file_system
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -27,6 +27,7 @@ class Recipes:
         """Remember where; make nothing yet."""
         self._directory = f"{images_dir}/recipes"
         self._incoming_dir = f"{images_dir}/incoming"
+        self._put = False
 
     def path(self, diff_id: Digest) -> str:
         """Return where the recipe lies, or would."""
@@ -37,12 +38,18 @@ class Recipes:
         return os.path.exists(self.path(diff_id))
 
     def put(self, diff_id: Digest, recipe: bytes) -> None:
-        """Keep a recipe, in the place of another."""
+        """Keep a recipe, in the place of another; it survives a power cut after `sync`."""
+        self._put = True
         with Aside(self._incoming_dir) as aside:
             aside.write(recipe)
-            aside.sync()
             trace("recipes.put:before-rename")
-            aside.publish(self.path(diff_id))
+            aside.publish(self.path(diff_id), durable=False)
+
+    def sync(self) -> None:
+        """Make what was put survive a power cut, before a layer with it is recorded."""
+        if self._put:
+            sync_file_system(self._directory)
+            self._put = False
 
     def open(self, diff_id: Digest) -> BinaryIO:
         """Return a recipe, opened for reading.

@@ -140,6 +140,7 @@ class Imports:
                     with engine.blobs.writer() as writer:
                         pour(source, blob, writer)
                         writer.commit(blob.digest)
+        engine.recipes.sync()
         engine.layers.sync()
         with engine.database.transaction():
             for row in rows:

@@ -202,6 +202,7 @@ class StoreTarget:
         Raises: Conflict, Corrupt
         """
         engine = self._engine
+        engine.recipes.sync()
         engine.layers.sync()
         if self._landing is not None:
             self.written.extend(self._landing.publish(self._intake.kept))
