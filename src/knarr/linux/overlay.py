@@ -91,6 +91,19 @@ def open_mount(options: Options, *, attributes: int = 0) -> int:
     return open_mount_by_helper(options, attributes=attributes)
 
 
+def open_mount_here(options: Options, *, attributes: int = 0) -> int:
+    """Do as `open_mount` does, in a process that is alone in a mount namespace of its own.
+
+    It mounts as who it is: files that overlay makes for itself are that user's. On older kernels
+    something is mounted over /dev afterwards.
+    """
+    if can_append_lowers():
+        return _configure(options, attributes)
+    # Any directory does: the namespace ends with this process, the clone stays.
+    mount_page_at(options, "/dev", attributes=attributes)
+    return mount.open_tree(mount.AT_FDCWD, "/dev", mount.OPEN_TREE_CLONE)
+
+
 def mount_at(options: Options, target: str, *, attributes: int = 0) -> None:
     """Mount `options` at `target`, in the caller's mount namespace.
 
@@ -223,9 +236,7 @@ def help_mounting(attributes: int, pairs: list[str]) -> None:
         try:
             namespaces.unshare(namespaces.CLONE_NEWNS)
             mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE, None)
-            # Any directory does: the namespace ends with this process, the clone stays.
-            mount_page_at(options, "/dev", attributes=attributes)
-            clone = mount.open_tree(mount.AT_FDCWD, "/dev", mount.OPEN_TREE_CLONE)
+            clone = open_mount_here(options, attributes=attributes)
         except OSError as error:
             notes = "; ".join(getattr(error, "__notes__", (str(error),)))
             out.sendall(f"{error.errno} {notes}".encode()[:4000])

@@ -149,7 +149,7 @@ def mount_mapped(options: Sequence[tuple[str, str]], users: Users) -> int:
         for directory in sorted(parents):
             _cover(directory, users)
         _act_as(*users.root())
-        return overlay.open_mount(list(options))
+        return overlay.open_mount_here(list(options))
 
     return _run(work, "mounting the overlay of the root with mapped users", namespaces.CLONE_NEWNS)
 
