@@ -39,7 +39,7 @@ class Cached(Value):
     created_ns: int
 
 
-class Hollow(Exception):  # noqa: N818 - it is no fault
+class Hollow(Exception):
     """A result is known, and its files are neither here nor to be had: they have to be made."""
 
     def __init__(self, stack: Stack) -> None:
