@@ -560,7 +560,7 @@ def test_reload_repairs_what_was_changed(engine: Engine, published: tuple[Prepar
     )
     with Nftables() as kernel:
         assert firewall.difference(kernel, plan) == []
-        kernel.apply(firewall.remove_ports(table, engine.networks.leads()))
+        kernel.apply(firewall.remove(table, map(firewall.port_entry, engine.networks.leads())))
         assert firewall.difference(kernel, plan) != []
         engine.networks.reload()
         assert firewall.difference(kernel, plan) == []

@@ -300,16 +300,6 @@ def remove(table: Table, entries: Iterable[Named]) -> list[Request]:
     return _requests(table, entries, nftables.delete_elements)
 
 
-def add_ports(table: Table, ports: Iterable[Published]) -> list[Request]:
-    """Return what publishes `ports`, one transaction."""
-    return _changes(table, ports, nftables.add_elements)
-
-
-def remove_ports(table: Table, ports: Iterable[Published]) -> list[Request]:
-    """Return what takes `ports` back, one transaction."""
-    return _changes(table, ports, nftables.delete_elements)
-
-
 def create(wanted: Plan) -> list[Request]:
     """Return what makes the whole table."""
     table = wanted.table
@@ -345,14 +335,6 @@ def difference(kernel: Nftables, wanted: Plan) -> list[Request]:
         requests += nftables.delete_elements(table, one.name, _ordered(gone))
         requests += nftables.add_elements(table, one.name, _ordered(new))
     return requests
-
-
-def _changes(
-    table: Table,
-    ports: Iterable[Published],
-    change: Callable[[Table, str, Iterable[Element]], Iterable[Request]],
-) -> list[Request]:
-    return _requests(table, map(port_entry, ports), change)
 
 
 def _requests(

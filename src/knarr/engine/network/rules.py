@@ -40,16 +40,7 @@ class Rules:
         Raises: PermissionDenied, Failed
         """
         with _Refusals(), Nftables() as kernel:
-            current = kernel.find_table(self.table.family, self.table.name) == self.table
-            if current and ports:
-                try:
-                    kernel.apply(firewall.add_ports(self.table, ports))
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.EEXIST, errno.EINVAL):
-                        raise
-                    current = False
-            if not current:
-                self.reload()
+            self._add(kernel, list(map(firewall.port_entry, ports)))
             _forget_connections(kernel, ports)
 
     def unpublish(self, ports: list[Published]) -> None:
@@ -60,7 +51,7 @@ class Rules:
         with _Refusals():
             kernel = Nftables()
             try:
-                self._delete(kernel, ports)
+                self._remove(kernel, list(map(firewall.port_entry, ports)))
                 _forget_connections(kernel, ports)
             finally:
                 kernel.abandon()
@@ -90,16 +81,19 @@ class Rules:
         Raises: PermissionDenied, Failed
         """
         with _Refusals(), Nftables() as kernel:
-            current = kernel.find_table(self.table.family, self.table.name) == self.table
-            if current:
-                try:
-                    kernel.apply(firewall.add(self.table, entries))
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.EEXIST, errno.EINVAL):
-                        raise
-                    current = False
-            if not current:
-                self.reload()
+            self._add(kernel, entries)
+
+    def _add(self, kernel: Nftables, entries: list[Named]) -> None:
+        current = kernel.find_table(self.table.family, self.table.name) == self.table
+        if current and entries:
+            try:
+                kernel.apply(firewall.add(self.table, entries))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EEXIST, errno.EINVAL):
+                    raise
+                current = False
+        if not current:
+            self.reload()
 
     def remove(self, entries: list[Named]) -> None:
         """Take elements back, those that are there.
@@ -131,14 +125,6 @@ class Rules:
                 return kernel.counters(self.table, name)
             except FileNotFoundError:
                 return {}
-
-    def _delete(self, kernel: Nftables, ports: list[Published]) -> None:
-        try:
-            kernel.apply(firewall.remove_ports(self.table, ports))
-        except FileNotFoundError:
-            if len(ports) > 1:  # some are gone, or all: one by one
-                for port in ports:
-                    self._delete(kernel, [port])
 
     def reload(self) -> None:
         """Make the realm's table what the records say, whatever was done to it.
