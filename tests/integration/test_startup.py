@@ -27,14 +27,14 @@ def test_run(knarr: Knarr) -> None:
     assert dear(modules) == []
     assert not rooms(modules) & PACKAGES
     assert not modules & {"knarr.store.index", "knarr.network.ipam", "knarr.network.sandbox"}
-    assert own(modules) <= 104
+    assert own(modules) <= 106
 
 
 def test_run_with_a_network(knarr: Knarr) -> None:
     modules = loaded(knarr.directory, "run", "--rm", "-p", "80", "busybox", "true")
     assert dear(modules) == []
     assert not rooms(modules) & PACKAGES
-    assert own(modules) <= 125
+    assert own(modules) <= 127
 
 
 def test_exec_and_the_end(knarr: Knarr) -> None:
@@ -49,4 +49,4 @@ def test_a_start_loads_no_foreign_code_that_costs_a_millisecond(knarr: Knarr) ->
     modules = loaded(knarr.directory, "run", "-d", "--rm", *QUIET, "true")
     costly = {"collections", "ctypes", "enum", "functools", "hashlib", "json", "re", "signal"}
     assert modules & (costly | {"socket", "sqlite3", "encodings.ascii"}) == set()
-    assert own(modules) <= 97
+    assert own(modules) <= 99

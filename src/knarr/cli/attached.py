@@ -13,7 +13,6 @@ import os
 from knarr.cli.command import Unfit
 from knarr.cli.terminal import Terms, interact, window
 from knarr.engine.attach import Outcome, connect, note_client
-from knarr.engine.options.keys import parse_keys
 from knarr.errors import Conflict, InvalidArgument, KnarrError, NotModified
 from knarr.supervise import control
 
@@ -127,6 +126,8 @@ def require_terminal(terms: Terms) -> None:
         message = "the input device is not a TTY"
         raise Unfit(message, hint="Leave -t out if the input comes from a pipe or file.")
     if terms.detach_keys:
+        from knarr.engine.options.keys import parse_keys  # noqa: PLC0415 - few name any
+
         try:
             parse_keys(terms.detach_keys)
         except InvalidArgument as error:

@@ -16,7 +16,6 @@ import os
 import sys
 
 from knarr.engine.attach import Outcome, Pump
-from knarr.engine.options.keys import DEFAULT_DETACH_KEYS, parse_keys
 from knarr.errors import KnarrError
 from knarr.util.value import Value
 
@@ -181,7 +180,7 @@ def interact(client: Client, connect: Callable[[], Client], terms: Terms) -> Out
     Raises: InvalidArgument (detach keys)
     """
     tty = terms.tty
-    keys = parse_keys(terms.detach_keys or DEFAULT_DETACH_KEYS) if tty else b""
+    keys = _detach_keys(terms) if tty else b""
     stdin = 0 if terms.stdin else -1
     pump = Pump(client, stdin=stdin, detach_keys=keys, unsent=terms.unsent, on_event=_on_event)
     side = Interaction(connect, terms.exec_id)
@@ -203,6 +202,13 @@ def interact(client: Client, connect: Callable[[], Client], terms: Terms) -> Out
     finally:
         handlers.restore()
         side.close()
+
+
+def _detach_keys(terms: Terms) -> bytes:
+    """Return what is typed to leave. Raises: InvalidArgument"""
+    from knarr.engine.options.keys import DEFAULT_DETACH_KEYS, parse_keys  # noqa: PLC0415 - for terminals
+
+    return parse_keys(terms.detach_keys or DEFAULT_DETACH_KEYS)
 
 
 def _end(number: int, _: FrameType | None) -> None:
