@@ -201,8 +201,12 @@ def test_a_vlan_is_made_and_removed(knarr: Knarr, host: Host) -> None:
             shell=True, check=True,
         )  # fmt: skip
     knarr("run", "-d", "--name", "one", "--network", "tagged", *IDLE)
-    with host.neighbour.serve(80):
-        knarr.wait_until(lambda: answers(knarr, "one", "10.9.8.1"), timeout=5)
+    with host.neighbour.serve(80) as server:
+        waiting = knarr.start("exec", "one", "busybox", "nc", "-w", "3", "10.9.8.1", "80")
+        server.settimeout(5)
+        with server.accept()[0] as accepted:
+            assert accepted.getpeername()[0] == "10.9.8.2"
+        waiting.communicate()
     knarr("rm", "-f", "one")
     knarr("network", "rm", "tagged")
     assert host.links() == set()
