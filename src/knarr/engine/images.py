@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.filters import ImageFilters
+    from knarr.engine.image.forms import Form
     from knarr.engine.image.importing import ImportOptions
     from knarr.engine.image.places.storetarget import Arrival
     from knarr.engine.image.progress import Report
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from knarr.engine.image.pulling import Pulled
     from knarr.engine.image.pushing import Pushed
     from knarr.engine.image.removal import Removed
-    from knarr.engine.image.forms import Form
     from knarr.oci.config import ImageConfig
     from knarr.oci.descriptor import Platform
     from knarr.oci.digest import Digest

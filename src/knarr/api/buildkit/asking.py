@@ -6,17 +6,22 @@ Spec: BuildKit, package dockerui (the attributes), and its exporters
 from __future__ import annotations
 
 import csv
+import io
 
 from knarr.api.parse.reading import reading
 from knarr.api.parse.resources import parse_resources
 from knarr.build.dockerfile import instructions as ins
 from knarr.engine.build.steps import Limits
+from knarr.engine.build.words.attestations import parse_attestations
+from knarr.engine.build.words.caches import parse_sources, parse_targets
+from knarr.engine.build.words.fields import parse_fields
 from knarr.engine.builds import BuildOptions
 from knarr.engine.options.limits import parse_ulimit
 from knarr.engine.options.names import parse_extra_host
 from knarr.errors import InvalidArgument, Unsupported
 from knarr.oci.document import Fields
 from knarr.oci.reference import parse_reference
+from knarr.util import jsontext
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.build.dockerfile.program import Program
+    from knarr.engine.build.attesting.statements import Wanted
+    from knarr.engine.build.caching.places import CachePlace, CacheTarget
 
 FRONTEND = "dockerfile.v0"
 LOCAL, INPUT = "local:", "input:"
@@ -82,6 +89,8 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
         uncached_stages=tuple(filter(None, (no_cache or "").split(","))),
         pull=get("image-resolve-mode", "") == "pull",
         limits=_limits(attributes),
+        attest=_attestations(attributes),
+        cache_from=_imports(attributes),
     )
     return Asked(
         options,
@@ -169,6 +178,59 @@ def _number(name: str, text: str) -> int:
     except ValueError:
         message = f"{name} is not a number: {text!r}"
         raise InvalidArgument(message) from None
+
+
+def _attestations(attributes: Mapping[str, str]) -> Wanted | None:
+    """Return what is to be attested, None if nothing is asked for.
+
+    What buildx adds by itself, provenance that is `inline-only`, is for images that say so in
+    themselves alone; here an image says nothing that was not asked for.
+
+    Raises: InvalidArgument
+    """
+    texts = []
+    for kind, text in _below(attributes, "attest:").items():
+        fields = parse_fields(text) if text else {}
+        if "inline-only" not in fields:
+            texts.append(_row({"type": kind, **fields}))
+    return parse_attestations(texts) if texts else None
+
+
+def caches(
+    sources: Iterable[tuple[str, Mapping[str, str]]],
+    targets: Iterable[tuple[str, Mapping[str, str]]],
+    arguments: Mapping[str, str],
+) -> tuple[tuple[CachePlace, ...], tuple[CacheTarget, ...]]:
+    """Return where the cache comes from and goes to, by types and their attributes.
+
+    Raises: InvalidArgument, Unsupported
+    """
+    given = [{"type": kind, **fields} for kind, fields in sources]
+    wanted = [{"type": kind, **fields} for kind, fields in targets]
+    if any(fields["type"] == "local" for fields in (*given, *wanted)):
+        message = "a cache in a directory of the client cannot be reached from here"
+        raise Unsupported(message, hint="A registry can: type=registry,ref=….")
+    return (
+        parse_sources([_row(fields) for fields in given]),
+        parse_targets([_row(fields) for fields in wanted], arguments),
+    )
+
+
+def _imports(attributes: Mapping[str, str]) -> tuple[CachePlace, ...]:
+    """Return the caches that a front end is to look into. Raises: InvalidArgument, Unsupported"""
+    text = attributes.get("cache-imports", "")
+    given = jsontext.loads(text.encode()) if text else []
+    with reading():
+        entries = Fields({"it": given}, "cache-imports").children("it")
+        sources = [(one.text("Type"), one.mapping("Attrs")) for one in entries]
+    return caches(sources, (), {})[0]
+
+
+def _row(fields: Mapping[str, str]) -> str:
+    """Return fields as one line `KEY=VALUE,…`, quoted where a value has a comma."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow([f"{key}={text}" for key, text in fields.items()])
+    return out.getvalue()
 
 
 def _call(request: str) -> str:

@@ -49,7 +49,7 @@ FRONTEND_CAPS = (
 LLB_CAPS = (
     "source.image", "source.local", "source.git", "source.http", "exec.mount.cache",
     "exec.mount.secret", "exec.mount.tmpfs", "exec.mount.bind", "exporter.multiple", "platform",
-    "exec.meta.ulimit", "exec.meta.linux.resources",
+    "exec.meta.ulimit", "exec.meta.linux.resources", "exporter.image.attestations",
 )  # fmt: skip
 
 _CODES = {
@@ -162,7 +162,16 @@ class Services:
         if not given and asked.ExporterDeprecated:
             given = [(asked.ExporterDeprecated, asked.ExporterAttrsDeprecated)]
         reference = asked.Ref or os.urandom(12).hex()
-        request = Request(asked.Session, read_exporters(given), tuple(asked.Entitlements))
+        request = Request(
+            asked.Session,
+            read_exporters(given),
+            tuple(asked.Entitlements),
+            *asking.caches(
+                [(one.Type, one.Attrs) for one in asked.Cache.Imports],
+                [(one.Type, one.Attrs) for one in asked.Cache.Exports],
+                {},
+            ),
+        )
         entry = BUILDS.open(reference)
         entry.build = Build(self._paths, request)
         entry.asked.set()

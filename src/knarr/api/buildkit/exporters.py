@@ -12,6 +12,8 @@ import base64
 
 from knarr.api.buildkit import trees
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Built, Output
+from knarr.engine.build.words.fields import parse_flag
+from knarr.engine.build.words.packaging import read_packaging
 from knarr.engine.images import parse_tag
 from knarr.errors import InvalidArgument, Unsupported
 from knarr.util import jsontext
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
     from knarr.api.buildkit.sessions import Session
 
-_TRUE = ("1", "t", "true")
 _MOBY = "moby"
 _EXPORTER = "buildkit-attachable-exporter-id"
 _PIECE = 1 << 20
@@ -54,21 +55,35 @@ class Exporter(Value):
 
     @property
     def pushes(self) -> bool:
-        return self.attributes.get("push", "").lower() in _TRUE
+        return parse_flag(self.attributes, "push", default=False)
 
     def output(self, path: str) -> Output:
         """Return it as the builder knows it; what is for the client is put to `path` first.
 
         Raises: Unsupported, InvalidArgument
         """
-        names = tuple(parse_tag(name) for name in self.names)
-        if self.kind in (_MOBY, IMAGE):
-            by_digest = self.attributes.get("push-by-digest", "").lower() in _TRUE
-            return Output(IMAGE, names=names, push=self.pushes, by_digest=by_digest)
-        if self.kind == LOCAL:
-            return Output(LOCAL, directory=path)
-        if self.kind in (TAR, OCI, DOCKER):
-            return Output(self.kind, names=names, open=ToFile(path))
+        given = self.attributes
+        output = Output(
+            IMAGE if self.kind == _MOBY else self.kind,
+            names=tuple(parse_tag(name) for name in self.names),
+            rewrite_timestamp=parse_flag(given, "rewrite-timestamp", default=False),
+        )
+        if output.kind in (LOCAL, TAR):
+            split = given.get("platform-split")
+            if split is not None:
+                output = output.replace(split=parse_flag(given, "platform-split", default=True))
+            if output.kind == LOCAL:
+                return output.replace(directory=path)
+            return output.replace(open=ToFile(path))
+        packaging = read_packaging(given, archive=output.kind != IMAGE)
+        if output.kind == IMAGE:
+            by_digest = parse_flag(given, "push-by-digest", default=False)
+            kept = self.kind == _MOBY or parse_flag(given, "store", default=True)
+            return output.replace(
+                packaging=packaging, push=self.pushes, by_digest=by_digest, kept=kept
+            )
+        if output.kind in (OCI, DOCKER):
+            return output.replace(packaging=packaging, open=ToFile(path))
         message = f"exporter {self.kind} could not be found"
         raise Unsupported(message)
 

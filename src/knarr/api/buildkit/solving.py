@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from knarr.api.buildkit.sessions import Session
     from knarr.build.dockerfile.program import Program
     from knarr.build.events import Event
+    from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.paths import Paths
 
 _TRUE = ("1", "t", "true")
@@ -58,6 +59,8 @@ class Request(Value):
     session: str
     exporters: tuple[Exporter, ...]
     entitlements: tuple[str, ...] = ()
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CacheTarget, ...] = ()
 
 
 class Answer(Value):
@@ -154,6 +157,8 @@ class _Work:
             contexts={**options.contexts, **self._named()},
             secrets=self._secrets(program),
             allowed=frozenset(self._build.request.entitlements),
+            cache_from=(*options.cache_from, *self._build.request.cache_from),
+            cache_to=self._build.request.cache_to,
         )
         if asked.call:
             found = self._engine.builds.look(asked.call, options, self._tell)
@@ -161,6 +166,8 @@ class _Work:
         exporters = self._build.request.exporters
         outputs = tuple(one.output(self._files.path(f"out {one.index}")) for one in exporters)
         names = [name for one in exporters if one.pushes for name in one.names]
+        names += [str(place) for place in self._build.request.cache_from]
+        names += [str(target.place) for target in self._build.request.cache_to]
         with self._agents(program) as lent:
             built = self._run(
                 options.replace(outputs=outputs, described=bool(outputs), agents=lent),

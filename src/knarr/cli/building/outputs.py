@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 
-from knarr.cli.building.fields import parse_compression, parse_fields, parse_flag
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Output
+from knarr.engine.build.words.fields import parse_fields, parse_flag
+from knarr.engine.build.words.packaging import PACKAGING, read_packaging
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
@@ -18,19 +19,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from knarr.cli.command import Context
-    from knarr.engine.build.export.composing import Packaging
     from knarr.engine.build.export.outputs import Built
     from knarr.util.compression import Writer
 
 _REGISTRY = "registry"
 _KINDS = (LOCAL, TAR, OCI, DOCKER, IMAGE, _REGISTRY)
-_PACKAGING = ("compression", "compression-level", "force-compression", "oci-mediatypes")
 _PLACING = {
     LOCAL: ("dest", "platform-split"),
     TAR: ("dest", "platform-split"),
-    OCI: ("dest", "name", "tar", *_PACKAGING),
-    DOCKER: ("dest", "name", "tar", *_PACKAGING),
-    IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *_PACKAGING),
+    OCI: ("dest", "name", "tar", *PACKAGING),
+    DOCKER: ("dest", "name", "tar", *PACKAGING),
+    IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *PACKAGING),
 }
 _REWRITE = "rewrite-timestamp"
 _STDOUT = "-"
@@ -112,7 +111,7 @@ def _parse(context: Context, text: str, annotations: Mapping[str, str]) -> Outpu
         raise InvalidArgument(message, hint=f"It is one of {', '.join(_KINDS)}.")
     if kind in (OCI, DOCKER, IMAGE):
         fields |= annotations
-    packaging = _packaging(fields)
+    packaging = read_packaging(fields, archive=kind != IMAGE and bool(dest))
     _refuse_unknown(text, kind, fields)
     names = tuple(parse_tag(name) for name in fields.get("name", "").split(",") if name)
     rewrite = parse_flag(fields, _REWRITE, default=False)
@@ -147,29 +146,6 @@ def _refuse_unknown(text: str, kind: str, fields: Mapping[str, str]) -> None:
         known = (*known, _REWRITE)
         hint = f"It takes {', '.join(known)}{' and annotation.KEY' if annotated else ''}."
         raise InvalidArgument(message, hint=hint)
-
-
-def _packaging(fields: Mapping[str, str]) -> Packaging | None:
-    """Return what the documents of an image are to be like, None if nothing is said of it."""
-    noted = [key for key in fields if key.startswith("annotation")]
-    if not noted and not any(key in fields for key in _PACKAGING):
-        return None
-    from knarr.engine.build.export.annotations import parse_annotation  # noqa: PLC0415 - for few
-    from knarr.engine.build.export.composing import Packaging  # noqa: PLC0415 - as above
-
-    annotations = []
-    for key in noted:
-        annotation = parse_annotation(key, fields[key])
-        if annotation is None:
-            message = f"invalid annotation {key}"
-            hint = "It is annotation.KEY or annotation-LEVEL[PLATFORM].KEY."
-            raise InvalidArgument(message, hint=hint)
-        annotations.append(annotation)
-    docker = not parse_flag(fields, "oci-mediatypes", default=True)
-    # What is written to archives is there for one more reading: it is not compressed.
-    archive = fields.get("type") in (OCI, DOCKER) and bool(fields.get("dest"))
-    form = parse_compression(fields, default="uncompressed" if archive else "gzip")
-    return Packaging(form, docker, tuple(annotations))
 
 
 def _directory(kind: str, dest: str) -> str:

@@ -239,7 +239,7 @@ def _form(text: str) -> str:
 
 def _request(options: Options, place: str) -> BuildOptions:
     from knarr.build.times import Times, parse_timestamp  # noqa: PLC0415 - not for --help
-    from knarr.cli.building.caches import parse_sources, parse_targets  # noqa: PLC0415 - not for --help
+    from knarr.engine.build.words.caches import parse_sources, parse_targets  # noqa: PLC0415 - not for --help
     from knarr.engine.builds import BuildOptions  # noqa: PLC0415 - as above
     from knarr.engine.options.names import parse_extra_host  # noqa: PLC0415
 
@@ -298,7 +298,7 @@ def _attestations(options: Options) -> Wanted | None:
     """Return what is to be attested, if anything. Raises: InvalidArgument"""
     if not options.names.intersection(("attest", "sbom", "provenance")):
         return None
-    from knarr.cli.building.attestations import parse_attestations  # noqa: PLC0415 - for few
+    from knarr.engine.build.words.attestations import parse_attestations  # noqa: PLC0415 - for few
 
     return parse_attestations(
         options.texts("attest"),

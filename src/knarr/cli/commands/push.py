@@ -92,7 +92,7 @@ def _push(context: Context, reference: Reference, options: Options, *, quiet: bo
 
 def _form(options: Options) -> Form | None:
     """Return the form in which layers are to be pushed, None for that in which they came."""
-    from knarr.cli.building.fields import parse_compression  # noqa: PLC0415 - for few
+    from knarr.engine.build.words.fields import parse_compression  # noqa: PLC0415 - for few
     from knarr.errors import InvalidArgument  # noqa: PLC0415
 
     word, level = options.text("compression-format"), options.text("compression-level")

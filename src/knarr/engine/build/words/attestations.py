@@ -5,8 +5,8 @@ Docker: `--sbom=V` is `--attest=type=sbom,V`, and so for provenance; true and fa
 
 from __future__ import annotations
 
-from knarr.cli.building.fields import parse_fields, parse_flag
 from knarr.engine.build.attesting.statements import MAX, MIN, OWN, SYFT, Wanted
+from knarr.engine.build.words.fields import parse_fields, parse_flag
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False

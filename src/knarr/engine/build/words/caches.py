@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from knarr.cli.building.fields import parse_compression, parse_fields, parse_flag
 from knarr.engine.build.caching.places import (
     INLINE,
     LOCAL,
@@ -18,6 +17,7 @@ from knarr.engine.build.caching.places import (
     CachePlace,
     CacheTarget,
 )
+from knarr.engine.build.words.fields import parse_compression, parse_fields, parse_flag
 from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
