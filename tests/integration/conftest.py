@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.engine import Knarr, lent_engine, lent_store
+from support.netns import Host
 from support.rootfs import make_rootfs
 from support.runtimes import Bundle, Runtime
 from support.serving import Served, lent_server
@@ -99,3 +100,11 @@ def served(tmp_path: Path) -> Iterator[Served]:
     """Lend a server of the API with an image of busybox."""
     with lent_server(tmp_path) as lent:
         yield lent
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Put the test into a network namespace that plays the host, with a neighbour beside it."""
+    made = Host()
+    yield made
+    made.close()

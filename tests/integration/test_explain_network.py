@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from knarr.linux import netlink, sublinks
-from support.engine import lent_engine
+from support.engine import engine_on
 from support.nameserver import NameServer, serving
 from support.netns import HOST, NEIGHBOUR, Host, entered
 
@@ -28,18 +28,9 @@ IDLE = ("busybox", "busybox", "sleep", "600")
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
-    with lent_engine(tmp_path) as lent:
-        lent.add_image("busybox")
+    with engine_on(host, tmp_path) as lent:
         yield lent
-    del host
 
 
 def explain(knarr: Knarr, *names: str) -> dict[str, Any]:

@@ -25,13 +25,6 @@ IDLE = ("busybox", "sleep", "1000")
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
     with lent_engine(tmp_path) as lent:
         lent.add_image("busybox", files={"www/page": "hello\n"})

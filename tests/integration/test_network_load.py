@@ -12,7 +12,7 @@ import pytest
 
 from knarr.linux import netlink, sublinks
 from knarr.network.model import SandboxOptions
-from support.engine import lent_engine
+from support.engine import engine_on
 from support.netns import Host
 
 if TYPE_CHECKING:
@@ -27,18 +27,9 @@ NETWORKS, ENDPOINTS = 200, 500
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
-    with lent_engine(tmp_path) as lent:
-        lent.add_image("busybox")
+    with engine_on(host, tmp_path) as lent:
         yield lent
-    assert {name for name in host.links() if not name.startswith("kv")} == set()
 
 
 def test_two_hundred_networks_and_five_hundred_endpoints(knarr: Knarr, host: Host) -> None:

@@ -41,13 +41,6 @@ WORLD = {"example.org": ("203.0.113.9",), **MANY}
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
     with lent_engine(tmp_path) as lent:
         lent("network", "create", "--subnet", "10.9.1.0/24", "one")

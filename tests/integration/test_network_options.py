@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.engine import lent_engine
+from support.engine import engine_on
 from support.netns import HOST, NEIGHBOUR, Host, entered, exchange
 
 if TYPE_CHECKING:
@@ -27,18 +27,9 @@ BRIDGE = "com.docker.network.bridge."
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
-    with lent_engine(tmp_path) as lent:
-        lent.add_image("busybox")
+    with engine_on(host, tmp_path) as lent:
         yield lent
-    assert {name for name in host.links() if not name.startswith("kv")} == set()
 
 
 @contextlib.contextmanager

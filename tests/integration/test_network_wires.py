@@ -11,7 +11,7 @@ import pytest
 
 from knarr.linux import netlink, rtnetlink, sublinks
 from knarr.linux.rtnetlink import Peer
-from support.engine import lent_engine
+from support.engine import engine_on
 from support.netns import HOST, NEIGHBOUR, Host
 
 if TYPE_CHECKING:
@@ -27,18 +27,9 @@ WIRE = ("--subnet", "192.0.2.0/24", "--ip-range", "192.0.2.64/26", "--gateway", 
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
-    with lent_engine(tmp_path) as lent:
-        lent.add_image("busybox")
+    with engine_on(host, tmp_path) as lent:
         yield lent
-    assert {name for name in host.links() if not name.startswith("kv")} == set()
 
 
 def need(kind: str) -> None:

@@ -36,13 +36,6 @@ LARGE = os.urandom(300_000)
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def engine(host: Host, tmp_path: Path) -> Iterator[Engine]:
     made = Engine(str(tmp_path / "root"), str(tmp_path / "run"))
     yield made

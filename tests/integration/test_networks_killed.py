@@ -45,13 +45,6 @@ networks.detach(name)
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def engine(host: Host, tmp_path: Path) -> Iterator[Engine]:
     made = Engine(str(tmp_path / "root"), str(tmp_path / "root-run"))
     yield made

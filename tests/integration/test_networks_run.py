@@ -24,13 +24,6 @@ SERVE = ("busybox", "busybox", "httpd", "-f", "-p", "80", "-h", "/www")
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    made = Host()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
     with lent_engine(tmp_path) as lent:
         lent.add_image("busybox", files={"www/page": "hello from inside\n"})

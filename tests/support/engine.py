@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from knarr.oci.digest import Digest
+    from support.netns import Host
 
 TIMEOUT = 60
 GONE_AFTER = 10.0
@@ -231,6 +232,15 @@ def _pack(directory: Path) -> bytes:
         for path in sorted(directory.iterdir()):
             archive.add(path, path.name)
     return stream.getvalue()
+
+
+@contextlib.contextmanager
+def engine_on(host: Host, directory: Path) -> Iterator[Knarr]:
+    """Lend a command as `lent_engine` does, on a host of its own, where it leaves no link."""
+    with lent_engine(directory) as lent:
+        lent.add_image("busybox")
+        yield lent
+    assert {name for name in host.links() if not name.startswith("kv")} == set()
 
 
 @contextlib.contextmanager
