@@ -72,7 +72,7 @@ def said(status: int, stdout: str, stderr: str) -> tuple[int, str, str]:
     texts = []
     for text in (stdout, stderr):
         for pattern, word in _NORMAL:
-            text = pattern.sub(word, text)  # type: ignore[arg-type] # a word or a function
+            text = pattern.sub(word, text)  # a word or a function
         texts.append("\n".join(line.rstrip() for line in text.splitlines()))
     return status, texts[0], texts[1]
 
