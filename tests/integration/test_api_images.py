@@ -207,6 +207,53 @@ def test_a_registry_says_for_which_platforms(served: Served, registry: TestRegis
     assert served.ask("GET", f"/distribution/{registry.host}/a/gone/json")[0] == 404
 
 
+def platforms_of(archive: bytes) -> list[str]:
+    """Return for what architectures the index is that an archive lists first."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as found:
+
+        def read(name: str) -> Any:
+            file = found.extractfile(name)
+            assert file is not None
+            return json.load(file)
+
+        (entry, *_) = read("index.json")["manifests"]
+        index = read(f"blobs/sha256/{entry['digest'][7:]}")
+        return [each["platform"]["architecture"] for each in index["manifests"]]
+
+
+@pytest.mark.parametrize("form", ["/images/{}/get?", "/images/get?names={}&"])
+def test_several_platforms_are_saved_and_loaded(
+    served: Served, registry: TestRegistry, form: str
+) -> None:
+    _, ids = offer_index(registry, "a/b", "1")
+    name = f"{registry.host}/a/b:1"
+    served.knarr("pull", "-q", "--all-platforms", name)
+    path = form.format(name)
+    both = "platform=linux/amd64&platform=" + quote('{"os":"linux","architecture":"arm64"}')
+    response, archive = served.request("GET", f"{path}{both}")
+    assert response.status == 200, archive
+    assert platforms_of(archive) == ["amd64", "arm64"]
+    status, error = served.ask("GET", f"{path}platform=linux/amd64&platform=linux/s390x")
+    assert status == 404
+    assert "linux/s390x" in error["message"]
+    status, error = served.ask("GET", f"/v1.51{path}{both}")
+    assert status == 400
+    assert "use API version 1.52 or later" in error["message"]
+
+    def loaded(query: str) -> list[dict[str, Any]]:
+        served.knarr("image", "prune", "-af")
+        return stream(served, f"/images/load?quiet=1&{query}", archive)
+
+    (error,) = loaded("platform=linux/amd64&platform=linux/s390x")
+    assert "linux/s390x" in error["error"]
+    assert f"Loaded image: {name}\n" in [one.get("stream") for one in loaded(both)]
+    for architecture, image_id in ids.items():
+        query = quote(json.dumps({"os": "linux", "architecture": architecture}))
+        assert served.get(f"/images/{name}/json?platform={query}")["Id"] == image_id
+    loaded("platform=linux/arm64")
+    assert served.get(f"/images/{name}/json")["Id"] == ids["arm64"]
+
+
 def test_credentials_are_those_of_the_request(served: Served) -> None:
     with TestRegistry(basic=True) as registry:
         name = f"{registry.host}/a/b"

@@ -17,7 +17,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from knarr.engine.engine import Engine
@@ -313,13 +313,14 @@ class Images:
         stream: Reader,
         *,
         platform: Platform | None = None,
+        platforms: Sequence[Platform] = (),
         every: bool = False,
         report: Report | None = None,
     ) -> Arrivals:
         """Take in every image of an archive: all of them, or none; `report` is told of layers.
 
         Of images for several platforms that for `platform` is taken, by default for this machine,
-        with `every` all.
+        with `every` all, with `platforms` those for these.
 
         Raises: InvalidArgument, Corrupt
         """
@@ -327,7 +328,14 @@ class Images:
         from knarr.engine.image.progress import silent  # noqa: PLC0415
 
         report = report or silent
-        arrivals = load(self._engine, stream, platform=platform, every=every, report=report)
+        arrivals = load(
+            self._engine,
+            stream,
+            platform=platform,
+            platforms=platforms,
+            every=every,
+            report=report,
+        )
         return self._noted(arrivals)
 
     def pull(
@@ -427,17 +435,26 @@ class Images:
         *,
         form: str = "docker-archive",
         platform: Platform | None = None,
+        platforms: Sequence[Platform] = (),
         every: bool = False,
     ) -> None:
         """Write images, those for `platform`, with `every` for all platforms, into an archive.
 
-        `form` is `docker-archive` or `oci-archive`.
+        `form` is `docker-archive` or `oci-archive`; only the latter takes several `platforms`.
 
         Raises: InvalidArgument, NotFound, Corrupt
         """
         from knarr.engine.image.saving import save  # noqa: PLC0415 - as the module says
 
-        save(self._engine, names, out, form=form, platform=platform, every=every)
+        save(
+            self._engine,
+            names,
+            out,
+            form=form,
+            platform=platform,
+            platforms=platforms,
+            every=every,
+        )
 
 
 def _image(row: ImageRow, references: list[Reference]) -> Image:

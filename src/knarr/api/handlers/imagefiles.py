@@ -31,37 +31,45 @@ def get_several(call: Call) -> Answer:
 
 
 def _archive(call: Call, names: list[str]) -> Answer:
-    platform = _one_platform(call)
+    """Give images. Docker: for several platforms, since 1.52, under an index of these alone."""
+    platform, several = _platforms(call)
+    form = "oci-archive" if several else "docker-archive"
 
     def write(out: Outlet) -> None:
-        call.engine.images.save(names, out, platform=platform)
+        images = call.engine.images
+        images.save(names, out, form=form, platform=platform, platforms=several)
 
     return Stream(write, TAR)
 
 
-def _one_platform(call: Call) -> Platform | None:
-    """Return the platform that is asked for.
-
-    Docker: several of them since 1.52; an archive of ours has one of each image
-    """
-    platforms = parse_platforms(call)
-    if len(platforms) > 1:
-        message = "multiple platform parameters are not supported"
-        if call.version < SEVERAL_PLATFORMS:
-            message += " in this API version; use API version 1.52 or later"
+def _platforms(call: Call) -> tuple[Platform | None, list[Platform]]:
+    """Return the platform that is asked for, or the several."""
+    platforms = list(dict.fromkeys(parse_platforms(call)))
+    if len(platforms) < 2:
+        return (platforms[0] if platforms else None), []
+    if call.version < SEVERAL_PLATFORMS:
+        message = (
+            "multiple platform parameters are not supported in this API version; "
+            "use API version 1.52 or later"
+        )
         raise InvalidArgument(message)
-    return platforms[0] if platforms else None
+    return None, platforms
 
 
 def load(call: Call) -> Answer:
-    return JsonLines(partial(_load, call, _one_platform(call), quiet=call.flag("quiet")))
+    """Take in an archive."""
+    return JsonLines(partial(_load, call, *_platforms(call), quiet=call.flag("quiet")))
 
 
-def _load(call: Call, platform: Platform | None, out: Outlet, *, quiet: bool) -> None:
+def _load(
+    call: Call, platform: Platform | None, several: list[Platform], out: Outlet, *, quiet: bool
+) -> None:
     """Take in an archive. Docker: an error is a line of the answer, whose status is 200 already"""
     report = None if quiet else Layers(out.send)
     try:
-        arrivals = call.engine.images.load(call.body, platform=platform, report=report)
+        arrivals = call.engine.images.load(
+            call.body, platform=platform, platforms=several, report=report
+        )
     except KnarrError as error:
         out.send(faults.line(error))
         return

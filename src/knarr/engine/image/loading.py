@@ -22,7 +22,7 @@ from knarr.oci.layout import INDEX_FILE, LAYOUT_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.storetarget import Arrival
@@ -39,14 +39,19 @@ def load(
     stream: Reader,
     *,
     platform: Platform | None = None,
+    platforms: Sequence[Platform] = (),
     every: bool = False,
     report: Report = silent,
 ) -> list[Arrival]:
     """Take in every image of the archive in `stream`: all of them, or none.
 
-    Raises: InvalidArgument, Corrupt, Unsupported
+    Of one for several platforms that for `platform` comes, those for `platforms`, or `every` one.
+
+    Raises: InvalidArgument, NotFound, Corrupt, Unsupported
     """
     take = partial(copy_platforms if every else copy, platform=platform)
+    if platforms:
+        take = partial(copy_platforms, only=platforms)
     with open_archive(stream, engine.blobs.incoming_dir, growth=allowed(engine)) as archive:
         return _take_in(engine, _source(archive), take, report)
 

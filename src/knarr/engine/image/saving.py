@@ -13,7 +13,7 @@ from knarr.oci.reference import looks_like_id, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Source, Target
@@ -32,21 +32,30 @@ def save(
     *,
     form: str,
     platform: Platform | None = None,
+    platforms: Sequence[Platform] = (),
     every: bool = False,
 ) -> None:
     """Write images, those for `platform`, with `every` for all platforms, into an archive.
+
+    With `platforms` each goes as an index of the images for these, which all have to be here.
 
     Raises: InvalidArgument, NotFound, Corrupt
     """
     if form not in FORMS:
         message = f"invalid format {form!r}"
         raise InvalidArgument(message, hint=f"It is {' or '.join(FORMS)}.")
-    if every and form != "oci-archive":
+    if (every or platforms) and form != "oci-archive":
         message = f"a {form} takes one image a name, not an index"
         raise InvalidArgument(message, hint="--format oci-archive or oci-dir takes all platforms.")
     chosen = _chosen(engine, names, platform)
+    for image_id, references in chosen.items():
+        for wanted in platforms:
+            engine.images.for_platform((references or [image_id])[0], str(wanted))
     target = ArchiveTarget(out, docker=form == "docker-archive")
-    give(engine, chosen, target, every=every, oci=form == "oci-archive")
+    source: StoreSource = StoreSource(engine)
+    if every or platforms:
+        source = FamilySource(engine, platforms)
+    _give(engine, chosen, target, source, oci=form == "oci-archive")
     target.close()
 
 
@@ -80,6 +89,17 @@ def give(
     OCI's, which is all that other tools read in a layout.
     """
     source = FamilySource(engine) if every else StoreSource(engine)
+    _give(engine, chosen, target, source, oci=oci)
+
+
+def _give(
+    engine: Engine,
+    chosen: dict[Digest, list[str]],
+    target: Target,
+    source: StoreSource,
+    *,
+    oci: bool,
+) -> None:
     given_from: Source = AsOci(source) if oci else source
     needs = [digest for image_id in chosen for digest in source.needs(image_id)]
     with engine.journal.begin("save", ", ".join(chosen), needs=needs):

@@ -9,7 +9,7 @@ from knarr.oci.manifest import Index, Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from knarr.engine.image.places.place import Source, Target
     from knarr.oci.descriptor import Descriptor, Platform
@@ -48,11 +48,12 @@ def copy_platforms(
     *,
     as_name: str = "",
     platform: Platform | None = None,
+    only: Sequence[Platform] = (),
 ) -> Manifest:
     """Copy the images for all platforms of an index, each for itself; return that for `platform`.
 
     That one is called `as_name`; the last one is, if none is for it. Images for other kernels than
-    Linux are passed over.
+    Linux are passed over, and with `only` those for other platforms, each of which has to be there.
 
     Raises: NotFound, Corrupt
     """
@@ -61,6 +62,8 @@ def copy_platforms(
     if not found:
         message = f"{name} lists no images for Linux"
         raise NotFound(message)
+    if only:
+        found = _chosen(found, only)
     wanted = platform or host_platform()
     fitting = [manifest for there, manifest in found if there is None or there.matches(wanted)]
     chosen = fitting[0] if fitting else found[-1][1]
@@ -69,6 +72,21 @@ def copy_platforms(
     for manifest in dict.fromkeys(manifest for _, manifest in found):
         put_all(source, target, manifest)
         target.tag(as_name if manifest == chosen else "", manifest.descriptor)
+    return chosen
+
+
+def _chosen(
+    images: list[tuple[Platform | None, Manifest]], only: Sequence[Platform]
+) -> list[tuple[Platform | None, Manifest]]:
+    """Return the images for these platforms; one that does not say what it is for is for all."""
+    chosen = []
+    for platform in only:
+        fitting = [image for image in images if image[0] is None or image[0].matches(platform)]
+        if not fitting:
+            message = f"no match for platform in manifest: {platform} not found"
+            there = ", ".join(sorted(str(other) for other, _ in images if other))
+            raise NotFound(message, hint=f"There is: {there}.")
+        chosen.append(fitting[0])
     return chosen
 
 

@@ -16,10 +16,10 @@ from knarr.oci.manifest import Index, decode_manifest, encode_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from knarr.engine.engine import Engine
-    from knarr.oci.descriptor import Descriptor
+    from knarr.oci.descriptor import Descriptor, Platform
     from knarr.oci.digest import Digest
     from knarr.store.images import ImageRow
 
@@ -108,8 +108,10 @@ class Family:
 class FamilySource(StoreSource):
     """The images of an engine with their indexes; a name is whatever names an image there."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, platforms: Sequence[Platform] = ()) -> None:
+        """With `platforms` an index is given with the images for these alone."""
         super().__init__(engine)
+        self._platforms = platforms
         self.left_out: list[str] = []
 
     def resolve(self, name: str) -> Descriptor:
@@ -124,10 +126,12 @@ class FamilySource(StoreSource):
         given = {
             digest: super(FamilySource, self).resolve(member.id)
             for digest, member in family.members.items()
+            if not self._platforms or any(map(member.platform.matches, self._platforms))
         }
         found = family.relist(given)
         self._documents |= {index.digest: index.raw for index in found}
-        self.left_out += family.left_out
+        if not self._platforms:
+            self.left_out += family.left_out
         return found[-1].descriptor
 
     def needs(self, name: str) -> list[str]:
