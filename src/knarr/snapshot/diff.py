@@ -4,8 +4,8 @@ Overlay's whiteout becomes `.wh.NAME`, an opaque directory gets a `.wh..wh..opq`
 attributes stay behind. The root directory comes first, as `./`: its attributes are part of the
 layer too.
 
-An upper directory is not yet what `apply` would have made. `tidy` makes it so, before it is packed
-and becomes a tree:
+An upper directory is not yet what `apply` would have made. `UpperPacker` makes it so before it
+becomes a tree, in the same walk that packs it:
 
 * Overlay makes every new directory in a merged one opaque, as a shortcut for itself. Where no lower
   layer has such a directory, that says nothing and goes.
@@ -22,10 +22,9 @@ import os
 import stat
 
 from knarr.linux import whiteout, xattr
-from knarr.linux.tree import Walk
 from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.apply import OPAQUE, WHITEOUT
-from knarr.snapshot.pack import Packer, kept_xattrs, refuse_reserved
+from knarr.snapshot.pack import Packer, refuse_reserved
 from knarr.util import tar
 
 TYPE_CHECKING = False
@@ -70,13 +69,31 @@ def write_layer(directory: str, sink: Sink) -> None:
         os.close(root_fd)
 
 
+def write_upper(
+    upper_dir: str, sink: Sink, parents: Directory, *, latest_ns: int | None = None
+) -> int:
+    """Make `upper_dir` what a tree is, write its tar, and return the size of its files.
+
+    From now on its tar has no time after `latest_ns`.
+
+    Raises: Corrupt
+    """
+    root_fd = os.open(upper_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        packer = UpperPacker(root_fd, sink, parents, latest_ns=latest_ns)
+        packer.pack()
+    finally:
+        os.close(root_fd)
+    return packer.size
+
+
 class LayerPacker(Packer):
     """Writes a tree as a layer."""
 
     def pack(self) -> None:
         """Write the root directory and everything below."""
         entry = self.entry(b"./", tar.DIRECTORY, os.fstat(self.root_fd))
-        entry.xattrs = kept_xattrs(self.root_fd)
+        entry.xattrs = self.xattrs(self.root_fd)
         self.writer.add(entry)
         super().pack()
 
@@ -97,38 +114,67 @@ class LayerPacker(Packer):
             self.writer.add(tar.Entry(entry.name + OPAQUE, mode=0))
 
 
-def hold_times(upper_dir: str, latest_ns: int) -> None:
-    """Let the tar of a tidy `upper_dir` have no time after `latest_ns`, as long as it exists.
+def _hold_times(tree_fd: int, latest_ns: int) -> None:
+    """Let the tar of a tree have no time after `latest_ns`, as long as it exists.
 
     The tree keeps its times: programs that compare them, as make does, go on working. The note is
     an attribute of the root, under the prefix of overlay's own, which nobody sees who mounts it.
     """
-    xattr.write(upper_dir, _LATEST, str(latest_ns).encode())
+    xattr.write(tree_fd, _LATEST, str(latest_ns).encode())
 
 
 def latest_of(tree: int | str) -> int | None:
-    """Return the time that `hold_times` noted for a tree, a path or open, or None."""
+    """Return the time that `UpperPacker` noted for a tree, a path or open, or None."""
     latest = xattr.read(tree, _LATEST)
     return int(latest) if latest else None
 
 
-def tidy(upper_dir: str, parents: Directory) -> None:
-    """Take off `upper_dir`, which is not mounted any more, what a tree does not have."""
-    root_fd = os.open(upper_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _strip(root_fd)
-        for path, directory_fd, name, status in Walk(root_fd):
-            if stat.S_ISSOCK(status.st_mode):
-                _unlink_unseen(directory_fd, name)
-            elif whiteout.is_whiteout(status):
-                if parents.find_path(path) is None:
-                    _unlink_unseen(directory_fd, name)
-            else:
-                target = xattr.place(directory_fd, name)
-                hides = stat.S_ISDIR(status.st_mode) and _hides(target, path, parents)
-                _strip(target, keep=whiteout.OPAQUE if hides else "")
-    finally:
-        os.close(root_fd)
+class UpperPacker(LayerPacker):
+    """Writes an upper directory, not mounted any more, as the layer that it makes of it.
+
+    `size` is then what `usage` calls so.
+    """
+
+    def __init__(
+        self, root_fd: int, sink: Sink, parents: Directory, *, latest_ns: int | None = None
+    ) -> None:
+        """Prepare; `parents` is the root of the layers below."""
+        super().__init__(root_fd, sink, latest_ns=latest_ns)
+        self._parents = parents
+        self.size = 0
+
+    def pack(self) -> None:
+        """Write the layer, and note its latest time."""
+        xattr.remove(self.root_fd, whiteout.OPAQUE)
+        super().pack()
+        if self._latest_ns is not None:
+            _hold_times(self.root_fd, self._latest_ns)
+
+    def place(self, path: bytes, directory_fd: int, name: str, status: os.stat_result) -> None:
+        """Write what is in the layer, remove what is not."""
+        if stat.S_ISSOCK(status.st_mode) or (
+            whiteout.is_whiteout(status) and self._parents.find_path(os.fsdecode(path)) is None
+        ):
+            _unlink_unseen(directory_fd, name)
+            return
+        if not stat.S_ISDIR(status.st_mode) and not self.is_further_name(status):
+            self.size += status.st_size
+        super().place(path, directory_fd, name, status)
+
+    def directory(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
+        """Write a directory, which is opaque only if there is something to hide."""
+        target = xattr.place(directory_fd, name)
+        if not _hides(target, os.fsdecode(entry.name), self._parents):
+            xattr.remove(target, whiteout.OPAQUE)
+        super().directory(entry, directory_fd, name)
+
+    def xattrs(self, target: int | str) -> dict[bytes, bytes]:
+        """Return the attributes that are content, and take off what only the mount needed."""
+        names = xattr.names(target)
+        for name in names:
+            if name.startswith(whiteout.XATTRS) and name != whiteout.OPAQUE:
+                xattr.remove(target, name)
+        return super().xattrs(target) if names else {}
 
 
 def _unlink_unseen(directory_fd: int, name: str) -> None:
@@ -136,12 +182,6 @@ def _unlink_unseen(directory_fd: int, name: str) -> None:
     times = os.fstat(directory_fd)
     os.unlink(name, dir_fd=directory_fd)
     os.utime(directory_fd, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def _strip(target: int | str, *, keep: str = "") -> None:
-    for name in xattr.names(target):
-        if name.startswith(whiteout.XATTRS) and name != keep:
-            xattr.remove(target, name)
 
 
 def _hides(target: str, path: str, parents: Directory) -> bool:

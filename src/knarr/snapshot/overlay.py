@@ -119,17 +119,14 @@ class Layers:
         after `latest_ns`.
         """
         from knarr.oci.config import chain_id as chain  # noqa: PLC0415 - not for running containers
-        from knarr.snapshot import diff, usage  # noqa: PLC0415
+        from knarr.snapshot import diff  # noqa: PLC0415
 
         with storage("making a layer of the changes"):
             sink = diff.HashingSink()
-            diff.tidy(upper_dir, self.view(parents))
-            if latest_ns is not None:
-                diff.hold_times(upper_dir, latest_ns)
-            diff.write_layer(upper_dir, sink)
+            parent = self.view(parents)
+            size = diff.write_upper(upper_dir, sink, parent, latest_ns=latest_ns)
             diff_id = sink.digest()
             result = chain(parents[-1] if parents else None, diff_id)
-            size = usage.of(upper_dir).size
             kept = not self._trees.publish(upper_dir, result.hex)
             if kept:
                 from knarr.linux.tree import remove_path  # noqa: PLC0415 - rare

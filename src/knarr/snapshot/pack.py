@@ -77,13 +77,21 @@ class Packer:
             self.directory(entry, directory_fd, name)
             return
         key = (status.st_dev, status.st_ino)
-        if status.st_nlink > 1 and key in self._names:
+        if self.is_further_name(status):
             entry.kind, entry.link = tar.HARD_LINK, self._names[key]
             self.writer.add(entry)
             return
         self._content(entry, directory_fd, name)
         if status.st_nlink > 1:
             self._names[key] = path
+
+    def is_further_name(self, status: os.stat_result) -> bool:
+        """Tell whether the file with `status` was written under another name."""
+        return status.st_nlink > 1 and (status.st_dev, status.st_ino) in self._names
+
+    def xattrs(self, target: int | str) -> dict[bytes, bytes]:
+        """Return the extended attributes that are written."""
+        return kept_xattrs(target)
 
     def entry(self, path: bytes, kind: bytes, status: os.stat_result) -> tar.Entry:
         """Return the entry for what has `status`, its time held down."""
@@ -100,13 +108,13 @@ class Packer:
             return
         if kind == tar.SYMLINK:
             entry.link = os.fsencode(os.readlink(name, dir_fd=directory_fd))
-        entry.xattrs = kept_xattrs(xattr.place(directory_fd, name))
+        entry.xattrs = self.xattrs(xattr.place(directory_fd, name))
         self.writer.add(entry)
 
     def directory(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
         """Write a directory."""
         entry.name += b"/"
-        entry.xattrs = kept_xattrs(xattr.place(directory_fd, name))
+        entry.xattrs = self.xattrs(xattr.place(directory_fd, name))
         self.writer.add(entry)
 
     def regular(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
@@ -116,7 +124,7 @@ class Packer:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return  # replaced since
-            entry.xattrs = kept_xattrs(descriptor)
+            entry.xattrs = self.xattrs(descriptor)
             if status.st_size <= _SMALL:
                 content = os.read(descriptor, _SMALL)
                 entry.size = entry.stored = len(content)
