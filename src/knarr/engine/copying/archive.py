@@ -199,7 +199,8 @@ class Files:
         try:
             return paths.open_in_root(self._root_fd, path, flags)
         except NotADirectoryError as error:
-            if self._exists(path.removesuffix("/.").rstrip("/")):
+            bare = path.removesuffix("/.").rstrip("/")
+            if bare != path and self._exists(bare):
                 message = f"{path} in container {self._name} is not a directory"
                 raise InvalidArgument(message) from error
             raise self._missing(path) from error
