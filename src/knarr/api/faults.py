@@ -36,6 +36,10 @@ STATUS = {
 _WORDS = (
     (re.compile(r"no such (container|image|exec instance)\b"), r"No such \1"),
     (re.compile(r"no such volume: (.*)"), r"get \1: no such volume"),
+    (
+        re.compile(r"(create .* invalid characters for a local volume name, .*)"),
+        r"\1. If you intended to pass a host directory, use absolute path",
+    ),
 )
 
 

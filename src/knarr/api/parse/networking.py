@@ -7,6 +7,7 @@ from knarr.engine.options.names import check_dns, check_domain, parse_extra_host
 from knarr.engine.options.networks import parse_link
 from knarr.engine.options.ports import parse_expose, parse_publish
 from knarr.engine.options.values import Networking, NetworkJoin
+from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,9 +42,13 @@ def parse_networking(
         links=(*first.links, *links), mac_address=first.mac_address or mac_address
     )
     plain = not others and first == NetworkJoin(mode)
+    shared = mode in ("none", "host") or ":" in mode
+    if shared and (first.address or first.address6):
+        message = "user specified IP address is supported on user defined networks only"
+        raise InvalidArgument(message)
     return Networking(
         mode,
-        joins=() if plain or mode in ("none", "host") or ":" in mode else (first, *others),
+        joins=() if plain or shared else (first, *others),
         ports=_ports(host),
         publish_all=host.boolean("PublishAllPorts"),
         dns=tuple(check_dns(text) for text in host.texts("Dns") or ()),
