@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import tarfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -280,3 +281,75 @@ def test_keys_of_a_repository(
     ):
         failed = build(knarr, tmp_path, f"FROM busybox\nADD {repository.url}?{query} /repo/\n")
         assert said in failed.stderr
+
+
+STAMP = 1640995200  # what the web server of the tests says of everything
+
+
+def created(knarr: Knarr) -> str:
+    return knarr("image", "inspect", "-f", "{{.Created}}", "made").strip()
+
+
+def test_the_context_may_say_the_time(knarr: Knarr, web: Web, repository: Repository) -> None:
+    text = "FROM busybox\nARG SOURCE_DATE_EPOCH\nRUN echo =$SOURCE_DATE_EPOCH= > /time\n"
+    words = ("build", "-t", "made", "--build-arg", "SOURCE_DATE_EPOCH=context")
+    web.files = {"/context.tgz": archive(Dockerfile=text)}
+    assert knarr.do(*words, f"{web.url}/context.tgz").returncode == 0
+    assert created(knarr).startswith("2022-01-01T00:00:00")
+    assert made(knarr, "cat", "/time") == f"={STAMP}=\n"
+    repository.commit({"Dockerfile": text})
+    seconds = repository.committed()
+    assert knarr.do(*words, repository.url).returncode == 0
+    assert made(knarr, "cat", "/time") == f"={seconds}=\n"
+
+
+def test_a_directory_says_no_time(knarr: Knarr, tmp_path: Path) -> None:
+    text = "FROM scratch\nCOPY Dockerfile /\n"
+    for name in ("context", "own"):
+        words = ("--build-arg", f"SOURCE_DATE_EPOCH={name}", "--build-context", f"own={tmp_path}")
+        assert build(knarr, tmp_path, text, *words).returncode == 0
+        assert created(knarr).startswith("1980-01-01T00:00:00")
+
+
+def test_a_source_may_say_the_time(
+    knarr: Knarr, tmp_path: Path, web: Web, repository: Repository
+) -> None:
+    web.files = {"/page": b"text"}
+    repository.commit({"a": "b"})
+    given = ("--build-context", f"other={web.url}/page")
+    text = (
+        "ARG SOURCE_DATE_EPOCH={}\nFROM scratch AS src\nARG REF=main\nADD {} /x\n"
+        "FROM scratch\nCOPY --from=src / /\n"
+    )
+    page = f"{web.url}/page"
+    done = build(knarr, tmp_path, text.format("Src", page), *given)
+    assert done.returncode == 0, done.stderr
+    assert created(knarr).startswith("2022-01-01T00:00:00")
+    done = build(knarr, tmp_path, text.format("other", f"{repository.url}#$REF"), *given)
+    assert done.returncode == 0, done.stderr
+    assert created(knarr).startswith("2022-01-01T00:00:00")
+    done = build(knarr, tmp_path, text.format("src", f"{repository.url}#$REF"))
+    assert done.returncode == 0, done.stderr
+    when = datetime.fromtimestamp(repository.committed(), UTC)
+    assert created(knarr).startswith(f"{when:%Y-%m-%dT%H:%M:%S}")
+    done = build(knarr, tmp_path, text.format("src", "Dockerfile"))
+    assert "SOURCE_DATE_EPOCH stage must contain exactly one remote ADD" in done.stderr
+    done = build(knarr, tmp_path, text.format("none", page))
+    assert "invalid SOURCE_DATE_EPOCH: none" in done.stderr
+
+
+def test_an_archive_is_as_old_as_its_newest_file(knarr: Knarr, web: Web) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, seconds in (("Dockerfile", STAMP - 5), ("new", STAMP - 2), ("old", 7)):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = 12, seconds
+            tar.addfile(entry, io.BytesIO(b"FROM scratch"))
+        entry = tarfile.TarInfo("directory")
+        entry.type, entry.mtime = tarfile.DIRTYPE, STAMP
+        tar.addfile(entry)
+    web.files, web.modified = {"/context.tgz": out.getvalue()}, ""
+    words = ("--build-arg", "SOURCE_DATE_EPOCH=context", f"{web.url}/context.tgz")
+    done = knarr.do("build", "-t", "made", *words)
+    assert done.returncode == 0, done.stderr
+    assert created(knarr).startswith("2021-12-31T23:59:58")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Web:
     """Serves `files` by path, with `stamps` as their ETag; `wanted` is who may have them.
 
+    `modified` is since when they are as they are, empty for a server that does not say.
     `asked` has method, path and the header Authorization of every request.
     """
 
@@ -30,6 +31,7 @@ class Web:
         self.redirects: dict[str, str] = {}
         self.asked: list[tuple[str, str, str]] = []
         self.wanted = ""
+        self.modified = "Sat, 01 Jan 2022 00:00:00 GMT"
         self.url = ""
 
 
@@ -57,7 +59,8 @@ def web_server() -> Iterator[Web]:
                 self.send_response(404)
             else:
                 self.send_response(200)
-                self.send_header("Last-Modified", "Sat, 01 Jan 2022 00:00:00 GMT")
+                if web.modified:
+                    self.send_header("Last-Modified", web.modified)
                 self.send_header("ETag", web.stamps.get(self.path, f'"{hash(data)}"'))
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
@@ -107,6 +110,10 @@ class Repository:
             self._git("tag", "-a", "-m", tag, tag)
         self._git("push", "-q", "--tags", str(self.bare), "main")
         return self._git("rev-parse", "HEAD").strip()
+
+    def committed(self) -> int:
+        """Return when the last commit was made, in seconds since 1970."""
+        return int(self._git("show", "-s", "--format=%ct", "HEAD"))
 
     def _git(self, *words: str, at: Path | None = None) -> str:
         who = {f"GIT_{role}_{what}": f"{role.lower()}@example.org"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from posixpath import normpath
 
-from knarr.build import metadata, steps
+from knarr.build import dating, metadata, steps
 from knarr.build.arguments import global_arguments, platform_arguments, unused
 from knarr.build.dockerfile import instructions as ins
 from knarr.build.dockerfile.expansion import expand
@@ -21,8 +21,7 @@ from knarr.build.froms import Froms
 from knarr.build.graph import Fetch, Image, Vertex, make_vertex
 from knarr.build.stage import StageState, Written
 from knarr.build.steps import Surroundings
-from knarr.build.times import VARIABLE, Times, parse_epoch
-from knarr.errors import InvalidArgument
+from knarr.build.times import VARIABLE, Times, is_number
 from knarr.oci.document import FrozenDict
 from knarr.util.quoting import quote
 from knarr.util.suggest import did_you_mean
@@ -50,7 +49,9 @@ class Demand(Value):
     `ignored` tells whether .dockerignore leaves a path out, if that can be told from the path.
     `contexts` are images and sources that take the place of stages and images of these names.
     `several` says that there are other platforms, so that steps are shown with theirs. `uncached`
-    are names and numbers of stages that are built without the cache.
+    are names and numbers of stages that are built without the cache. `context_time` is when the
+    context was changed, if it says, `time_of` tells it of other sources; with `clamped` no time is
+    after SOURCE_DATE_EPOCH.
     """
 
     build: Platform
@@ -63,6 +64,9 @@ class Demand(Value):
     uncached: frozenset[str] = frozenset()
     ignored: Callable[[str], bool] | None = None
     contexts: Mapping[str, str | Fetch] = {}
+    context_time: int | None = None
+    time_of: Callable[[Fetch], int | None] | None = None
+    clamped: bool = False
     several: bool = False
 
 
@@ -106,6 +110,7 @@ class Lowering:
         self.target = 0
         self.globals: dict[str, str] = {}
         self._declared: set[str] = set()
+        self._asked_epoch: int | None = None
 
     def lower(self) -> Lowered:
         """Return the work for the target. Raises: SyntaxFault, NotFound, InvalidArgument"""
@@ -117,6 +122,7 @@ class Lowering:
         predefined = platform_arguments(self._demand.build, platform, name, given)
         globals_ = (self.program.arguments, predefined)
         self.globals = global_arguments(*globals_, given, lexer=self._lexer, source=self._source)
+        given = self._settle_epoch()
         self._froms = Froms(self.program, self._lexer, self.globals, self._checks)
         self._froms.check_defaults(predefined)
         self._declare(self.program.arguments)
@@ -368,14 +374,51 @@ class Lowering:
 
     def _epoch(self, state: StageState) -> int | None:
         """Return when the image is said to be made, in seconds; None for the clock."""
-        text = self._demand.arguments.get(VARIABLE, "") or self.globals.get(VARIABLE, "")
-        if not text or self._demand.times.fixed is not None:
+        if self._asked_epoch is None or self._demand.times.fixed is not None:
             return state.epoch
-        try:
-            return parse_epoch(text)
-        except InvalidArgument as error:
-            fault = Fault(f"invalid {VARIABLE}: {text}", hint=error.hint)
-            raise self._source.fault(fault, 0, 0, parsing=False) from None
+        return self._asked_epoch
+
+    def _settle_epoch(self) -> Mapping[str, str]:
+        """Put a number in the place of what SOURCE_DATE_EPOCH names; return the arguments."""
+        demand = self._demand
+        text = demand.arguments.get(VARIABLE, "") or self.globals.get(VARIABLE, "")
+        if not text:
+            return demand.arguments
+        self._asked_epoch = epoch = self._resolve_epoch(text)
+        arguments = {name: each for name, each in demand.arguments.items() if name != VARIABLE}
+        self.globals.pop(VARIABLE, None)
+        if epoch is not None:
+            self.globals[VARIABLE] = str(epoch)
+            if VARIABLE in demand.arguments:
+                arguments[VARIABLE] = str(epoch)
+            if demand.clamped:
+                demand = demand.replace(times=demand.times.replace(latest=epoch))
+        self._demand = demand.replace(arguments=arguments)
+        return arguments
+
+    def _resolve_epoch(self, text: str) -> int | None:
+        """Return the time that SOURCE_DATE_EPOCH says or names, None if that has none."""
+        if is_number(text):
+            return int(text)
+        if text == dating.CONTEXT:
+            return self._demand.context_time
+        source = self._context(text)
+        if source is None:
+            source = self._source_of_stage(text)
+        if isinstance(source, str) or self._demand.time_of is None:
+            return None
+        return self._demand.time_of(source)
+
+    def _source_of_stage(self, name: str) -> Fetch:
+        for stage in self.program.stages:
+            if stage.head.stage == name.lower():
+                self.at = stage.head.node
+                with self._source.locating(stage.head.node, parsing=False):
+                    given = self._demand.arguments
+                    return dating.source_of_stage(stage, self._lexer, self.globals, given)
+        hint = "It is a number of seconds since 1970, context, or the name of a context or stage."
+        fault = Fault(f"invalid {VARIABLE}: {name}", hint=hint)
+        raise self._source.fault(fault, 0, 0, parsing=False)
 
 
 def _full_name(name: str) -> str:

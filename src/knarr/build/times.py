@@ -51,15 +51,15 @@ def parse_timestamp(text: str) -> Times:
     """
     if text == "now":
         return Times(clock=True)
-    return Times(fixed=parse_epoch(text))
-
-
-def parse_epoch(text: str) -> int:
-    """Return a number of seconds since 1970. Raises: InvalidArgument"""
-    if not (text.isascii() and text.removeprefix("-").isdigit()):
+    if not is_number(text):
         message = f"invalid time: {text}"
         raise InvalidArgument(message, hint="It is a number of seconds since 1970.")
-    return int(text)
+    return Times(fixed=int(text))
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number of seconds, and not the name of something."""
+    return text.isascii() and text.removeprefix("-").isdigit()
 
 
 def _seconds(created: str) -> int:

@@ -17,6 +17,7 @@ from knarr.build.events import Finished, Started
 from knarr.build.times import Times
 from knarr.engine.build.building import Build, public_url
 from knarr.engine.build.context import open_context
+from knarr.engine.build.dates import Dates
 from knarr.engine.build.export.outputs import Exporting, Output
 from knarr.engine.build.history.recorder import Asked, Recorder
 from knarr.engine.build.steps import Steps
@@ -157,7 +158,8 @@ class Builds:
             report(Finished(LOADING, error=str(error)))
             raise
         report(Finished(LOADING))
-        return Build(self._engine, options, context, report)
+        dates = Dates(f"{steps.directory}/dated", options.secrets)
+        return Build(self._engine, options, context, report, dates)
 
 
 def _asked(options: BuildOptions) -> Asked:

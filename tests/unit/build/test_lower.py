@@ -102,6 +102,28 @@ def test_unused_build_arguments_are_named() -> None:
     assert found.epoch == 7
 
 
+def test_no_time_is_after_the_epoch_that_is_asked_for() -> None:
+    text = "ARG SOURCE_DATE_EPOCH=7\nFROM busybox\nARG SOURCE_DATE_EPOCH\nRUN x"
+    assert lower(text).latest != 7
+    found = lower(text, clamped=True)
+    assert (found.epoch, found.latest) == (7, 7)
+    assert "SOURCE_DATE_EPOCH=7" in found.history[-1].created_by
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("FROM busybox AS src\nADD https://a/b /", "stage must use FROM scratch"),
+        ("FROM scratch AS src\nADD https://a/b /\nADD https://a/c /", "exactly one remote ADD"),
+        ("FROM scratch AS src\nADD https://a/b /\nWORKDIR /x", "may have ADD and ARG alone"),
+    ],
+)
+def test_a_stage_that_says_the_epoch_is_a_source_alone(stage: str, message: str) -> None:
+    with pytest.raises(SyntaxFault, match=message) as caught:
+        lower(f"{stage}\nFROM busybox", arguments={"SOURCE_DATE_EPOCH": "src"})
+    assert caught.value.line == 1
+
+
 def test_labels_of_the_command_line_come_last() -> None:
     found = lower("FROM busybox\nLABEL a=1 b=1", labels={"b": "2"})
     assert found.config.labels == {"a": "1", "b": "2"}

@@ -20,7 +20,6 @@ from knarr.build.listing import list_steps
 from knarr.build.lower import Demand, Lowering
 from knarr.build.solver import Solver
 from knarr.build.steps import Surroundings
-from knarr.build.times import VARIABLE, Times, parse_epoch
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.caching.session import Caching, solve
 from knarr.engine.build.export.outputs import Result
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from knarr.build.lower import Lowered
     from knarr.engine.build.attesting.statements import Attest
     from knarr.engine.build.context import BuildContext
+    from knarr.engine.build.dates import Dates
     from knarr.engine.build.looking import Looker
     from knarr.engine.builds import BuildOptions
     from knarr.engine.engine import Engine
@@ -51,12 +51,18 @@ class Build:
     """One build, from its context to its result."""
 
     def __init__(
-        self, engine: Engine, options: BuildOptions, context: BuildContext, report: Report
+        self,
+        engine: Engine,
+        options: BuildOptions,
+        context: BuildContext,
+        report: Report,
+        dates: Dates,
     ) -> None:
         self._engine = engine
         self._options = options
         self._context = context
         self._report = report
+        self._dates = dates
         self._began_ns = time.time_ns()
         self.caching = Caching(engine, options.cache_from, options.cache_to)
         lines = tuple(decode(context.dockerfile).splitlines())
@@ -103,7 +109,7 @@ class Build:
         from knarr.engine.build.verifying import as_second, refuse_difference  # noqa: PLC0415
 
         options = self._options.replace(no_cache=True, verified=False)
-        again = Build(self._engine, options, self._context, as_second(self._report))
+        again = Build(self._engine, options, self._context, as_second(self._report), self._dates)
         seconds = again.run(steps, None)
         for first, second in zip(results, seconds, strict=True):
             order = list(in_order(first.lowered.vertex))
@@ -229,19 +235,14 @@ class Build:
                 allowed=options.allowed,
             ),
             contexts=_contexts(options.contexts),
+            context_time=self._context.changed,
+            time_of=self._dates.time_of,
+            clamped=any(output.rewrite_timestamp for output in options.outputs),
             several="," in options.platform,
-            times=self._times(),
+            times=options.times,
             uncached=frozenset(name.lower() for name in options.uncached_stages),
             ignored=matcher.excludes if matcher and not matcher.has_negated else None,
         )
-
-    def _times(self) -> Times:
-        """Return which times are written; outputs may want none after SOURCE_DATE_EPOCH."""
-        times = self._options.times
-        epoch = self._options.arguments.get(VARIABLE, "")
-        if epoch and any(output.rewrite_timestamp for output in self._options.outputs):
-            return times.replace(latest=parse_epoch(epoch))
-        return times
 
     def _locate(self, solver: Solver) -> None:
         """Show the instruction at which solving failed."""

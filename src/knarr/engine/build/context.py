@@ -27,7 +27,12 @@ _PEEKED = 1 << 16  # enough of a compressed stream to see what it holds
 
 
 class BuildContext:
-    """A directory that is built from. `directory` is empty if there are no files at all."""
+    """A directory that is built from. `directory` is empty if there are no files at all.
+
+    `changed` is when it was, in seconds, if it came from elsewhere and that is known.
+    """
+
+    changed: int | None = None
 
     def __init__(self, directory: str, dockerfile: bytes, name: str, ignored: list[str]) -> None:
         self.directory = directory
@@ -78,6 +83,7 @@ def _fetched(
 ) -> BuildContext:
     """Return a context from a git repository, a URL of an archive, or one of a Dockerfile."""
     from knarr.build.remote import GIT, as_context  # noqa: PLC0415 - few contexts come like this
+    from knarr.engine.build.dates import time_of_file  # noqa: PLC0415 - as above
     from knarr.engine.build.fetches import git_auth, http_headers, take_file, take_repository  # noqa: PLC0415
 
     fetch = as_context(place)
@@ -85,11 +91,16 @@ def _fetched(
         message = f'unable to prepare context: path "{place}" not found'
         raise NotFound(message)
     if fetch.kind == GIT:
-        directory = take_repository(fetch, scratch_dir, git_auth(secrets, fetch.url))
-        return _in_scratch(directory, dockerfile)
+        auth = git_auth(secrets, fetch.url)
+        directory, committed = take_repository(fetch, scratch_dir, auth)
+        context = _in_scratch(directory, dockerfile)
+        context.changed = committed
+        return context
     path = take_file(fetch, scratch_dir, http_headers(secrets, fetch.url))
     with open(path, "rb") as file:
-        return _from_stream(dockerfile, file, f"{scratch_dir}/files")
+        context = _from_stream(dockerfile, file, f"{scratch_dir}/files")
+    context.changed = time_of_file(path)
+    return context
 
 
 def _with_dockerfile(place: str, dockerfile: str) -> BuildContext:

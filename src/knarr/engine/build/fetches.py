@@ -210,8 +210,10 @@ def take_file(fetch: Fetch, directory: str, headers: Mapping[str, str]) -> str:
     return path
 
 
-def take_repository(fetch: Fetch, directory: str, auth: str) -> str:
-    """Fetch a repository into a new directory at once; return where the part that is wanted is.
+def take_repository(fetch: Fetch, directory: str, auth: str) -> tuple[str, int]:
+    """Fetch a repository into a new directory at once.
+
+    Where the part that is wanted lies is returned, and the time of the commit, in seconds.
 
     Raises: NotFound, Unavailable, InvalidArgument
     """
@@ -230,11 +232,11 @@ def take_repository(fetch: Fetch, directory: str, auth: str) -> str:
         "submodules": fetch.submodules,
         "mtime": fetch.mtime,
     }
-    fetching.fetch_repository(request, whole, auth)
+    committed = fetching.fetch_repository(request, whole, auth)
     if not fetch.subdir:
-        return whole
+        return whole, committed
     _require(fetch, whole)
-    return f"{whole}/{fetch.subdir}"
+    return f"{whole}/{fetch.subdir}", committed
 
 
 def _require(fetch: Fetch, whole: str) -> None:

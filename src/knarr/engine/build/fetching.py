@@ -173,8 +173,10 @@ def commit_of(url: str, ref: str, auth: str = "") -> str:
     return ""
 
 
-def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "") -> None:
+def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "") -> int:
     """Check a repository out into an empty directory, at one commit, without its history.
+
+    The time of the commit is returned, in seconds since 1970.
 
     Raises: NotFound, Unavailable, InvalidArgument
     """
@@ -200,11 +202,13 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
         words = ["submodule", "update", "-q", "--init", "--recursive", "--depth=1"]
         if os.path.exists(f"{directory}/.gitmodules"):
             _git([*git, *words], auth=auth, cwd=directory)
+    committed = int(_git([*git, "show", "-s", "--format=%ct", "HEAD"]))
     if request.get("mtime") == "commit":
-        _set_times(directory, int(_git([*git, "show", "-s", "--format=%ct", "HEAD"])))
+        _set_times(directory, committed)
     if request.get("keep_git_dir"):
         os.rename(scratch, f"{directory}/.git")
         _git([f"--git-dir={directory}/.git", "config", "--unset", "core.worktree"], fails=True)
+    return committed
 
 
 def _set_times(directory: str, seconds: int) -> None:
