@@ -1,7 +1,7 @@
 """`knarr.db`: everything that can be listed, in SQLite.
 
 Any number of processes have it open at once. Readers never wait (WAL); writers take turns, one
-`transaction` at a time, and wait up to half a minute for theirs. A transaction is on the disk when
+`transaction` at a time, and wait up to a minute for theirs. A transaction is on the disk when
 it ends, unless its loss in a power cut is as good as what it says. What a row means to a user is
 not known here: beside the columns that are searched, rows carry a text that only the engine reads.
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Row = tuple[Any, ...]
 
-BUSY_SECONDS = 30
+BUSY_SECONDS = 60  # a disk that is written to by others may take half of that for one commit
 # Pages of the log that are copied into the database when there are so many. Opening a log of 100
 # takes 0.2 ms more than an empty one, of the usual 1000 up to 2 ms, at every command.
 _LOG_PAGES = 100
