@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from knarr.build.dockerfile.words import Lexer
     from knarr.build.graph import Fetch
 
-CONTEXT = "context"
-
 
 def source_of_stage(
     stage: ins.Stage, lexer: Lexer, globals_: Mapping[str, str], given: Mapping[str, str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from posixpath import normpath
 
-from knarr.build import dating, metadata, steps
+from knarr.build import metadata, steps
 from knarr.build.arguments import global_arguments, platform_arguments, unused
 from knarr.build.dockerfile import instructions as ins
 from knarr.build.dockerfile.expansion import expand
@@ -21,7 +21,7 @@ from knarr.build.froms import Froms
 from knarr.build.graph import Fetch, Image, Vertex, make_vertex
 from knarr.build.stage import StageState, Written
 from knarr.build.steps import Surroundings
-from knarr.build.times import VARIABLE, Times, is_number
+from knarr.build.times import CONTEXT, VARIABLE, Times, is_number
 from knarr.oci.document import FrozenDict
 from knarr.util.quoting import quote
 from knarr.util.suggest import did_you_mean
@@ -400,7 +400,7 @@ class Lowering:
         """Return the time that SOURCE_DATE_EPOCH says or names, None if that has none."""
         if is_number(text):
             return int(text)
-        if text == dating.CONTEXT:
+        if text == CONTEXT:
             return self._demand.context_time
         source = self._context(text)
         if source is None:
@@ -410,6 +410,8 @@ class Lowering:
         return self._demand.time_of(source)
 
     def _source_of_stage(self, name: str) -> Fetch:
+        from knarr.build import dating  # noqa: PLC0415 - few Dockerfiles name one
+
         for stage in self.program.stages:
             if stage.head.stage == name.lower():
                 self.at = stage.head.node

@@ -25,6 +25,8 @@ from knarr.util.value import Value
 OLDEST = 315_532_800
 """1980-01-01, in seconds since 1970."""
 VARIABLE = "SOURCE_DATE_EPOCH"
+CONTEXT = "context"
+"""What VARIABLE says for the time of the build's own context."""
 
 
 class Times(Value):

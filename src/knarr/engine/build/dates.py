@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 
-from knarr.build.remote import GIT, HTTP
-from knarr.engine.build.fetches import git_auth, http_headers, take_file, take_repository
-from knarr.engine.build.files import is_tar
 from knarr.errors import Corrupt
 
 TYPE_CHECKING = False
@@ -40,12 +37,16 @@ class Dates:
         return self._found[fetch]
 
     def _find(self, fetch: Fetch) -> int | None:
+        from knarr.build.remote import GIT, HTTP  # noqa: PLC0415 - few builds ask
+        from knarr.engine.build import fetches  # noqa: PLC0415 - as above
+
         directory = f"{self._directory}/{len(self._found)}"
         if fetch.kind == GIT:
-            return take_repository(fetch, directory, git_auth(self._secrets, fetch.url))[1]
+            auth = fetches.git_auth(self._secrets, fetch.url)
+            return fetches.take_repository(fetch, directory, auth)[1]
         if fetch.kind == HTTP:
-            headers = http_headers(self._secrets, fetch.url)
-            return time_of_file(take_file(fetch, directory, headers))
+            headers = fetches.http_headers(self._secrets, fetch.url)
+            return time_of_file(fetches.take_file(fetch, directory, headers))
         return None
 
 
@@ -56,7 +57,8 @@ def time_of_file(path: str) -> int | None:
 
 def _newest_in(path: str) -> int | None:
     """Return the time of the newest file in an archive, None if it is none."""
-    from knarr.util.compression import open_any  # noqa: PLC0415 - for servers that say nothing
+    from knarr.engine.build.files import is_tar  # noqa: PLC0415 - for servers that say nothing
+    from knarr.util.compression import open_any  # noqa: PLC0415 - as above
     from knarr.util.tar import REGULAR  # noqa: PLC0415 - as above
     from knarr.util.tarreader import Reader  # noqa: PLC0415 - as above
 
