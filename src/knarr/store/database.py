@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from knarr.errors import Conflict, Corrupt, Failed, Unavailable, Unsupported
 from knarr.store.schema import MIGRATIONS
@@ -275,7 +276,7 @@ def _lru_cache(maxsize: int) -> Callable[[Callable[..., object]], object]:
 
 def _migrate(connection: Connection, path: str) -> None:
     """Bring the database up to date, whichever of several processes comes first."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    _keep_log(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -292,3 +293,21 @@ def _migrate(connection: Connection, path: str) -> None:
             connection.execute("ROLLBACK")
         raise
     os.chmod(path, 0o600)
+
+
+def _keep_log(connection: Connection) -> None:
+    """Let the database have a log (WAL), for good.
+
+    Of all statements this one alone does not wait while another process reads or writes: SQLite
+    calls it busy at once. So the waiting is done here, for who meets another first command.
+    """
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except Exception as error:
+            busy = getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY"
+            if not busy or time.monotonic() > end:
+                raise
+        time.sleep(0.005)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,16 @@ def test_many_first_users_at_once(tmp_path: Path) -> None:
     database = Database(path)
     assert names(database) == ["0", "1", "2", "3"]
     database.close()
+
+
+def test_a_first_user_waits_for_another(tmp_path: Path) -> None:
+    path = str(tmp_path / "knarr.db")
+    other = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(0.2, other.rollback)
+    ending.start()
+    database = Database(path)
+    assert names(database) == []
+    database.close()
+    ending.join()
+    other.close()
