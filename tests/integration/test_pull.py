@@ -137,7 +137,6 @@ def test_a_pull_killed_at_any_point(store: Knarr, registry: TestRegistry, point:
         assert found == [], place
 
 
-@pytest.mark.xfail(strict=False, reason="one of two has found the database busy")
 def test_two_pulls_at_once_download_once(store: Knarr, registry: TestRegistry) -> None:
     offer(registry, "a", "1", [BASE, TOP])
     big = next(d for (_, d), data in registry.blobs.items() if len(data) > 1_000_000)

@@ -194,7 +194,6 @@ def test_a_list_of_repositories_takes_a_right_of_its_own(registry: TestRegistry)
 # who gets nothing
 
 
-@pytest.mark.xfail(strict=False, reason="failed once beside other tests")
 @pytest.mark.parametrize("kind", ["basic", "tokens"])
 def test_storage_gets_no_credentials(kind: str) -> None:
     with TestRegistry(**{kind: True}) as registry, TestRegistry() as storage:  # type: ignore[arg-type]

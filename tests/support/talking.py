@@ -27,13 +27,13 @@ class Talk:
 
     def __init__(
         self, hosts: Hosts | None = None, *, login: Login | None = None,
-        environ: Mapping[str, str] | None = None, attempts: int = 4, read_timeout: float = 5.0,
+        environ: Mapping[str, str] | None = None, attempts: int = 4, read_timeout: float = 30.0,
     ) -> None:  # fmt: skip
         self.hosts = hosts or Hosts()
         self.login = login
         self.pauses: list[float] = []
         self.patience = Patience(attempts=attempts)
-        self.wire = Wire(environ or {}, connect_timeout=5, read_timeout=read_timeout)
+        self.wire = Wire(environ or {}, connect_timeout=30, read_timeout=read_timeout)
 
     def session(self, endpoint: Endpoint) -> Session:
         return Session(
