@@ -160,3 +160,19 @@ def test_everything_killed_at_once(knarr: Knarr) -> None:
     knarr("start", "one")
     knarr.wait_until(lambda: knarr("logs", "one").count("line 1\n") == 2)
     assert knarr("system", "check") == "Everything is as it should be.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("rm", "-f", "one"), id="rm"),
+        pytest.param(("kill", "one"), id="kill"),
+        pytest.param(("stop", "-t", "0", "one"), id="stop"),
+        pytest.param(("exec", "one", "true"), id="exec"),
+        pytest.param(("restart", "-t", "0", "one"), id="restart"),
+    ],
+)
+def test_a_supervisor_that_somebody_stopped_goes_on(knarr: Knarr, words: tuple[str, ...]) -> None:
+    knarr("run", "-d", *NONE, "--name", "one", "busybox", "sleep", "1000")
+    os.kill(fields(knarr, "one")["supervisor_pid"], signal.SIGSTOP)
+    assert knarr.do(*words, timeout=20).returncode == 0

@@ -50,16 +50,21 @@ def spawn() -> Starting:
     return Starting(*spawning.spawn())
 
 
-def connect(control_dir: str) -> Client:
+def connect(control_dir: str, *, wake: bool = True) -> Client:
     """Connect to the supervisor of the container whose run directory is `control_dir`.
+
+    One that somebody has stopped goes on, unless `wake` is false.
 
     Raises: Unavailable
     """
     try:
-        return Client(endpoints.connect(control_dir, "sock", endpoints.STREAM))
+        client = Client(endpoints.connect(control_dir, "sock", endpoints.STREAM))
     except (FileNotFoundError, ConnectionRefusedError) as error:
         message = f"no supervisor answers in {control_dir}"
         raise errors.Unavailable(message) from error
+    if wake:
+        client.wake()
+    return client
 
 
 class Starting:
@@ -191,6 +196,10 @@ class Client:
         self.close()
 
     # what passes
+
+    def wake(self) -> None:
+        """Let the supervisor go on, if somebody has stopped it: it could not answer."""
+        endpoints.wake(self.connection)
 
     @property
     def waiting(self) -> bool:

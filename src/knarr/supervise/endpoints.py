@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import _socket
 import os
+import sys
 
+from knarr.util.files import read_file
+
+SIGCONT = 18
 STREAM = _socket.SOCK_STREAM
 MESSAGES = _socket.SOCK_SEQPACKET
 _BACKLOG = 128
+_CREDENTIALS = 12  # struct ucred: process, user, group
+_STOPPED = b"T"
 
 
 def listen(directory: str, name: str, kind: int) -> _socket.socket:
@@ -58,6 +64,23 @@ def accept(listener: _socket.socket) -> int:
     """
     descriptor: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001
     return descriptor
+
+
+def wake(connection: _socket.socket) -> None:
+    """Let the process that listens go on, if somebody has stopped it (SIGSTOP, a job's Ctrl-Z).
+
+    The kernel takes connections for it all the same, and nothing would ever answer.
+
+    Man: unix(7), SO_PEERCRED; proc_pid_stat(5), field 3
+    """
+    credentials = connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _CREDENTIALS)
+    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    try:
+        text = read_file(f"/proc/{pid}/stat")
+        if text[text.rindex(b")") + 2 :].startswith(_STOPPED):
+            os.kill(pid, SIGCONT)
+    except (FileNotFoundError, ProcessLookupError):  # it ends: the connection will say so
+        pass
 
 
 def _open(directory: str) -> int:

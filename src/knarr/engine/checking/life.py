@@ -124,7 +124,7 @@ def _question(paths: Paths, row: ContainerRow, fields: dict[str, Any]) -> Findin
     if fields["status"] != task.RUNNING or not task.alive(fields):
         return None  # it comes, or goes
     try:
-        with control.connect(paths.task(row.id)) as client:
+        with control.connect(paths.task(row.id), wake=False) as client:
             client.connection.settimeout(ANSWER_WITHIN)
             client.state()
     except (OSError, Unavailable):

@@ -152,6 +152,7 @@ def _send(client: Client, number: int) -> None:
 
 
 def _kill(client: Client) -> None:
+    client.wake()  # much may have happened in the time that the program was given
     _send(client, SIGKILL)
     if _await_exit(client, LAST_PATIENCE) is None:
         raise _stuck()
