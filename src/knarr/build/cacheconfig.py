@@ -1,13 +1,17 @@
 """The document that an exported build cache is described by: BuildKit's cache configuration.
 
-    layers     each a blob on the layer before it (its `parent`)
-    records    which layer a cache key led to, and when its result came about
+    layers     each a blob on another layer (its `parent`), in any order
+    records    which layers a cache key led to, and when its result came about: one layer with all
+               below it, or (`chains`) a list of all of them
     knarr      what BuildKit has no place for: results whose layers were left out, so that the steps
                above them can be recognized; what copies took; the caches of mounts
 
+In a place that has blobs and no manifest the document describes the blobs, too: a layer has
+`annotations`, the blobs of mounts are `described`.
+
 Keys are ours (see `cache`): BuildKit reads the document, and finds nothing that it asks for; of one
 of BuildKit's the same is true the other way round. What is read here was made by anybody: digests
-are digests, layers stand on layers before them, and nothing else is believed.
+are digests, no layer stands on itself, and nothing else is believed.
 
 Docker: application/vnd.buildkit.cacheconfig.v0 of BuildKit
 """
@@ -17,17 +21,21 @@ from __future__ import annotations
 from knarr.errors import Corrupt, InvalidArgument
 from knarr.oci import document
 from knarr.oci.config import chain_ids
+from knarr.oci.descriptor import Descriptor
 from knarr.oci.digest import Digest
+from knarr.oci.document import EMPTY, FrozenDict
 from knarr.util.times import parse_rfc3339, render_rfc3339
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from knarr.oci.descriptor import Descriptor
     from knarr.oci.document import Fields
+
+    # Descriptor and diff ID of blobs, by what a document calls them.
+    Blobs = Mapping[Digest, tuple[Descriptor, Digest]]
 
 MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 INLINE = "moby.buildkit.cache.v0"
@@ -54,8 +62,8 @@ class Records(Value):
     blobs: Mapping[Digest, Descriptor] = {}
 
 
-def encode_records(records: Records) -> tuple[bytes, list[Descriptor]]:
-    """Return the document, and the blobs that it names, each once."""
+def encode_records(records: Records, *, described: bool = False) -> tuple[bytes, list[Descriptor]]:
+    """Return the document, and the blobs that it names, each once; with `described` it does so."""
     layers: list[dict[str, Any]] = []
     places: dict[Digest, int] = {}
     listed, hollow = [], {}
@@ -68,42 +76,48 @@ def encode_records(records: Records) -> tuple[bytes, list[Descriptor]]:
                     places[chain] = len(layers)
                     parent = -1 if below is None else places[below]
                     layers.append({"blob": str(records.blobs[chain].digest), "parent": parent})
+                    if described:
+                        layers[-1]["annotations"] = _describe(records.blobs[chain], created)
             found = {"layer": places[chains[-1]], "createdAt": created}
-            listed.append({"digest": key, "results": [found]})
+            listed.append({"digest": key, "layers": [found]})
         else:
             diff_ids = [str(diff_id) for diff_id in result.diff_ids]
             hollow[key] = {"diffIds": diff_ids, "createdAt": created}
-    value = {
-        "layers": layers,
-        "records": listed,
-        "knarr": {
-            "version": _VERSION,
-            "results": hollow,
-            "copied": dict(records.copied),
-            "mounts": {name: str(blob.digest) for name, blob in records.mounts.items()},
-        },
+    own: dict[str, Any] = {
+        "version": _VERSION,
+        "results": hollow,
+        "copied": dict(records.copied),
+        "mounts": {name: str(blob.digest) for name, blob in records.mounts.items()},
     }
+    if described:
+        blobs = records.mounts.values()
+        own["described"] = {
+            str(blob.digest): {"mediaType": blob.media_type, "size": blob.size} for blob in blobs
+        }
+    value = {"layers": layers, "records": listed, "knarr": own}
     named = {blob.digest: blob for blob in (records.blobs[chain] for chain in places)}
     named |= {blob.digest: blob for blob in records.mounts.values()}
     return document.dump(value), list(named.values())
 
 
-def decode_records(raw: bytes, blobs: Mapping[Digest, tuple[Descriptor, Digest]]) -> Records:
-    """Return what a document says; `blobs` are descriptor and diff ID by what it calls them.
+def decode_records(raw: bytes, blobs: Blobs | None = None) -> Records:
+    """Return what a document says; without `blobs` it has to describe its blobs itself.
 
     Raises: Corrupt
     """
     fields = document.load(raw, "cache configuration")
-    stacks, available = _read_layers(fields, blobs)
+    own = fields.child("knarr")
+    if own is not None and own.integer("version") != _VERSION:
+        own = None
+    if blobs is None:
+        blobs = _described(fields, own)
+    layers = _Layers(fields, blobs)
     results = {}
     for record in fields.children("records"):
-        for found in record.children("results"):
-            place = found.integer("layer")
-            if place < len(stacks) and stacks[place]:
-                results[str(record.digest("digest"))] = Result(stacks[place], _created(found))
-    own = fields.child("knarr")
-    if own is None or own.integer("version") != _VERSION:
-        return Records(results, blobs=available)
+        for diff_ids, created_ns in layers.results(record):
+            results[str(record.digest("digest"))] = Result(diff_ids, created_ns)
+    if own is None:
+        return Records(results, blobs=layers.available)
     for key, hollow in _objects(own, "results"):
         diff_ids = tuple([Digest(text) for text in hollow.texts("diffIds") or ()])
         results.setdefault(str(Digest(key)), Result(diff_ids, _created(hollow)))
@@ -112,27 +126,94 @@ def decode_records(raw: bytes, blobs: Mapping[Digest, tuple[Descriptor, Digest]]
         for name, text in own.mapping("mounts").items()
         if Digest(text) in blobs
     }
-    return Records(results, own.mapping("copied"), mounts, available)
+    return Records(results, own.mapping("copied"), mounts, layers.available)
 
 
-def _read_layers(
-    fields: Fields, blobs: Mapping[Digest, tuple[Descriptor, Digest]]
-) -> tuple[list[tuple[Digest, ...]], dict[Digest, Descriptor]]:
-    """Return the diff IDs up to each layer, none where a blob is missing, and the blobs."""
-    stacks: list[tuple[Digest, ...]] = []
-    available: dict[Digest, Descriptor] = {}
-    for number, layer in enumerate(fields.children("layers")):
-        parent = layer.integer("parent", lowest=-1)
-        if parent >= number:
-            layer.refuse("parent", "the number of a layer before it")
-        blob = blobs.get(layer.digest("blob"))
-        below = () if parent < 0 else stacks[parent]
-        if blob is None or (parent >= 0 and not below):
-            stacks.append(())
-            continue
-        stacks.append((*below, blob[1]))
-        available[_top(stacks[-1])] = blob[0]
-    return stacks, available
+class _Layers:
+    """The layers of a document: `available` are the blobs that can be had, by chain ID."""
+
+    def __init__(self, fields: Fields, blobs: Blobs) -> None:
+        self.available: dict[Digest, Descriptor] = {}
+        self._listed = [
+            (layer, layer.digest("blob"), layer.integer("parent", lowest=-1))
+            for layer in fields.children("layers")
+        ]
+        self._blobs = blobs
+        self._stacks = self._read()
+
+    def _read(self) -> list[tuple[Digest, ...]]:
+        """Return the diff IDs up to each layer, none where a blob is missing. Raises: Corrupt"""
+        stacks: dict[int, tuple[Digest, ...]] = {-1: ()}
+        for number in range(len(self._listed)):
+            waiting: dict[int, None] = {}
+            while number not in stacks:
+                waiting[number] = None
+                layer, _, parent = self._listed[number]
+                if parent in waiting or parent >= len(self._listed):
+                    layer.refuse("parent", "the number of a layer that does not stand on this one")
+                number = parent
+            for each in reversed(waiting):
+                _, digest, parent = self._listed[each]
+                whole = parent < 0 or stacks[parent]
+                stacks[each] = self._stack(stacks[parent], digest) if whole else ()
+        return [stacks[number] for number in range(len(self._listed))]
+
+    def _stack(self, below: tuple[Digest, ...], digest: Digest) -> tuple[Digest, ...]:
+        blob = self._blobs.get(digest)
+        if blob is None:
+            return ()
+        stack = (*below, blob[1])
+        self.available[_top(stack)] = blob[0]
+        return stack
+
+    def results(self, record: Fields) -> Iterator[tuple[tuple[Digest, ...], int]]:
+        """Yield what a record leads to, of which all layers can be had, and when it came about."""
+        for found in record.children("layers"):
+            place = found.integer("layer")
+            if place < len(self._stacks) and self._stacks[place]:
+                yield self._stacks[place], _created(found)
+        for found in record.children("chains"):
+            stack: tuple[Digest, ...] = ()
+            for place in found.integers("layers"):
+                if place >= len(self._listed):
+                    break
+                longer = self._stack(stack, self._listed[place][1])
+                if not longer:
+                    break
+                stack = longer
+            else:
+                if stack:
+                    yield stack, _created(found)
+
+
+def _describe(blob: Descriptor, created: str) -> dict[str, Any]:
+    """Return the annotations of a layer."""
+    return {
+        "mediaType": blob.media_type,
+        "diffID": blob.annotations[DIFF_ID],
+        "size": blob.size,
+        "createdAt": created,
+    }
+
+
+def _described(fields: Fields, own: Fields | None) -> Blobs:
+    """Return the blobs that a document describes; a layer without a diff ID leads nowhere."""
+    blobs = {}
+    for layer in fields.children("layers"):
+        told = layer.child("annotations")
+        if told is not None and told.text("diffID"):
+            diff_id, digest = told.digest("diffID"), layer.digest("blob")
+            annotations = FrozenDict({DIFF_ID: str(diff_id)})
+            blobs[digest] = _descriptor(told, digest, annotations), diff_id
+    for text, told in _objects(own, "described") if own is not None else ():
+        digest = Digest(text)
+        blobs.setdefault(digest, (_descriptor(told, digest), digest))
+    return blobs
+
+
+def _descriptor(told: Fields, digest: Digest, annotations: FrozenDict = EMPTY) -> Descriptor:
+    size = told.integer("size")
+    return Descriptor(told.text("mediaType"), digest, size, annotations=annotations)
 
 
 def _top(diff_ids: Sequence[Digest]) -> Digest:

@@ -152,6 +152,13 @@ class Fields:
             self.refuse(key, "a list of strings")
         return tuple([self._clean(key, item) for item in self._counted(key, value)])
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """Return a list of whole numbers that are not negative."""
+        value = self.object.get(key) or []
+        if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
+            self.refuse(key, "a list of whole numbers of at least 0")
+        return tuple(self._counted(key, value))
+
     def mapping(self, key: str) -> FrozenDict:
         """Return a dictionary of strings."""
         value = self.object.get(key)

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from knarr.build.cacheconfig import Records, Result, decode_records, encode_records
+from knarr.build.cacheconfig import DIFF_ID, Records, Result, decode_records, encode_records
 from knarr.errors import Corrupt
 from knarr.oci.config import chain_ids
 from knarr.oci.descriptor import OCI_LAYER_GZIP, Descriptor
 from knarr.oci.digest import digest_of
+from knarr.oci.document import FrozenDict
 from knarr.util import jsontext
 
 A, B, C = (digest_of(name) for name in (b"a", b"b", b"c"))
@@ -43,28 +44,53 @@ def test_results_without_layers_are_apart_from_what_buildkit_reads() -> None:
 
 
 def test_a_document_of_buildkit_is_read() -> None:
+    lower, upper = KNOWN
     raw = json.dumps(
         {
-            "layers": [{"blob": str(next(iter(KNOWN))), "parent": -1, "annotations": {}}],
+            # It sorts layers by their digests, so that one may stand on a later one, and leaves
+            # out a parent that is 0.
+            "layers": [
+                {"blob": str(upper), "parent": 1},
+                {"blob": str(lower), "parent": -1, "annotations": {}},
+            ],
             "records": [
-                {"digest": ONE, "results": [{"layer": 0, "createdAt": "2024-01-02T03:04:05Z"}]},
+                {"digest": ONE, "layers": [{"layer": 0, "createdAt": "2024-01-02T03:04:05Z"}]},
                 {"digest": TWO, "inputs": [[{"link": 0}]]},
+                {"digest": THREE, "chains": [{"layers": [1], "createdAt": "2024-01-02T03:04:05Z"}]},
             ],
         }
     )
     found = decode_records(raw.encode(), KNOWN)
-    assert list(found.results) == [ONE]
-    assert found.results[ONE].diff_ids == (A,)
+    assert {key: result.diff_ids for key, result in found.results.items()} == {
+        ONE: (A, B), THREE: (A,),
+    }  # fmt: skip
+
+
+def test_a_document_may_describe_its_blobs() -> None:
+    blobs = {
+        chain: blob.replace(annotations=FrozenDict({DIFF_ID: str(diff_id)}))
+        for (chain, blob), diff_id in zip(BLOBS.items(), (A, B), strict=True)
+    }
+    (key, mount) = next(iter(RECORDS.mounts.items()))
+    records = RECORDS.replace(blobs=blobs, mounts={key: mount.replace(digest=C)})
+    raw, _ = encode_records(records, described=True)
+    assert decode_records(raw) == records
+    told = json.loads(raw)["layers"][0]["annotations"]
+    assert told["mediaType"] == OCI_LAYER_GZIP
+    assert told["diffID"] == str(A)
+    assert told["size"] == 7
 
 
 @pytest.mark.parametrize(
     "value",
     [
         {"layers": [{"blob": str(A), "parent": 0}]},
+        {"layers": [{"blob": str(A), "parent": 1}, {"blob": str(B), "parent": 0}]},
+        {"layers": [{"blob": str(A), "parent": 7}]},
         {"layers": [{"blob": str(A), "parent": -2}]},
         {"layers": [{"blob": "../../etc/passwd"}]},
         {"layers": "none"},
-        {"records": [{"digest": "x", "results": [{"layer": 0}]}], "layers": [FIRST]},
+        {"records": [{"digest": "x", "layers": [{"layer": 0}]}], "layers": [FIRST]},
         {"knarr": {"version": 1, "results": {"../x": {"diffIds": [str(A)]}}}},
         {"knarr": {"version": 1, "results": {ONE: {"diffIds": ["/"]}}}},
         {"knarr": {"version": 1, "mounts": {"id": "/etc"}}},
