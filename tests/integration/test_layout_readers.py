@@ -31,7 +31,8 @@ def layout(store: Knarr, settings: Callable[[str], Path]) -> Iterator[str]:
     """Give a layout with an image that stays, in which others come and go until the test ends."""
     settings('[images]\nkeep_blobs = "always"\n')
     store("load", stdin=images.oci_archive(LAYERS, "steady:1", config=CONFIG))
-    end, trouble = threading.Event(), []
+    end = threading.Event()
+    trouble: list[str] = []
     changing = threading.Thread(target=lambda: change(store, end, trouble))
     changing.start()
     try:

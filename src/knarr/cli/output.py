@@ -17,6 +17,7 @@ Docker: columns are at least 10 wide and 3 apart; the last one is not filled up
 from __future__ import annotations
 
 from knarr.cli.command import Option
+from knarr.util.quoting import harmless
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -96,7 +97,8 @@ def _document(row: Row) -> dict[str, str]:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines with their cells in columns."""
+    """Return the rows as lines with their cells in columns, whatever is in the cells."""
+    rows = [[harmless(cell, lines=False) for cell in row] for row in rows]
     count = max(map(len, rows), default=0)
     widths = [
         max(MINIMUM_WIDTH, *(len(row[column]) + PADDING for row in rows if column < len(row) - 1))
@@ -126,6 +128,6 @@ def _text(cell: Cell) -> str:
 
 
 def _json(value: object) -> str:
-    import json  # noqa: PLC0415 - only for who asks for it
+    from knarr.util import jsontext  # noqa: PLC0415 - only for who asks for it
 
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return jsontext.dumps(value, ascii_only=False)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    _Encode = Callable[[object, int], tuple[str, ...]]
+
 _json: Any
 try:
     _json = __import__("_json")
@@ -57,10 +59,40 @@ def _explain(text: str) -> Any:
     return json.loads(text)
 
 
-def dumps(value: object, *, sort_keys: bool = False) -> str:
+def dumps(value: object, *, sort_keys: bool = False, ascii_only: bool = True) -> str:
     """Return `value` as JSON in one line without spaces, characters beyond ASCII escaped."""
-    encode = _encoder(sort_keys)
+    encode = _encoder(sort_keys=sort_keys, ascii_only=ascii_only)
     return "".join(encode(value, 0))
+
+
+def pretty(value: object, indent: str) -> str:
+    """Return `value` as JSON for people: each level further in by `indent`, nothing escaped."""
+    parts: list[str] = []
+    _lay_out(value, "\n", indent, _encoder(sort_keys=False, ascii_only=False), parts.append)
+    return "".join(parts)
+
+
+def _lay_out(
+    value: object, line: str, indent: str, encode: _Encode, put: Callable[[str], object]
+) -> None:
+    """Put the parts of `value`; `line` begins a line that is as far in as `value`."""
+    further = line + indent
+    if isinstance(value, dict) and value:
+        before = "{"
+        for name, member in value.items():
+            put(f"{before}{further}{''.join(encode(name, 0))}: ")
+            _lay_out(member, further, indent, encode, put)
+            before = ","
+        put(line + "}")
+    elif isinstance(value, list | tuple) and value:
+        before = "["
+        for member in value:
+            put(before + further)
+            _lay_out(member, further, indent, encode, put)
+            before = ","
+        put(line + "]")
+    else:
+        put("".join(encode(value, 0)))
 
 
 def _refuse(value: object) -> object:
@@ -71,9 +103,10 @@ def _refuse(value: object) -> object:
 if _json is not None:
     _scan: Callable[[str, int], tuple[Any, int]] = _json.make_scanner(_Context())
 
-    def _encoder(sort_keys: bool) -> Callable[[object, int], tuple[str, ...]]:  # noqa: FBT001
-        skip_keys, allow_nan, string = False, False, _json.encode_basestring_ascii
-        made: Callable[[object, int], tuple[str, ...]] = _json.make_encoder(
+    def _encoder(*, sort_keys: bool, ascii_only: bool) -> _Encode:
+        string = _json.encode_basestring_ascii if ascii_only else _json.encode_basestring
+        skip_keys, allow_nan = False, False
+        made: _Encode = _json.make_encoder(
             {}, _refuse, string, None, ":", ",", sort_keys, skip_keys, allow_nan
         )
         return made
@@ -83,8 +116,9 @@ else:  # pragma: no cover - another implementation of Python
 
     _scan = json.JSONDecoder().raw_decode
 
-    def _encoder(sort_keys: bool) -> Callable[[object, int], tuple[str, ...]]:  # noqa: FBT001
+    def _encoder(*, sort_keys: bool, ascii_only: bool) -> _Encode:
         encoder = json.JSONEncoder(
-            default=_refuse, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False
-        )
+            default=_refuse, sort_keys=sort_keys, separators=(",", ":"), allow_nan=False,
+            ensure_ascii=ascii_only,
+        )  # fmt: skip
         return lambda value, _: (encoder.encode(value),)

@@ -27,6 +27,14 @@ def test_agrees_with_json(value: object) -> None:
     assert jsontext.loads(text) == jsontext.loads(f" \n{text}\t".encode()) == value
 
 
+@given(VALUES, st.sampled_from([" ", "\t", "    "]))
+def test_lays_out_like_json(value: object, indent: str) -> None:
+    assert jsontext.pretty(value, indent) == json.dumps(value, indent=indent, ensure_ascii=False)
+    assert jsontext.dumps(value, ascii_only=False) == json.dumps(
+        value, separators=(",", ":"), ensure_ascii=False
+    )
+
+
 @pytest.mark.parametrize("text", ["", " ", "{", "[1,", '{"a":1} x', "nul", '"\x01"', "[1 2]"])
 def test_raises_what_json_raises(text: str) -> None:
     with pytest.raises(json.JSONDecodeError) as theirs:

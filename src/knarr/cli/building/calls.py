@@ -54,9 +54,9 @@ def parse_call(text: str) -> Call:
 def show_call(context: Context, call: Call, document: dict[str, Any]) -> int:
     """Print what was found and return the exit status."""
     if call.json:
-        import json  # noqa: PLC0415 - for who asks for it
+        from knarr.util import jsontext  # noqa: PLC0415 - for who asks for it
 
-        context.print(json.dumps(document, indent=2))
+        context.print(jsontext.pretty(document, "  "))
     else:
         {"check": _show_check, "outline": _show_outline, "targets": _show_targets}[call.method](
             context, document

@@ -178,8 +178,7 @@ def _open(context: Context, dest: str) -> AbstractContextManager[Writer]:
 
 def write_metadata(path: str, built: Built) -> None:
     """Write what buildx writes of an image."""
-    import json  # noqa: PLC0415 - for who asks for it
-
+    from knarr.util import jsontext  # noqa: PLC0415 - for who asks for it
     from knarr.util.files import write_atomically  # noqa: PLC0415 - as above
 
     about: dict[str, object] = {}
@@ -189,4 +188,4 @@ def write_metadata(path: str, built: Built) -> None:
         about["containerimage.digest"] = built.manifest["digest"]
         if built.names:
             about["image.name"] = ",".join(built.names)
-    write_atomically(path, f"{json.dumps(about, indent=2)}\n".encode())
+    write_atomically(path, f"{jsontext.pretty(about, '  ')}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command, Option
+from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +77,10 @@ def _print_list(context: Context, shown: list[Shown]) -> None:
 
 
 def _print_json(context: Context, shown: list[Shown]) -> None:
-    import json  # noqa: PLC0415 - indented, for people: the fast codec has one line only
-
     documents = []
     for one in shown:
         tags, digests = _names(context, one)
         documents.append(
             {"id": one.image.hex, "Names": digests, "Repositories": tags, "mountpoint": one.path}
         )
-    context.print(json.dumps(documents, indent=1, ensure_ascii=False))
+    context.print(jsontext.pretty(documents, " "))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from knarr.cli.command import Command, Option
 from knarr.errors import InvalidArgument, NotFound
+from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
         for document in documents:
             show_object(context, _lenient(document), form)
     else:
-        import json  # noqa: PLC0415 - indented, for people: the fast codec has one line only
-
-        context.print(json.dumps(documents, indent=4, ensure_ascii=False))
+        context.print(jsontext.pretty(documents, "    "))
     for fault in missing:
         context.complain(fault)
     return 1 if missing else 0

@@ -9,6 +9,7 @@ import time
 from knarr.errors import Conflict, Failed, InvalidArgument, NotFound
 from knarr.runtime import lifecycle, members
 from knarr.runtime.command import arguments, state
+from knarr.util import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 _GLANCE = 0.25  # seconds between looks at whether memory ran out, or the container ended
 
 
-def show(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON."""
-    import json  # noqa: PLC0415 - for its indentation
+def show(value: object) -> None:
+    """Print a value as JSON for people."""
+    sys.stdout.write(jsontext.pretty(value, "  ") + "\n")
 
-    separators = (",", ":") if indent is None else None
-    sys.stdout.write(json.dumps(value, indent=indent, separators=separators) + "\n")
+
+def show_line(value: object) -> None:
+    """Print a value as a line of JSON."""
+    sys.stdout.write(jsontext.dumps(value) + "\n")
 
 
 def show_state(root: str, container_id: str) -> None:
@@ -46,7 +49,7 @@ def show_list(root: str, options: Options) -> None:
     if options.flag("quiet"):
         sys.stdout.write("".join(f"{entry['id']}\n" for entry in shown))
     elif form == "json":
-        show(shown, indent=None)
+        show_line(shown)
     elif form == "table":
         rows: list[tuple[str, ...]] = [("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")]
         for entry in shown:
@@ -83,7 +86,7 @@ def show_processes(root: str, words: list[str], options: Options) -> None:
     pids = lifecycle.processes(container.group)
     form = options.text("format", "table")
     if form == "json":
-        show(pids, indent=None)
+        show_line(pids)
         return
     if form != "table":
         refuse_format(form)
@@ -130,11 +133,11 @@ def show_events(root: str, container_id: str, options: Options) -> None:
     while container.alive:
         now = members.oom_kills(group)
         for _ in range(killed, now):
-            show({"type": "oom", "id": container_id}, indent=None)
+            show_line({"type": "oom", "id": container_id})
         killed = now
         if time.monotonic() >= due:
             event: dict[str, Any] = {"type": "stats", "id": container_id, "data": read_stats(group)}
-            show(event, indent=None)
+            show_line(event)
             if once:
                 return
             due = time.monotonic() + interval
@@ -228,7 +231,5 @@ def write_spec(options: Options) -> None:
     except FileExistsError as error:
         message = f"file {path} exists. Remove it first"
         raise Conflict(message) from error
-    import json  # noqa: PLC0415 - for its indentation
-
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(spec, indent="\t"))
+        file.write(jsontext.pretty(spec, "\t"))

@@ -35,11 +35,11 @@ def _number(name: str, value: object) -> int:
 
 
 def _json(value: object) -> str:
-    import json  # noqa: PLC0415 - for who calls it
+    from knarr.util import jsontext  # noqa: PLC0415 - for who calls it
 
     document = getattr(value, "document", None)  # of a record that is not as it is to be printed
     value = value if document is None else document()
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return jsontext.dumps(value, ascii_only=False)
 
 
 def _join(values: object, separator: object) -> str:
