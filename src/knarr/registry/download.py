@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-class BlobReader:
-    """The bytes of a blob. Used as a context; for one thread."""
+class ResumingReader:
+    """The bytes of a blob, wherever it is. Used as a context; for one thread.
 
-    def __init__(
-        self, sessions: Sequence[Session], descriptor: Descriptor, reference: Reference
-    ) -> None:
+    What is asked for, and what a refusal means, says a subclass: `_request` and `_refused`.
+    """
+
+    def __init__(self, sessions: Sequence[Session], descriptor: Descriptor) -> None:
         """Prepare to read from the first of `sessions` that has it; `open` asks."""
         self._session, *self._others = sessions
         self._descriptor = descriptor
-        self._reference = reference
         self._answer: Answer | None = None
         self._retries = self._session.retries()
         self.offset = 0
@@ -57,14 +57,16 @@ class BlobReader:
             else:
                 return
 
+    def _request(self, headers: dict[str, str]) -> Answer:
+        """Ask for the blob. Raises: Unauthorized, Unavailable, Corrupt"""
+        raise NotImplementedError
+
+    def _refused(self, answer: Answer) -> KnarrError:
+        """Return what an answer means that is not the blob."""
+        raise NotImplementedError
+
     def _ask(self, offset: int) -> None:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        answer = self._session.request(
-            "GET",
-            self._session.path(f"blobs/{self._descriptor.digest}"),
-            scopes=self._session.pulling,
-            headers=headers,
-        )
+        answer = self._request({"Range": f"bytes={offset}-"} if offset else {})
         if answer.status == 206:
             self._check_range(answer)
         elif answer.status != 200:
@@ -140,14 +142,6 @@ class BlobReader:
             host = self._session.endpoint.host
             raise Corrupt(f"{message} {host}, not the promised {self._descriptor.size}")
 
-    def _refused(self, answer: Answer) -> Exception:
-        refusal = Refusal(answer)
-        error = pull_error(self._reference, refusal)
-        if isinstance(error, NotFound) and refusal.code != "NAME_UNKNOWN":
-            name, digest = self._reference.familiar_name, self._descriptor.digest
-            return NotFound(f"blob {digest} of {name} not found: {refusal.words}")
-        return error
-
     def close(self) -> None:
         """End the connection, or give it back if all was read."""
         if self._answer is not None:
@@ -161,6 +155,29 @@ class BlobReader:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+class BlobReader(ResumingReader):
+    """The bytes of a blob of a repository."""
+
+    def __init__(
+        self, sessions: Sequence[Session], descriptor: Descriptor, reference: Reference
+    ) -> None:
+        """Prepare to read from the first of `sessions` that has it; `open` asks."""
+        super().__init__(sessions, descriptor)
+        self._reference = reference
+
+    def _request(self, headers: dict[str, str]) -> Answer:
+        path = self._session.path(f"blobs/{self._descriptor.digest}")
+        return self._session.request("GET", path, scopes=self._session.pulling, headers=headers)
+
+    def _refused(self, answer: Answer) -> KnarrError:
+        refusal = Refusal(answer)
+        error = pull_error(self._reference, refusal)
+        if isinstance(error, NotFound) and refusal.code != "NAME_UNKNOWN":
+            name, digest = self._reference.familiar_name, self._descriptor.digest
+            return NotFound(f"blob {digest} of {name} not found: {refusal.words}")
+        return error
 
 
 def _skip(answer: Answer, count: int) -> None:

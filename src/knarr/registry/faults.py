@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _MAX_BODY = 64 << 10
 _MAX_WORDS = 300
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # which some servers put before a document
 _REASONS = {
     400: "bad request", 401: "unauthorized", 403: "denied", 404: "not found",
     405: "unsupported", 413: "too large", 429: "toomanyrequests", 500: "internal server error",
@@ -73,7 +74,7 @@ def _read(answer: Answer) -> tuple[str, str]:
     finally:
         answer.close()
     try:
-        document = jsontext.loads(body)
+        document = jsontext.loads(body.removeprefix(_BYTE_ORDER_MARK))
     except ValueError:
         return "", plain
     return _first(document) or ("", plain)
@@ -90,7 +91,7 @@ def _first(document: object) -> tuple[str, str] | None:
         message = clean(message) if isinstance(message, str) else ""
         words = ": ".join(w for w in (clean(code).lower().replace("_", " "), message) if w)
         return (code.upper(), words) if words else None
-    for key in ("details", "detail", "message", "error_description", "error"):
+    for key in ("details", "detail", "message", "msg", "error_description", "error"):
         if isinstance(document.get(key), str) and document[key]:
             return "", clean(document[key])
     return None

@@ -35,6 +35,10 @@ PIECE = 16 << 20
 _OCTETS = "application/octet-stream"
 
 
+def _nothing(count: int) -> None:
+    del count
+
+
 class Upload:
     """The upload of one blob."""
 
@@ -98,7 +102,7 @@ class Upload:
         url = f"{self._location}{joint}digest={quote(descriptor.digest)}"
         left = descriptor.size - offset
         headers = {"Content-Type": _OCTETS, "Content-Length": str(left)}
-        body = (lambda: _Part(open(offset), left, offset, tell)) if left else b""
+        body = (lambda: Part(open(offset), left, offset, tell)) if left else b""
         answer = self._session.request(
             "PUT", url, scopes=self._scopes, headers=headers, body=body, once=bool(left)
         )
@@ -120,7 +124,7 @@ class Upload:
         }
         answer = self._session.request(
             "PATCH", self._location, scopes=self._scopes, headers=headers,
-            body=lambda: _Part(open(offset), size, offset, tell), once=True,
+            body=lambda: Part(open(offset), size, offset, tell), once=True,
         )  # fmt: skip
         if answer.status not in (202, 204):
             self._refuse(answer, descriptor)
@@ -179,11 +183,11 @@ class _Again(Exception):
         self.asked = asked
 
 
-class _Part:
+class Part:
     """A part of a stream, of known size, that tells how far it was read."""
 
     def __init__(
-        self, stream: BinaryIO, size: int, offset: int, tell: Callable[[int], None]
+        self, stream: BinaryIO, size: int, offset: int, tell: Callable[[int], None] = _nothing
     ) -> None:
         """Read `size` bytes of `stream`, which begins at `offset` of the blob."""
         self._stream = stream
@@ -215,7 +219,3 @@ def _end_of(field: str) -> int:
     if not last.isascii() or not last.isdigit() or last == "0":
         return 0
     return int(last) + 1
-
-
-def _nothing(count: int) -> None:
-    del count
