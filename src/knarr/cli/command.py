@@ -26,6 +26,7 @@ import os
 import sys
 
 from knarr.errors import InvalidArgument, KnarrError
+from knarr.util.quoting import harmless
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -220,8 +221,8 @@ class Context:
             self._passed = len(self._engine.notices)
 
     def print(self, text: str = "", *, end: str = "\n") -> None:
-        """Write a line to standard output."""
-        self.stdout.write(text + end)
+        """Write a line to standard output; to a terminal without what would command it."""
+        self.stdout.write((harmless(text) if self.interactive else text) + end)
 
     def write(self, data: bytes) -> None:
         """Write bytes to standard output, after what was printed before."""
@@ -230,9 +231,12 @@ class Context:
         self.stdout.buffer.flush()
 
     def warn(self, text: str) -> None:
-        """Write a line to standard error, after what was printed before."""
+        """Write a line to standard error, after what was printed before.
+
+        It is for people, and may quote whatever there is: nothing in it commands a terminal.
+        """
         self.stdout.flush()
-        self.stderr.write(text + "\n")
+        self.stderr.write(harmless(text) + "\n")
         self.stderr.flush()
 
     def complain(self, error: KnarrError) -> None:

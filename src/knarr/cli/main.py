@@ -10,6 +10,7 @@ Exit statuses are Docker's: 125 for a fault of an option and for `run` failing o
 
 from __future__ import annotations
 
+import codecs
 import gc
 import os
 import sys
@@ -45,6 +46,7 @@ STATUS = {
     "CommandFailed": CARRIED,
 }
 INTERRUPTED = 130
+_ODD_TEXT = "knarr.odd"
 PIPE_CLOSED = 141
 
 
@@ -54,6 +56,8 @@ def main() -> None:
     # loaded takes 1 to 2 ms of a `run` or `inspect`.
     gc.set_threshold(50_000, 20, 50)
     _fill_standard_streams()
+    codecs.register_error(_ODD_TEXT, _encode_odd)
+    sys.stdout.reconfigure(errors=_ODD_TEXT)  # type: ignore[union-attr] # it is a TextIOWrapper
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -76,6 +80,19 @@ def _fill_standard_streams() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _encode_odd(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode what is no text, so that a name of it is shown in any locale and ends no command.
+
+    Bytes that came from outside go out again as they were; the rest is escaped.
+    """
+    assert isinstance(error, UnicodeEncodeError)
+    try:
+        replaced, end = codecs.lookup_error("surrogateescape")(error)
+    except UnicodeEncodeError:
+        replaced, end = codecs.backslashreplace_errors(error)
+    return replaced, end  # type: ignore[return-value] # both handlers may return either
 
 
 def run(words: list[str], context: Context | None = None) -> int:

@@ -25,6 +25,7 @@ from knarr.build.events import (
     Ticked,
     Warned,
 )
+from knarr.util.quoting import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,9 +36,14 @@ if TYPE_CHECKING:
     from knarr.build.events import Event
 
 _KEPT = 200  # lines of output that are shown again when a step fails
+_LONGEST = 64 << 10  # bytes of a line; what goes on after them is another line
 _SHOWN = 6  # lines of output below a step that runs, on a terminal
 _RULE = "-" * 6
-_MOVES = r"\x1b(?:\[[0-9;?]*[ -/]*[@-ln-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
+# Sequences with parameters, titles and other strings, charsets and the rest: all but colours.
+_MOVES = (
+    r"\x1b(?:\[[0-?]*[ -/]*[@-ln-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]+[0-~]"
+    r"|(?!\[[0-9;]*m).?)"
+)
 _COLOUR = r"\x1b\[[0-9;]*m"
 
 
@@ -46,7 +52,7 @@ class Activity:
 
     def __init__(self, number: int, name: str, now: float) -> None:
         self.number = number
-        self.name = name
+        self.name = harmless(name)
         self.started = now
         self.over = False
         self.ended = 0.0
@@ -57,12 +63,16 @@ class Activity:
 
     def take(self, stream: int, data: bytes) -> list[str]:
         """Add output and return the lines it completes."""
-        *whole, self.partial[stream] = (self.partial[stream] + data).split(b"\n")
+        *whole, rest = (self.partial[stream] + data).split(b"\n")
+        if len(rest) > _LONGEST:  # nobody reads that, and its end may never come
+            whole, rest = [*whole, rest], b""
+        self.partial[stream] = rest
         return self.keep(whole)
 
     def finish(self, event: Finished, now: float) -> list[str]:
         """Note the end, and return the lines that had no end of their own."""
-        self.over, self.ended, self.cached, self.error = True, now, event.cached, event.error
+        self.over, self.ended, self.cached = True, now, event.cached
+        self.error = harmless(event.error)
         rest = [data for data in self.partial.values() if data]
         self.partial = {1: b"", 2: b""}
         return self.keep(rest)
@@ -110,7 +120,7 @@ class Display:
                 activity = self.activities[event.id]
                 self.printed(activity, activity.take(event.stream, event.data))
             case Noted():
-                self.noted(self.activities[event.id], event.text)
+                self.noted(self.activities[event.id], harmless(event.text))
             case Finished():
                 activity = self.activities[event.id]
                 self.printed(activity, activity.finish(event, self.clock()))
@@ -118,9 +128,9 @@ class Display:
             case Warned():
                 self.findings.append((event.finding, event.source))
             case Located():
-                self.excerpt = event.excerpt
+                self.excerpt = harmless(event.excerpt)
             case Explained():
-                self.explanation = event.lines
+                self.explanation = tuple(map(harmless, event.lines))
             case Ticked():
                 self.ticked()
 
@@ -164,7 +174,7 @@ class Display:
         count = len(self.findings)
         self.write(f"\n {count} warning{'s' if count > 1 else ''} found:")
         for finding, _ in self.findings:
-            self.write(f" - {finding}")
+            self.write(f" - {harmless(str(finding))}")
 
     def write(self, line: str) -> None:
         self.stream.write(f"{line}\n")

@@ -1,4 +1,9 @@
-"""Text in double quotes as Go's %q prints it: Docker's messages and history are full of it."""
+"""Text with what cannot be printed escaped as Go's %q does it.
+
+In double quotes it is what Docker's messages and history are full of. `harmless` is for whatever
+images, containers, registries and archives have named and a person is to read: on a terminal, what
+is no letter is a command to that terminal (move up, be another title, hide what follows).
+"""
 
 from __future__ import annotations
 
@@ -29,6 +34,14 @@ def quote_list(texts: Iterable[str]) -> str:
     return "[" + " ".join(quote(text) for text in texts) + "]"
 
 
+def harmless(text: str, *, lines: bool = True) -> str:
+    """Return `text` with all that would command a terminal, or reorder what it shows, escaped.
+
+    Ends of lines and tabs stay, unless `lines` is false: then it stays in its line and column.
+    """
+    return text.translate(_COMMANDS if lines else _ANY_COMMANDS)
+
+
 def _escape(letter: str) -> str:
     named = _NAMED.get(letter)
     if named is not None:
@@ -41,3 +54,11 @@ def _escape(letter: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# Control characters of both sets, and those that let a line be read in another order than written.
+_ANY_COMMANDS = {
+    code: _escape(chr(code))
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+_COMMANDS = {code: shown for code, shown in _ANY_COMMANDS.items() if code not in (9, 10)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from knarr.cli.command import Command
+from knarr.util.quoting import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
     from knarr.engine.changes import changes  # noqa: PLC0415 - not for --help
 
     container = context.engine.containers.get(arguments[0])
-    lines = [f"{change.kind} {change.path}\n" for change in changes(container)]
-    # Names are whatever bytes the program chose, and are shown as such.
-    context.write(os.fsencode("".join(lines)))
+    lines = [f"{change.kind} {change.path}" for change in changes(container)]
+    if context.interactive:
+        lines = [harmless(line, lines=False) for line in lines]
+    # Names are whatever bytes the program chose, and are passed on as such.
+    context.write(os.fsencode("".join(f"{line}\n" for line in lines)))
     return 0

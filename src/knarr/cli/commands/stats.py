@@ -94,7 +94,7 @@ def _show(
         context.stdout = stdout
     if live:  # over the last one, without a moment of emptiness
         lines = text.replace("\n", f"{CLEAR_LINE}\n")
-        context.print(f"{HOME}{lines}{CLEAR_REST}", end="")
+        stdout.write(f"{HOME}{lines}{CLEAR_REST}")
     context.stdout.flush()
     return samples
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.cli.command import Command
+from knarr.util.quoting import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ PADDING = 3
 def run(context: Context, options: Options, arguments: list[str]) -> int:  # noqa: ARG001 - alike
     name, *words = arguments
     table = context.engine.containers.get(name).top(words)
-    lines = [table.titles, *table.rows]
+    lines = [[harmless(cell, lines=False) for cell in row] for row in (table.titles, *table.rows)]
     widths = [
         max(MINIMUM_WIDTH, PADDING + max(len(line[column]) for line in lines))
         for column in range(len(table.titles) - 1)
