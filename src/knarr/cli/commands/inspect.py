@@ -64,10 +64,11 @@ def inspect_each(context: Context, names: list[str], look: Callable[[str], Any],
             missing.append(error)
     if form:
         from knarr.cli.output import show_object  # noqa: PLC0415 - for who gives a template
+        from knarr.cli.records import as_record  # noqa: PLC0415
 
         _check_template(form)
         for document in documents:
-            show_object(context, _lenient(document), form)
+            show_object(context, as_record(document), form)
     else:
         context.print(jsontext.pretty(documents, "    "))
     for fault in missing:
@@ -87,30 +88,6 @@ def _check_template(form: str) -> None:
         parse(form)
     except SyntaxFault as error:
         raise CommandFailed(error.message, status=64) from None
-
-
-# Fields of a container that are left out of the document where there is nothing to say, and which
-# templates ask for all the same: {{if .State.Health}}.
-_OPTIONAL = {
-    "State": ("Health",),
-    "HostConfig": ("Annotations", "Init", "Mounts", "Sysctls", "Tmpfs"),
-}
-
-
-class _Lenient(dict[str, "Any"]):
-    """An object of the document, some fields of which may be missing."""
-
-    optional: tuple[str, ...] = ()
-
-
-def _lenient(document: Any) -> Any:
-    """Return the document so that templates may ask for its optional fields."""
-    changed = dict(document)
-    for name, fields in _OPTIONAL.items():
-        if isinstance(document.get(name), dict):
-            changed[name] = _Lenient(document[name])
-            changed[name].optional = fields
-    return changed
 
 
 def _finder(context: Context, wanted: str, *, size: bool) -> Callable[[str], Any]:

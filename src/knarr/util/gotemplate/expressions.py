@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 
 
 class NoValue:
-    """What a missing entry of a map is: it prints so, is false, and has no fields."""
+    """What a missing entry of a map is: it prints as `text`, is false, null, and has no fields."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
     def __bool__(self) -> bool:
         return False
 
     def __str__(self) -> str:
-        return "<no value>"
+        return self.text
+
+    def document(self) -> None:
+        """Return what it is in JSON."""
 
 
-NO_VALUE = NoValue()
+NO_VALUE = NoValue("<no value>")
 
 
 class Run:
@@ -147,17 +155,20 @@ class Field(Expression):
 
     def _entry(self, holder: object) -> object:
         if isinstance(holder, dict):
-            if self.name in holder:
-                found: object = holder[self.name]
+            found: object = holder.get(self.name)
+            if found is not None:
                 return found
-            if self.name in getattr(holder, "optional", ()):
+            absent = getattr(holder, "absent", {})  # of a record: what empty fields are
+            if self.name in absent:
+                return absent[self.name]
+            if self.name in holder:
                 return None
             # Names in capitals are fields of Docker's records, others entries of maps (labels,
             # networks), where the lack of one is no mistake of the template.
             if self.name[:1].isupper():
                 raise self.place.fault(f'map has no entry for key "{self.name}"')
             return NO_VALUE
-        if holder is None or holder is NO_VALUE:
+        if holder is None or isinstance(holder, NoValue):
             raise self.place.fault(f'nil data; no entry for key "{self.name}"')
         raise self.place.fault(f"can't evaluate field {self.name} in type {kind(holder)}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.util.gotemplate.expressions import NO_VALUE
+from knarr.util.gotemplate.expressions import NoValue
 from knarr.util.gotemplate.functions import truth
 from knarr.util.gotemplate.printing import show
 
@@ -131,7 +131,7 @@ class Range:
         del run.variables[mark:]
 
     def _entries(self, value: object) -> list[tuple[object, object]]:
-        if value is None or value is NO_VALUE or value == "":
+        if value is None or isinstance(value, NoValue) or value == "":
             return []
         if isinstance(value, dict):
             return sorted(value.items())
