@@ -162,8 +162,9 @@ def test_detaching_and_attaching_again(knarr: Knarr) -> None:
 
 
 def test_a_terminal_is_needed_for_one(knarr: Knarr) -> None:
-    said = knarr.fails("run", "--rm", "-it", *PLAIN, "busybox", "sh", status=1)
+    said = knarr.fails("run", "-it", *PLAIN, "busybox", "sh", status=1)
     assert "the input device is not a TTY" in said
+    assert knarr("ps", "-aq") == ""  # nothing is left that was never to be
 
 
 # attach

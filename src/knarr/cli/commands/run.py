@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
     from knarr.engine.containers import Container
+    from knarr.engine.options.values import Options as Asked
     from knarr.supervise.control import Starting
 
 COMMAND = Command(
@@ -55,6 +56,8 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
         asked = supply(context.engine.paths, asked)
     if asked.networking.ports and asked.networking.mode == "host":
         context.warn("WARNING: Published ports are discarded when using host network mode")
+    if not detached:
+        _refuse_early(options, asked)
     creating.provide_image(context, options, asked)
     if options.flag("replace"):
         from knarr.cli.living import replace  # noqa: PLC0415 - see the module
@@ -79,6 +82,16 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
         if asked.auto_remove and not container.state.active:
             container.remove(volumes=True)
         raise
+
+
+def _refuse_early(options: Options, asked: Asked) -> None:
+    """Refuse what the terminal is not fit for before there is a container that would be left."""
+    from knarr.cli.attached import require_terminal  # noqa: PLC0415 - not for --detach
+    from knarr.cli.terminal import Terms  # noqa: PLC0415
+
+    streams = asked.streams
+    stdin = streams.open_stdin and streams.attach_stdin
+    require_terminal(Terms(streams.tty, stdin, options.text("detach-keys")))
 
 
 def _attached(context: Context, options: Options, container: Container, starting: Starting) -> int:
