@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from knarr.oci.config import Healthcheck
 
 STREAMS = ("stdin", "stdout", "stderr")
-PULL_POLICIES = ("always", "missing", "never")
 
 
 def parse_create(options: Options, arguments: list[str], *, detached: bool) -> Asked:
@@ -72,12 +71,10 @@ def parse_create(options: Options, arguments: list[str], *, detached: bool) -> A
     if options.given("stop-timeout"):
         fields["stop_timeout"] = options.number("stop-timeout")
     fields |= _records(options)
-    if options.text("pull") not in ("", *PULL_POLICIES):
-        message = (
-            f"invalid pull option: '{options.text('pull')}': must be one of "
-            '"always", "missing" or "never"'
-        )
-        raise InvalidArgument(message)
+    if options.given("pull"):
+        from knarr.cli.pulling import check_policy  # noqa: PLC0415 - only for who names one
+
+        check_policy(options.text("pull"))
     return Asked(**fields)
 
 

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from knarr.oci.reference import Reference
     from knarr.store.images import ImageRow
 
-ALWAYS, MISSING, NEVER = POLICIES = ("always", "missing", "never")
+ALWAYS, MISSING, NEVER = ("always", "missing", "never")
+
+
+def check_policy(policy: str) -> None:
+    """See to it that `policy` is one, or empty.
+
+    Raises: InvalidArgument
+    """
+    if policy not in ("", ALWAYS, MISSING, NEVER):
+        message = f"invalid pull option: '{policy}': must be one of "
+        raise InvalidArgument(message + '"always", "missing" or "never"')
 
 
 def pull_shown(

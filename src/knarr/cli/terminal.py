@@ -41,11 +41,6 @@ NOT_FORWARDED = (
 _DEADLY = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGQUIT)
 
 
-def is_terminal(descriptor: int) -> bool:
-    """Tell whether the descriptor is a terminal."""
-    return os.isatty(descriptor)
-
-
 def window() -> tuple[int, int] | None:
     """Return (rows, columns) of our terminal, None without one."""
     for descriptor in (1, 0, 2):

@@ -8,7 +8,7 @@ default. `docs/settings.md` describes each. What concerns registries is in `regi
 
 A setting is a constant below and an entry of `SETTINGS`: its name, which is `table.key` in the
 file; how its value is read; what it is without a word about it. A reader takes what TOML says and
-returns the value, or raises ValueError with what it must be: "must be true or false". A word that
+returns the value, or raises ValueError with what it must be: "must be a string". A word that
 is not known is an error: it is a slip, and what it was meant to say would not happen.
 """
 
@@ -46,28 +46,12 @@ class Setting(Generic[T]):
         self.default = default
 
 
-def flag(value: Any) -> bool:
-    """Read true or false."""
-    if not isinstance(value, bool):
-        message = "must be true or false"
-        raise ValueError(message)
-    return value
-
-
 def text(value: Any) -> str:
     """Read a string."""
     if not isinstance(value, str):
         message = "must be a string"
         raise ValueError(message)
     return value
-
-
-def texts(value: Any) -> tuple[str, ...]:
-    """Read a list of strings."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        message = "must be a list of strings"
-        raise ValueError(message)
-    return tuple(value)
 
 
 def number(value: Any) -> int:

@@ -87,14 +87,6 @@ def last() -> int:
     return number
 
 
-def bounding() -> int:
-    """Return the bounding set of the calling process."""
-    result = 0
-    for number in range(last() + 1):
-        result |= process.prctl(process.PR_CAPBSET_READ, number) << number
-    return result
-
-
 def drop_bounding(keep: int) -> None:
     """Remove from the bounding set what is not in `keep`."""
     for number in range(last() + 1):

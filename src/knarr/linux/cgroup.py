@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # <linux/magic.h>
-CGROUP2_SUPER_MAGIC = 0x63677270
 
 # Words among a v1 mount's super options that are no controllers.
 _NO_CONTROLLERS = frozenset(

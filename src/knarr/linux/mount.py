@@ -2,7 +2,7 @@
 
 A mount made by `fsmount` or `open_tree` with OPEN_TREE_CLONE is detached: it hangs nowhere, can be
 walked through its descriptor, and is gone when the descriptor is closed, however the process ends.
-`move_mount` attaches it.
+`attach` gives it a place.
 
 Man: mount(2), umount2(2), pivot_root(2), mount_setattr(2)
 Man: fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2)
@@ -31,27 +31,16 @@ MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
-MS_SYNCHRONOUS = 0x10
-MS_REMOUNT = 0x20
-MS_MANDLOCK = 0x40
-MS_DIRSYNC = 0x80
-MS_NOSYMFOLLOW = 0x100
 MS_NOATIME = 0x400
-MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
 MS_MOVE = 0x2000
 MS_REC = 0x4000
-MS_SILENT = 0x8000
 MS_UNBINDABLE = 0x20000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 MS_SHARED = 0x100000
-MS_RELATIME = 0x200000
-MS_STRICTATIME = 0x1000000
-MS_LAZYTIME = 0x2000000
 
 # <sys/mount.h>, flags of umount2(2)
-MNT_FORCE = 0x1
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
@@ -60,7 +49,6 @@ FSOPEN_CLOEXEC = 0x1
 FSMOUNT_CLOEXEC = 0x1
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
-FSCONFIG_SET_FD = 5
 FSCONFIG_CMD_CREATE = 6
 OPEN_TREE_CLONE = 0x1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -88,7 +76,6 @@ AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 AT_SYMLINK_NOFOLLOW = 0x100
-AT_NO_AUTOMOUNT = 0x800
 
 
 class mount_attr(Structure):  # noqa: N801 - the kernel's name
@@ -138,11 +125,6 @@ def open_tree(directory_fd: int, path: str, flags: int) -> int:
     return _open_tree(directory_fd, os.fsencode(path), flags | OPEN_TREE_CLOEXEC)
 
 
-def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
-    """Attach a detached mount, or move an attached one."""
-    _move_mount(from_fd, os.fsencode(from_path), to_fd, os.fsencode(to_path), flags)
-
-
 def attach(mount_fd: int, target_fd: int) -> None:
     """Attach the detached mount that is open as `mount_fd` to the place open as `target_fd`."""
     flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
@@ -157,11 +139,6 @@ def fsopen(fstype: str) -> int:
 def fsconfig_string(fs_fd: int, key: str, value: str) -> None:
     """Set a parameter; the kernel takes at most 255 bytes of `value`."""
     _fsconfig(fs_fd, FSCONFIG_SET_STRING, os.fsencode(key), os.fsencode(value), 0)
-
-
-def fsconfig_fd(fs_fd: int, key: str, descriptor: int) -> None:
-    """Set a parameter to an open file, which for path-like parameters names the place."""
-    _fsconfig(fs_fd, FSCONFIG_SET_FD, os.fsencode(key), None, descriptor)
 
 
 def fsconfig_flag(fs_fd: int, key: str) -> None:

@@ -45,7 +45,6 @@ NLMSG_DONE = 3
 
 # <linux/netlink.h>, flags
 NLM_F_REQUEST = 0x1
-NLM_F_MULTI = 0x2
 NLM_F_ACK = 0x4
 NLM_F_DUMP_INTR = 0x10
 NLM_F_REPLACE = 0x100

@@ -84,7 +84,6 @@ NFT_REG32_00 = 8
 NF_DROP = 0
 NF_ACCEPT = 1
 NFT_JUMP = -3
-NFT_RETURN = -5
 
 # <linux/netfilter.h>
 NFPROTO_IPV4 = 2

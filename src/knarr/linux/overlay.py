@@ -104,22 +104,6 @@ def open_mount_here(options: Options, *, attributes: int = 0) -> int:
     return mount.open_tree(mount.AT_FDCWD, "/dev", mount.OPEN_TREE_CLONE)
 
 
-def mount_at(options: Options, target: str, *, attributes: int = 0) -> None:
-    """Mount `options` at `target`, in the caller's mount namespace.
-
-    For processes that have a mount namespace of their own and are alone in it: on older kernels the
-    working directory is another one for a moment. Runs nothing that an init may not.
-    """
-    if can_append_lowers():
-        descriptor = _configure(options, attributes)
-        try:
-            mount.move_mount(descriptor, "", -1, target, mount.MOVE_MOUNT_F_EMPTY_PATH)
-        finally:
-            os.close(descriptor)
-    else:
-        mount_page_at(options, target, attributes=attributes)
-
-
 def _configure(options: Options, attributes: int) -> int:
     """Return a detached mount made by fsconfig(2)."""
     fs_fd = mount.fsopen("overlay")

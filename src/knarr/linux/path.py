@@ -15,9 +15,8 @@ Three ways in, by what a symbolic link on the way means:
   What it returns is opened with `open_plain`: a link put there in the meantime is then refused, so
   the gap between looking and opening gives nothing away.
 
-The other functions (`mkdir_in_root` and so on) do one thing to the last component of a path, which
-they never follow, in a parent directory that is opened in the root. `Directories` remembers open
-parents, for those who do many things below one root.
+`Parent` opens the directory of a path's last component, which is not followed, for what is done to
+that name there; `Directories` remembers open parents, for those who do many things below one root.
 
 Everything takes paths as str or bytes; relative and absolute paths mean the same. Descriptors that
 are returned are close-on-exec and the caller's to close.
@@ -48,7 +47,6 @@ RESOLVE_NO_MAGICLINKS = 0x2
 RESOLVE_NO_SYMLINKS = 0x4
 RESOLVE_BENEATH = 0x8
 RESOLVE_IN_ROOT = 0x10
-RESOLVE_CACHED = 0x20
 
 MAX_LINKS = 255  # what resolve_in_root follows; the kernel itself stops at 40
 
@@ -145,55 +143,10 @@ def stat_in_root(root_fd: int, path: Path, *, follow: bool = True) -> os.stat_re
         os.close(descriptor)
 
 
-def readlink_in_root(root_fd: int, path: Path) -> str:
-    """Return the target of the symbolic link at `path`."""
-    with Parent(root_fd, path) as (directory_fd, name):
-        return os.readlink(name, dir_fd=directory_fd)
-
-
-def mkdir_in_root(root_fd: int, path: Path, mode: int = 0o755) -> None:
-    """Make one directory; the umask applies."""
-    with Parent(root_fd, path) as (directory_fd, name):
-        os.mkdir(name, mode, dir_fd=directory_fd)
-
-
-def mknod_in_root(root_fd: int, path: Path, mode: int, device: int = 0) -> None:
-    """Make a device, FIFO or socket; the umask applies."""
-    with Parent(root_fd, path) as (directory_fd, name):
-        os.mknod(name, mode, device, dir_fd=directory_fd)
-
-
 def symlink_in_root(target: Path, root_fd: int, path: Path) -> None:
     """Make a symbolic link at `path` that says `target`."""
     with Parent(root_fd, path) as (directory_fd, name):
         os.symlink(os.fsdecode(target), name, dir_fd=directory_fd)
-
-
-def link_in_root(root_fd: int, existing: Path, path: Path) -> None:
-    """Make `path` a further name of the file `existing`, which is not followed if it is a link."""
-    with (
-        Parent(root_fd, existing) as (from_fd, from_name),
-        Parent(root_fd, path) as (to_fd, to_name),
-    ):
-        os.link(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd, follow_symlinks=False)
-
-
-def unlink_in_root(root_fd: int, path: Path) -> None:
-    """Remove the name of anything but a directory."""
-    with Parent(root_fd, path) as (directory_fd, name):
-        os.unlink(name, dir_fd=directory_fd)
-
-
-def rmdir_in_root(root_fd: int, path: Path) -> None:
-    """Remove an empty directory."""
-    with Parent(root_fd, path) as (directory_fd, name):
-        os.rmdir(name, dir_fd=directory_fd)
-
-
-def rename_in_root(root_fd: int, old: Path, new: Path) -> None:
-    """Rename `old` to `new`, replacing it."""
-    with Parent(root_fd, old) as (from_fd, from_name), Parent(root_fd, new) as (to_fd, to_name):
-        os.rename(from_name, to_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
 
 
 def resolve_in_root(root_fd: int, path: Path) -> str:

@@ -46,15 +46,10 @@ CLONE_PARENT = 0x8000
 CLONE_CLEAR_SIGHAND = 0x100000000
 CLONE_INTO_CGROUP = 0x200000000
 
-# <linux/close_range.h>
-CLOSE_RANGE_CLOEXEC = 0x4
-
 # <linux/prctl.h>
 PR_SET_PDEATHSIG = 1
-PR_GET_DUMPABLE = 3
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
-PR_SET_NAME = 15
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
@@ -135,9 +130,9 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     return pid, pidfd.value if pid else -1
 
 
-def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
-    """Close the descriptors from `first` to `last`, or mark them with CLOSE_RANGE_CLOEXEC."""
-    _close_range(first, last, flags)
+def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
+    """Close the descriptors from `first` to `last`."""
+    _close_range(first, last, 0)
 
 
 def pidfd_getfd(pidfd: int, descriptor: int) -> int:
@@ -146,16 +141,6 @@ def pidfd_getfd(pidfd: int, descriptor: int) -> int:
     Man: pidfd_getfd(2)
     """
     return _pidfd_getfd(pidfd, descriptor, 0)
-
-
-def pid_of(pidfd: int) -> int:
-    """Return the ID of the process that is open as `pidfd`, -1 if it is gone.
-
-    Man: pidfd_open(2), /proc/self/fdinfo
-    """
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:
-        fields = file.read().split()
-    return int(fields[fields.index(b"Pid:") + 1])
 
 
 def setfsuid(uid: int) -> None:

@@ -26,15 +26,12 @@ RTM_NEWADDR = 20
 RTM_DELADDR = 21
 RTM_GETADDR = 22
 RTM_NEWROUTE = 24
-RTM_DELROUTE = 25
 RTM_GETROUTE = 26
 RTM_NEWNEIGH = 28
 RTM_DELNEIGH = 29
-RTM_GETNEIGH = 30
 
 # <linux/if.h>
 IFF_UP = 0x1
-IFF_LOOPBACK = 0x8
 IF_OPER_UNKNOWN = 0
 IF_OPER_UP = 6
 
@@ -48,7 +45,6 @@ IFLA_OPERSTATE = 16
 IFLA_LINKINFO = 18
 IFLA_NET_NS_PID = 19
 IFLA_IFALIAS = 20
-IFLA_AF_SPEC = 26
 IFLA_NET_NS_FD = 28
 IFLA_EXT_MASK = 29
 IFLA_INFO_KIND = 1
@@ -57,8 +53,6 @@ IFLA_INFO_SLAVE_KIND = 4
 IFLA_INFO_SLAVE_DATA = 5
 IFLA_BRPORT_MODE = 4
 IFLA_BRPORT_ISOLATED = 33
-IFLA_INET6_ADDR_GEN_MODE = 8
-IN6_ADDR_GEN_MODE_NONE = 1
 VETH_INFO_PEER = 1
 RTEXT_FILTER_SKIP_STATS = 8
 
@@ -78,7 +72,6 @@ RTA_DST = 1
 RTA_OIF = 4
 RTA_GATEWAY = 5
 RTA_PRIORITY = 6
-RTA_PREFSRC = 7
 RTA_METRICS = 8
 RTA_TABLE = 15
 RTAX_MTU = 2
@@ -88,12 +81,9 @@ RTPROT_BOOT = 3
 RT_SCOPE_UNIVERSE = 0
 RT_SCOPE_LINK = 253
 RTN_UNICAST = 1
-RTN_LOCAL = 2
 
 # <linux/neighbour.h>
 NDA_DST = 1
-NDA_LLADDR = 2
-NUD_PERMANENT = 0x80
 NTF_PROXY = 0x08
 
 # struct ifinfomsg { unsigned char ifi_family; unsigned char __ifi_pad; unsigned short ifi_type;
@@ -248,12 +238,6 @@ def set_alias(index: int, alias: str) -> Request:
     return set_link(f"call {index} {alias}", index, attribute(IFLA_IFALIAS, raw))
 
 
-def without_link_local(index: int) -> Request:
-    """Keep the kernel from giving the interface `index` an IPv6 address of its own."""
-    mode = nest(_socket.AF_INET6, u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE))
-    return set_link(f"no link-local address on {index}", index, nest(IFLA_AF_SPEC, mode))
-
-
 def hairpin(name: str) -> Request:
     """Let the bridge send a frame back out of its port `name` by which it came."""
     return _set_port(f"hairpin mode on {name}", name, u8(IFLA_BRPORT_MODE, 1))
@@ -323,21 +307,6 @@ def replace_direct_route(index: int, version: int) -> Request:
     flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
     what = f"set default route out of {index}"
     return Request(what, RTM_NEWROUTE, flags, body + u32(RTA_OIF, index))
-
-
-def delete_route(gateway: str, index: int) -> Request:
-    """Take away the default route by way of `gateway` on the interface `index`."""
-    what = f"delete default route via {gateway}"
-    return add_route(gateway, index).replace(what=what, type=RTM_DELROUTE, flags=0)
-
-
-def add_neighbour(index: int, address: str, mac: str) -> Request:
-    """Say for good that `address` is at `mac` on the interface `index`."""
-    family, raw = packed(address)
-    body = ndmsg.pack(family, index, NUD_PERMANENT, 0, 0)
-    body += attribute(NDA_DST, raw) + attribute(NDA_LLADDR, hardware(mac))
-    flags = netlink.NLM_F_CREATE | netlink.NLM_F_REPLACE
-    return Request(f"add neighbour {address} at {mac}", RTM_NEWNEIGH, flags, body)
 
 
 def find_link(socket: Socket, name: str) -> Link | None:

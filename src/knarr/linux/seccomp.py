@@ -15,8 +15,6 @@ from knarr.linux.libc import Structure, addressof, c_uint, c_ushort, c_void_p
 
 # <linux/seccomp.h>
 SECCOMP_SET_MODE_FILTER = 1
-SECCOMP_GET_ACTION_AVAIL = 2
-SECCOMP_FILTER_FLAG_TSYNC = 0x1
 SECCOMP_FILTER_FLAG_LOG = 0x2
 SECCOMP_FILTER_FLAG_SPEC_ALLOW = 0x4
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 0x8
@@ -54,12 +52,3 @@ def set_filter(program: bytes, flags: int = 0) -> int:
     buffer = libc.string_buffer(program)
     filled = sock_fprog(len(program) // 8, addressof(buffer))
     return _seccomp(SECCOMP_SET_MODE_FILTER, flags, addressof(filled))
-
-
-def can_return(action: int) -> bool:
-    """Tell whether the kernel knows a SECCOMP_RET_… action."""
-    try:
-        _seccomp(SECCOMP_GET_ACTION_AVAIL, 0, addressof(c_uint(action)))
-    except OSError:
-        return False
-    return True

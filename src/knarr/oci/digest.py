@@ -119,10 +119,6 @@ class VerifyingReader:
         self._hash.update(data)
         return data
 
-    def readable(self) -> bool:
-        """Tell the wrappers of the standard library that this can be read."""
-        return True
-
     def finish(self) -> None:
         """Read the rest, so that everything is verified."""
         while self.read(_CHUNK):

@@ -10,7 +10,6 @@ from __future__ import annotations
 ALLOW = "SCMP_ACT_ALLOW"
 ERRNO = "SCMP_ACT_ERRNO"
 EPERM = 1
-ENOSYS = 38
 
 DEFAULT_ACTION = ERRNO
 DEFAULT_ERRNO = EPERM

@@ -145,21 +145,6 @@ def execute(
     target_pid: int,
     process: Mapping[str, Any],
     spec: Mapping[str, Any],
-    *,
-    stdio: tuple[int, ...] = (0, 1, 2),
-    cache_dir: str = "",
-) -> Running:
-    """Run `process` as `execute_so` does, in the manner of most.
-
-    Raises: InvalidArgument, Conflict, CommandFailed, PermissionDenied, Failed
-    """
-    return execute_so(target_pid, process, spec, Manner(stdio, cache_dir))
-
-
-def execute_so(
-    target_pid: int,
-    process: Mapping[str, Any],
-    spec: Mapping[str, Any],
     manner: Manner,
 ) -> Running:
     """Run `process`, an object as in config.json, in the container of `spec` and `target_pid`.

@@ -67,11 +67,6 @@ def resume(container: Container) -> None:
     members.freeze(group_of(container), frozen=False)
 
 
-def is_paused(container: Container) -> bool:
-    """Tell whether a container's processes are stopped."""
-    return members.is_frozen(group_of(container))
-
-
 def kill_group(container: Container, number: int) -> None:
     """Send a signal to each process of a container.
 
@@ -132,11 +127,6 @@ def _in_possible_order(group: Cgroup, writes: Sequence[Write]) -> list[Write]:
         if low < high and (limit < 0 or limit > present):
             order[low], order[high] = order[high], order[low]
     return order
-
-
-def oom_kills(container: Container) -> int:
-    """Return how many processes of a container were killed for want of memory."""
-    return members.oom_kills(group_of(container))
 
 
 def take_down(group: Cgroup) -> int:

@@ -141,11 +141,6 @@ class ImageRecords:
         start = f"sha256:{digits}"
         return self._select("id >= ? AND id < ?", (start, start + "~"))
 
-    def by_manifest(self, digest: Digest) -> ImageRow | None:
-        """Return an image that is known under the manifest `digest`, or None."""
-        found = self._select("manifest = ?", (digest,))
-        return found[0] if found else None
-
     def children(self, image_id: Digest) -> list[ImageRow]:
         """Return the images that were made from this one here."""
         return self._select("parent = ?", (image_id,))

@@ -128,15 +128,6 @@ class NetworkRecords:
                 (row.network, row.container, row.address, row.detail),
             )
 
-    def set_endpoint(self, row: EndpointRow) -> None:
-        """Record an endpoint, in the place of the one that this container has in this network.
-
-        Raises: Conflict
-        """
-        with self._database.transaction():
-            self.remove_endpoint(row.network, row.container)
-            self.add_endpoint(row)
-
     def find_endpoint(self, network_id: str, container_id: str) -> EndpointRow | None:
         """Return a container's endpoint in a network, or None."""
         row = self._database.row(

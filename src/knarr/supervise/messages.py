@@ -72,8 +72,6 @@ EXEC_OWNER_DIGITS = 24
 
 UNKNOWN_STATUS = 255  # of a container whose exit nobody could see
 
-MIB = 1 << 20
-
 
 class RestartPolicy(Value):
     """When a container that exited is started again.

@@ -196,12 +196,12 @@ class Sessions:
     ) -> tuple[int, int]:
         from knarr.runtime.exec import (  # noqa: PLC0415 - most containers never need it
             Manner,
-            execute_so,
+            execute,
         )
 
         manner = Manner(stdio, f"{self._order.run}/seccomp")
         manner.group = group
-        running = execute_so(target_pid, process, self._order.spec, manner)
+        running = execute(target_pid, process, self._order.spec, manner)
         os.close(running.pidfd)
         return running.pid, running.master_fd
 

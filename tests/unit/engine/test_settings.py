@@ -89,9 +89,7 @@ def test_a_file_that_cannot_be_read_is_no_file_without_settings(
 @pytest.mark.parametrize(
     ("read", "value", "expected"),
     [
-        (settings.flag, True, True),
         (settings.text, "x", "x"),
-        (settings.texts, ["a", "b"], ("a", "b")),
         (settings.number, 0, 0),
         (settings.size, 512, 512),
         (settings.size, "1k", 1024),
@@ -106,11 +104,7 @@ def test_readers_take_what_fits(read: Any, value: object, expected: object) -> N
 @pytest.mark.parametrize(
     ("read", "value"),
     [
-        (settings.flag, 1),
-        (settings.flag, "true"),
         (settings.text, 1),
-        (settings.texts, "a"),
-        (settings.texts, [1]),
         (settings.number, True),
         (settings.number, 1.5),
         (settings.number, -1),

@@ -87,14 +87,13 @@ def test_close_range() -> None:
         for n in (10, 11, 12):
             os.dup2(1, n)
         process.close_range(10, 11)
-        process.close_range(12, flags=process.CLOSE_RANGE_CLOEXEC)
         for n in (10, 11, 12):
             try:
                 print(os.get_inheritable(n))
             except OSError:
                 print("closed")
     """)
-    assert done.stdout.split() == ["closed", "closed", "False"], done.stderr
+    assert done.stdout.split() == ["closed", "closed", "True"], done.stderr
 
 
 def test_state_and_start_time() -> None:
@@ -134,9 +133,3 @@ def test_capabilities_of_this_process_are_those_in_proc() -> None:
     assert effective == int(status["CapEff"], 16)
     assert permitted == int(status["CapPrm"], 16)
     assert inheritable == int(status["CapInh"], 16)
-    assert capabilities.bounding() == int(status["CapBnd"], 16)
-
-
-def test_seccomp_actions_are_asked_for() -> None:
-    assert seccomp.can_return(seccomp.SECCOMP_RET_ALLOW)
-    assert not seccomp.can_return(0x12340000)

@@ -94,12 +94,6 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def probes_of(options: Options) -> bool:
-    """Tell whether a container with `options` has its health looked after."""
-    check = options.healthcheck
-    return check is not None and bool(_test(check, options))
-
-
 def order_health(options: Options, *, stop_signal: int, stop_timeout: float) -> Health | None:
     """Return what the supervisor has to know, None without a check."""
     check = options.healthcheck

@@ -26,7 +26,7 @@ else:
 def execute_in(root: str, arguments: list[str], options: Options) -> int:
     """Carry out `exec`; return the status of the process, or 0 with --detach."""
     from knarr.runtime import shield  # noqa: PLC0415 - for this command alone
-    from knarr.runtime.exec import Manner, execute_so  # noqa: PLC0415
+    from knarr.runtime.exec import Manner, execute  # noqa: PLC0415
 
     shield.take_cover()  # hostile processes may be waiting inside
     container = state.read(root, arguments[0])
@@ -50,7 +50,7 @@ def execute_in(root: str, arguments: list[str], options: Options) -> int:
     manner.state = container.shown()
     manner.keep_line_feeds = not detached
     manner.note, manner.debug = options.note, options.debug
-    running = execute_so(container.pid, process_spec, container.spec, manner)
+    running = execute(container.pid, process_spec, container.spec, manner)
     sockets.hand_out(options, running.pid, running.pidfd, running.master_fd)
     if waiting is None:
         return 0

@@ -140,20 +140,6 @@ class DomainName(HostName):
         process.setdomainname(self.name)
 
 
-class NoNewPrivileges(Step):
-    """The promise that nothing executed gains privileges, as by setuid bits."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        """Show it."""
-        return "no new privileges"
-
-    def run(self, _: Room) -> None:
-        """Promise it."""
-        process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
-
-
 class Personality(Step):
     """The kernel's idea of what uname(2) and addresses should look like."""
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from knarr.supervise.loop import Loop
     from knarr.supervise.messages import LogOptions
 
-HEAD_SIZE = 18
-
 
 def open_log(options: LogOptions, loop: Loop) -> Log:
     """Return the log that `options` ask for."""

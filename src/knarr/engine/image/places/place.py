@@ -14,7 +14,7 @@ from knarr.oci.manifest import Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, BinaryIO, Protocol
 
     from knarr.oci.descriptor import Descriptor, Platform
     from knarr.oci.manifest import Index
@@ -74,17 +74,6 @@ class Target(Protocol):
         """Let `name` name the manifest, all blobs of which have been put; may be empty."""
 
 
-class Place(Source, Target, Protocol):
-    """Both."""
-
-
-class Pouring(Protocol):
-    """A place that can write a blob out faster than it can be read from it."""
-
-    def pour(self, descriptor: Descriptor, out: Writer) -> None:
-        """Write the blob to `out`, verified."""
-
-
 def pour(source: Source, descriptor: Descriptor, out: Writer) -> None:
     """Write a blob of `source` to `out`, and verify it.
 
@@ -101,6 +90,25 @@ def pour(source: Source, descriptor: Descriptor, out: Writer) -> None:
             out.write(data)
     finally:
         stream.close()
+
+
+def open_at(source: Source, descriptor: Descriptor, offset: int) -> BinaryIO:
+    """Return a blob, opened where `offset` is; it can be read and closed, no more.
+
+    Raises: Corrupt, NotFound
+    """
+    stream: Any = source.open(descriptor)
+    seek = getattr(stream, "seek", None)
+    if seek is not None:
+        seek(offset)
+    while seek is None and offset > 0:
+        data = stream.read(min(offset, _CHUNK))
+        if not data:
+            message = "a blob became shorter while it was sent"
+            raise Corrupt(message)
+        offset -= len(data)
+    opened: BinaryIO = stream
+    return opened
 
 
 def read_document(source: Source, descriptor: Descriptor) -> bytes:
