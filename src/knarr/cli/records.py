@@ -91,7 +91,7 @@ _OTHER_NAMES = {
 
 def as_record(document: Document) -> Document:
     """Return the document of an object so that templates find what Docker's records have."""
-    parts = {
+    parts: Document = {
         name: _record(document[name], absent)
         for name, absent in _PARTS.items()
         if isinstance(document.get(name), dict)
