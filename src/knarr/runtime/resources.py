@@ -284,7 +284,9 @@ def _huge_pages(sink: Sink, nodes: Iterable[Node]) -> None:
         limit = node.natural("limit", limit=(1 << 64) - 1)
         version = sink.version("hugetlb", "huge pages")
         suffix = "limit_in_bytes" if version == 1 else "max"
-        sink.add("hugetlb", f"hugetlb.{size}.{suffix}", limit)
+        used, reserved = f"hugetlb.{size}.{suffix}", f"hugetlb.{size}.rsvd.{suffix}"
+        sink.add("hugetlb", used, limit)
+        sink.add_either("hugetlb", (reserved, limit), (used, limit))  # reserved: since Linux 5.7
 
 
 def _network(sink: Sink, network: Node) -> None:

@@ -76,8 +76,8 @@ def written(resources: dict[str, Any], versions: dict[str, int]) -> list[str]:
         ),
         (
             {"hugepageLimits": [{"pageSize": "2MB", "limit": 4096}]},
-            ["hugetlb.2MB.limit_in_bytes=4096"],
-            ["hugetlb.2MB.max=4096"],
+            ["hugetlb.2MB.limit_in_bytes=4096", "hugetlb.2MB.rsvd.limit_in_bytes=4096"],
+            ["hugetlb.2MB.max=4096", "hugetlb.2MB.rsvd.max=4096"],
         ),
     ],
 )
@@ -99,12 +99,13 @@ def test_version_is_a_matter_of_each_controller() -> None:
     resources = {
         "memory": {"limit": 100},
         "hugepageLimits": [{"pageSize": "2MB", "limit": 1}],
-        "unified": {"hugetlb.2MB.rsvd.max": "1"},
+        "unified": {"hugetlb.2MB.rsvd.max": "2"},
     }
     assert written(resources, HYBRID) == [
         "memory.limit_in_bytes=100",
         "hugetlb.2MB.max=1",
         "hugetlb.2MB.rsvd.max=1",
+        "hugetlb.2MB.rsvd.max=2",
     ]
 
 
