@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -99,11 +100,13 @@ def test_pushing_and_mounting_take_more_rights(registry: TestRegistry) -> None:
     ]
 
 
-def test_a_token_that_is_over_is_renewed_before(registry: TestRegistry) -> None:
+def test_a_token_that_is_over_is_renewed_before(
+    registry: TestRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     talk = Talk(login=ERIK)
     repository = talk(f"{registry.host}/a/b")
     now = [1000.0]
-    repository._home.auth._clock = lambda: now[0]
+    monkeypatch.setattr("knarr.registry.auth.time", SimpleNamespace(monotonic=lambda: now[0]))
     repository.manifest("v1")
     now[0] += 290
     repository.manifest("v1")

@@ -85,8 +85,8 @@ def _walk() -> str:
     return _WALK.replace("GROUPS", _groups()).replace("DEEPER", _patterns([*_deeper()]))
 
 
-def _patterns(paths: list[str], quote: str = '"') -> str:
-    return "|".join(f"{quote}{path}{quote}" for path in paths)
+def _patterns(paths: list[str]) -> str:
+    return "|".join(f'"{path}"' for path in paths)
 
 
 def _cases(pages: list[Page]) -> Iterator[tuple[str, str, str, list[str]]]:

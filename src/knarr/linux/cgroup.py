@@ -140,6 +140,6 @@ def offered(directory: str) -> tuple[str, ...]:
         return ()
 
 
-def is_unified(mount_point: str = "/sys/fs/cgroup") -> bool:
+def is_unified() -> bool:
     """Tell whether there is nothing but cgroup v2."""
-    return os.path.exists(f"{mount_point}/cgroup.controllers")
+    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")

@@ -262,13 +262,13 @@ def add_chain(table: Table, chain: Chain) -> Request:
     return Request(f"add chain {chain.name}", NFT_MSG_NEWCHAIN, netlink.NLM_F_CREATE, body)
 
 
-def add_rule(table: Table, rule: Rule, *, first: bool = False) -> Request:
-    """Put a rule at the end of its chain, or `first` at its beginning."""
+def add_rule(table: Table, rule: Rule) -> Request:
+    """Put a rule at the end of its chain."""
     expressions = [one for statement in rule.statements for one in statement.expressions]
     body = head(table) + text(NFTA_RULE_TABLE, table.name) + text(NFTA_RULE_CHAIN, rule.chain)
     body += nest(NFTA_RULE_EXPRESSIONS, *expressions)
     body += attribute(NFTA_RULE_USERDATA, _comment(rule.comment))
-    flags = netlink.NLM_F_CREATE | (0 if first else netlink.NLM_F_APPEND)
+    flags = netlink.NLM_F_CREATE | netlink.NLM_F_APPEND
     return Request(f"add rule {rule}", NFT_MSG_NEWRULE, flags, body)
 
 

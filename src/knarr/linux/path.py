@@ -71,12 +71,10 @@ def openat2(directory_fd: int, path: Path, flags: int, *, mode: int = 0, resolve
     return _openat2(directory_fd, name, how, _open_how.size)
 
 
-def open_in_root(
-    root_fd: int, path: Path, flags: int = os.O_PATH, *, mode: int = 0, resolve: int = 0
-) -> int:
+def open_in_root(root_fd: int, path: Path, flags: int = os.O_PATH) -> int:
     """Open `path` as if `root_fd` were the root directory; links are followed inside it."""
-    rules = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | resolve
-    return openat2(root_fd, path or ".", flags, mode=mode, resolve=rules)
+    rules = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+    return openat2(root_fd, path or ".", flags, resolve=rules)
 
 
 def open_plain(
@@ -133,10 +131,9 @@ class Parent:
         os.close(self._fd)
 
 
-def stat_in_root(root_fd: int, path: Path, *, follow: bool = True) -> os.stat_result:
-    """Return what is at `path`; with `follow` false of a link itself."""
-    flags = os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW
-    descriptor = open_in_root(root_fd, path, flags)
+def stat_in_root(root_fd: int, path: Path) -> os.stat_result:
+    """Return what is at `path`, or where the link there leads."""
+    descriptor = open_in_root(root_fd, path)
     try:
         return os.fstat(descriptor)
     finally:

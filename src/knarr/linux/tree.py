@@ -218,7 +218,7 @@ def _by_bytes(entry: tuple[str, os.stat_result]) -> bytes:
     return os.fsencode(entry[0])
 
 
-def open_deep(root_fd: int, path: str, flags: int = _OPEN) -> int:
+def open_deep(root_fd: int, path: str) -> int:
     """Open a directory by a path of any length, without following links."""
     current = -1
     while len(path) > _SHORT:
@@ -228,7 +228,7 @@ def open_deep(root_fd: int, path: str, flags: int = _OPEN) -> int:
             os.close(current)
         current, path = below, path[cut + 1 :]
     try:
-        return open_plain(root_fd if current < 0 else current, path, flags)
+        return open_plain(root_fd if current < 0 else current, path, _OPEN)
     finally:
         if current >= 0:
             os.close(current)

@@ -29,7 +29,7 @@ from knarr.registry.wire import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Protocol
 
     from knarr.oci.document import Fields
@@ -71,19 +71,11 @@ class Token:
 class Authenticator:
     """Makes the field Authorization for one host."""
 
-    def __init__(
-        self,
-        host: str,
-        fetch: Fetch,
-        login: Login | None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, host: str, fetch: Fetch, login: Login | None) -> None:
         """Identify as `login`, or as nobody; ask realms by `fetch`."""
         self.host = host
         self.login = login
         self._fetch = fetch
-        self._clock = clock
         self._challenge: Challenge | None = None
         self._secure = True
         self._tokens: dict[frozenset[str], Token] = {}
@@ -102,7 +94,7 @@ class Authenticator:
         wanted = frozenset(scopes) or frozenset(challenge.parameters.get("scope", "").split())
         with self._lock:
             token = self._tokens.get(wanted)
-            if token is None or token.expires <= self._clock():
+            if token is None or token.expires <= time.monotonic():
                 token = self._tokens[wanted] = self.token(challenge, wanted)
             token.uses += 1
         return f"Bearer {token.text}"
@@ -214,7 +206,7 @@ class Authenticator:
             message = f"{self.host}: the answer to the request for a token has none"
             raise Corrupt(message)
         life = max(DEFAULT_LIFE, fields.integer("expires_in"))
-        return Token(text, self._clock() + life - MARGIN, fields.text("refresh_token"))
+        return Token(text, time.monotonic() + life - MARGIN, fields.text("refresh_token"))
 
 
 def basic(username: str, secret: str) -> str:

@@ -30,7 +30,6 @@ def unpack_archive_into(
     source: Source,
     *,
     owner: tuple[int, int] | None = None,
-    limits: Limits | None = None,
 ) -> None:
     """Unpack the archive in `source`, uncompressed, to `path` below the root `target_fd`.
 
@@ -39,7 +38,7 @@ def unpack_archive_into(
 
     Raises: Corrupt, InvalidArgument
     """
-    limits = limits or Limits()
+    limits = Limits()
     os.close(paths.make_directories(target_fd, path, owner=owner))
     reader = Reader(source, max_headers=limits.entries)
     ArchiveUnpacker(

@@ -34,8 +34,9 @@ def _scaled(size: float, base: float, units: tuple[str, ...], precision: int, ga
     return f"{size:.{precision}g}{gap}{units[index]}"
 
 
-def progress_bar(done: int, whole: int, *, width: int = 50) -> str:
+def progress_bar(done: int, whole: int) -> str:
     """Return how far something has come: `[====>     ]  1.05MB/3.8MB`."""
+    width = 50
     filled = min(width, width * done // whole)
     bar = "=" * filled + ">" * (filled < width) + " " * (width - filled - 1)
     return f"[{bar}] {human_size(done)}/{human_size(whole)}"

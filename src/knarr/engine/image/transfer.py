@@ -9,7 +9,7 @@ from knarr.oci.manifest import Index, Manifest, decode_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from knarr.engine.image.places.place import Source, Target
     from knarr.oci.descriptor import Descriptor, Platform
@@ -109,44 +109,29 @@ def _images(
     ]
 
 
-def copy_all(
-    source: Source,
-    target: Target,
-    name: str,
-    *,
-    as_name: str = "",
-    told: Callable[[Descriptor], object] | None = None,
-) -> Manifest | Index:
+def copy_all(source: Source, target: Target, name: str, *, as_name: str = "") -> Manifest | Index:
     """Copy what `source` calls `name` as it is: an index with all that it lists.
-
-    `told` is called with each manifest before it is copied.
 
     Raises: NotFound, Corrupt
     """
-    found = _copy_below(source, target, source.resolve(name), MAX_NESTING, told)
+    found = _copy_below(source, target, source.resolve(name), MAX_NESTING)
     target.tag(as_name, found.descriptor)
     return found
 
 
 def _copy_below(
-    source: Source,
-    target: Target,
-    descriptor: Descriptor,
-    depth: int,
-    told: Callable[[Descriptor], object] | None,
+    source: Source, target: Target, descriptor: Descriptor, depth: int
 ) -> Manifest | Index:
     if not depth:
         message = f"indexes are nested more than {MAX_NESTING} deep"
         raise Corrupt(message)
-    if told is not None:
-        told(descriptor)
     found = decode_manifest(read_document(source, descriptor), descriptor.media_type)
     if isinstance(found, Manifest):
         put_all(source, target, found)
         return found
     for entry in found.manifests:
         if is_image(entry, attestations=True):
-            below = _copy_below(source, target, entry, depth - 1, told)
+            below = _copy_below(source, target, entry, depth - 1)
             if getattr(target, "wants_parts", False):
                 target.tag("", below.descriptor)
         elif not target.has(entry):

@@ -229,7 +229,9 @@ class Sandboxes:
         if prepared.names:
             prepared.resolv_conf = str(resolver.inside(found, asked))
         else:
-            prepared.resolv_conf = str(resolver.for_sandbox(found, asked, shared=shared))
+            ipv6 = any(one.address6 for one in own)
+            plain = resolver.for_sandbox(found, asked, ipv6=ipv6, shared=shared)
+            prepared.resolv_conf = str(plain)
         prepared.resolver = asked
 
     def attach(self, prepared: Prepared, pid: int) -> None:
