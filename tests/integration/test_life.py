@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.engine.container import stopping
+from knarr.engine.waiting import watch_end
 from support.engine import Knarr
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from knarr.engine.engine import Engine
+    from knarr.store.containers import ContainerRow
+    from knarr.supervise.control import Client
 
 pytestmark = pytest.mark.root
 
@@ -326,3 +333,21 @@ def test_the_platform_asked_for_is_the_images(knarr: Knarr) -> None:
 
 def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+
+
+@pytest.mark.parametrize("condition", ["not-running", "next-exit"])
+def test_an_end_just_before_who_waits_is_connected_is_not_missed(
+    knarr: Knarr, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    run(knarr, "--name", "short", "busybox", "sleep", "60")
+    connect = stopping.connect
+
+    def connect_late(engine: Engine, row: ContainerRow) -> Client:
+        knarr("kill", "short")
+        knarr("wait", "short")
+        return connect(engine, row)
+
+    monkeypatch.setattr(stopping, "connect", connect_late)
+    answers = watch_end(knarr.engine.containers.get("short"), condition)
+    with contextlib.closing(answers):
+        assert next(answers) == 137

@@ -28,7 +28,7 @@ from knarr.errors import Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from typing import Self
 
     from knarr.engine.containers import Container
@@ -162,27 +162,39 @@ def watch_end(container: Container, condition: str) -> Generator[int | None, Non
 
     Until then yield None now and then. Nothing that happens after the first None is missed.
     """
-    state = container.state
+    begun = state = container.state
     if condition == "not-running" and not state.active:
         yield state.exit_code
         return
-    finished_ns = state.finished_ns
+
+    def missed() -> bool:
+        nonlocal state
+        state = container.state
+        ended = begun.active or state.finished_ns > begun.finished_ns
+        return condition != "removed" and not state.active and ended
+
     while os.path.isdir(container.engine.paths.container(container.id)):
-        found = yield from _watch_one_end(container, condition)
+        found = yield from _watch_one_end(container, condition, missed)
         if found is not None:
             yield found
             return
-        state = container.state
-        if condition != "removed" and not state.active and state.finished_ns > finished_ns:
+        if missed():
             break
     yield state.exit_code
 
 
-def _watch_one_end(container: Container, condition: str) -> Generator[None, None, int | None]:
-    """Yield None while nothing happens; return the exit code, None if nobody is left to tell it."""
+def _watch_one_end(
+    container: Container, condition: str, missed: Callable[[], bool]
+) -> Generator[None, None, int | None]:
+    """Yield None while nothing happens; return the exit code, None if nobody is left to tell it.
+
+    Nobody is when the end came between the look at the state and the connection: it was `missed`.
+    """
     with Waiter(container.engine, container.row) as waiter:
         for client in waiter.connections():
             if client is None:
+                if missed():
+                    return None
                 yield None
                 continue
             with client:
