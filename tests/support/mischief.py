@@ -1,4 +1,4 @@
-"""What a `TestRegistry` can be made to do instead of its duty."""
+"""What a `Service` of ours can be made to do instead of its duty."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from support.testregistry import Act, Handler
+    from support.webservice import Act, Handler
 
 
 def refuse(status: int, code: str = "", message: str = "", **headers: str) -> Act:

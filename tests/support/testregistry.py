@@ -2,10 +2,7 @@
 
 with TestRegistry() as registry:
     registry.add_blob("a/b", b"…")
-    registry.on("GET", "/blobs/", cut_after(1000))           once (see support.mischief)
-    registry.on("GET", "/blobs/", refuse(503), times=2)
-    …
-    assert registry.seen("GET", "/blobs/")[1].headers["Range"] == "bytes=1000-"
+    registry.on("GET", "/blobs/", cut_after(1000))           once (see support.webservice)
 
 It speaks the distribution protocol on 127.0.0.1, with TLS if given certificates, and asks for Basic
 credentials or Bearer tokens if told to.
@@ -14,85 +11,38 @@ credentials or Bearer tokens if told to.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
 import secrets
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from knarr.oci.digest import Digest, digest_of
+from support import webservice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Self
-
     from support.certificates import Authority
-
-    Act = Callable[["Handler"], bool]
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 USER, PASSWORD = "erik", "s3cr3t-of-erik"
 IDENTITY = "identity-token-of-erik"
 
 
-class Seen:
-    """A request that came: method, path with query, headers, length of the body."""
-
-    def __init__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = body
-
-    def __repr__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-class Handler(BaseHTTPRequestHandler):
+class Handler(webservice.Handler):
     """One connection."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = 1 << 16
-    registry: ClassVar[TestRegistry]
-    body = b""
-    query: dict[str, str]
+    service: ClassVar[TestRegistry]
 
-    def log_message(self, *_: object) -> None:
-        pass
+    @property
+    def registry(self) -> TestRegistry:
+        return self.service
 
-    def handle_one_request(self) -> None:
-        # A client that goes away is what some tests are about.
-        with contextlib.suppress(ConnectionError, ssl.SSLError, ValueError):
-            super().handle_one_request()
-            return
-        self.close_connection = True
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):
-            return self.answer
-        raise AttributeError(name)
-
-    def answer(self) -> None:
-        registry = self.registry
-        acting = registry.acting(self.command, self.path)
-        if acting is not None and getattr(acting, "unread", False):
-            registry.requests.append(Seen(self.command, self.path, dict(self.headers), b""))
-        else:
-            self.body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            registry.requests.append(Seen(self.command, self.path, dict(self.headers), self.body))
-        if acting is not None and acting(self):
-            return
+    def reply(self, path: str) -> None:
         parts = urlsplit(self.path)
-        self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         if parts.path == "/token":
-            registry.give_token(self, parse_qs(parts.query))
-        elif registry.is_allowed(self, parts.path):
-            self.route(unquote(parts.path))
+            self.registry.give_token(self, parse_qs(parts.query))
+        elif self.registry.is_allowed(self, parts.path):
+            self.route(path)
 
     def route(self, path: str) -> None:
         for pattern, name in ROUTES:
@@ -102,20 +52,6 @@ class Handler(BaseHTTPRequestHandler):
                 method(*match.groups())
                 return
         self.send(404, b"404 page not found\n")
-
-    def send(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        headers.setdefault("Content_Length", str(len(body)))
-        for name, value in headers.items():
-            if value:
-                self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def error(self, status: int, code: str, message: str, **headers: str) -> None:
-        document = {"errors": [{"code": code, "message": message}]}
-        self.send(status, json.dumps(document).encode(), Content_Type="application/json", **headers)
 
     # the protocol
 
@@ -279,19 +215,8 @@ ROUTES = (
 )
 
 
-class Server(ThreadingHTTPServer):
-    """A thread for each connection, and no word about clients that go away."""
-
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        pass
-
-
-class TestRegistry:
+class TestRegistry(webservice.Service):
     """The registry: what it holds, and its habits, to be set by tests."""
-
-    __test__ = False
 
     def __init__(
         self, *, authority: Authority | None = None, client_certificates: bool = False,
@@ -300,7 +225,6 @@ class TestRegistry:
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
         self.uploads: dict[str, bytearray] = {}
-        self.requests: list[Seen] = []
         self.results: list[dict[str, Any]] | None = None
         self.ranges = self.mounts = self.referrers = self.says_digest = True
         self.chunk_min = ""
@@ -312,38 +236,7 @@ class TestRegistry:
         self.token_life = 300
         self.gives_identity = False
         self.public = False
-        self._acts: list[list[Any]] = []
-        handler = type("Bound", (Handler,), {"registry": self})
-        self._server = Server(("127.0.0.1", 0), handler)
-        self.port = self._server.server_address[1]
-        self.scheme = "http"
-        if authority is not None:
-            self.scheme = "https"
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(authority.server_certificate, authority.server_key)
-            if client_certificates:
-                context.verify_mode = ssl.CERT_REQUIRED
-                context.load_verify_locations(authority.certificate)
-            self._server.socket = context.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self.host = f"127.0.0.1:{self.port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"{self.scheme}://{self.host}"
+        super().__init__(Handler, authority=authority, client_certificates=client_certificates)
 
     # what a test prepares
 
@@ -356,25 +249,6 @@ class TestRegistry:
         digest = digest_of(raw)
         self.manifests[name, tag] = self.manifests[name, digest] = (raw, kind)
         return digest
-
-    def on(self, method: str, part: str, act: Act, *, times: int = 1) -> None:
-        """Have `act` answer the next `times` requests whose path has `part` in it.
-
-        What it returns says whether it has answered.
-        """
-        self._acts.append([method, part, act, times])
-
-    def acting(self, method: str, path: str) -> Act | None:
-        for entry in self._acts:
-            if entry[0] in (method, "*") and entry[1] in path and entry[3] > 0:
-                entry[3] -= 1
-                act: Act = entry[2]
-                return act
-        return None
-
-    def seen(self, method: str, part: str) -> list[Seen]:
-        """Return the requests that came, in order."""
-        return [s for s in self.requests if s.method == method and part in s.path]
 
     def location(self, name: str, upload: str) -> str:
         return self.location_form.format(name=name, upload=upload, url=self.url)
