@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 
 SYSTEM_ROOT = "/var/lib/knarr"
+_PRIVATE = 0o700
 
 
 class Paths:
@@ -47,17 +48,24 @@ class Paths:
         self.boot_id_path = f"{self.run}/boot_id"
 
     def prepare(self) -> None:
-        """Make the directories that every command expects. Two stat calls when they exist."""
-        if not os.path.isdir(self.journal_dir):
+        """Make the directories that every command expects. Two stat calls when they exist.
+
+        What images, volumes and records hold is nobody else's on the host to reach: think of
+        setuid programs in a volume, and of what containers have in their environment. A root of
+        an earlier version, which let others pass through it, is closed.
+        """
+        if not _is_private(self.journal_dir):
             from knarr.util.files import make_directories  # noqa: PLC0415 - once a root
 
-            make_directories(self.root, 0o711)
-            # What images hold is nobody's on the host to reach: think of setuid programs.
-            os.makedirs(self.layers_dir, 0o700, exist_ok=True)
+            make_directories(self.root, _PRIVATE)
             for directory in (
-                self.images_dir, self.containers_dir, self.volumes_dir, self.journal_dir,
+                self.layers_dir, self.images_dir, self.containers_dir, self.volumes_dir,
+                self.journal_dir,
             ):  # fmt: skip
-                os.makedirs(directory, 0o711, exist_ok=True)
+                os.makedirs(directory, _PRIVATE, exist_ok=True)
+                os.chmod(directory, _PRIVATE)
+            for ending in ("", "-wal", "-shm"):
+                _close_file(f"{self.database_path}{ending}")
         if not os.path.isdir(self.tasks_dir):
             os.makedirs(self.run, 0o711, exist_ok=True)
             os.makedirs(self.tasks_dir, 0o711, exist_ok=True)
@@ -82,6 +90,21 @@ class Paths:
     def waiting(self, container_id: str) -> str:
         """Return the directory of those who want to be there when a container starts, if any."""
         return f"{self.run}/waiting/{container_id}"
+
+
+def _is_private(directory: str) -> bool:
+    """Tell whether there is a directory that is for its owner alone."""
+    try:
+        return not os.stat(directory).st_mode & 0o077
+    except FileNotFoundError:
+        return False
+
+
+def _close_file(path: str) -> None:
+    try:
+        os.chmod(path, 0o600)
+    except FileNotFoundError:
+        pass
 
 
 def default_root() -> str:

@@ -225,6 +225,7 @@ def _disk_hint(name: str) -> str:
 
 def _connect(path: str) -> Connection:
     connect = _opener()
+    _create(path)
     # An engine belongs to one thread, but the last reference to it may go in any other.
     connection: Connection = connect(
         path,
@@ -244,6 +245,18 @@ def _connect(path: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _create(path: str) -> None:
+    """See to it that the database is its owner's alone, whatever SQLite would make it.
+
+    It gives the log beside it, which has what was written last, the mode that the database has
+    when the log is made. A file that is there is not opened: closing it would drop SQLite's locks.
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:  # it is there; or SQLite will say what is wrong
+        pass
 
 
 def _opener() -> Callable[..., Connection]:
@@ -292,7 +305,6 @@ def _migrate(connection: Connection, path: str) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    os.chmod(path, 0o600)
 
 
 def _keep_log(connection: Connection) -> None:
