@@ -116,10 +116,7 @@ class FrameReader:
 
 
 def _message(payload: bytes) -> dict[str, Any]:
-    try:
-        message = loads(payload)
-    except RecursionError:
-        message = None
+    message = loads(payload)
     if not isinstance(message, dict):
         text = "a control frame that is not an object"
         raise ValueError(text)

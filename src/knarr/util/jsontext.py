@@ -48,6 +48,9 @@ def loads(text: str | bytes) -> Any:
         # The scanner alone cannot say what is wrong: it looks for the class of its error in a
         # module that is not loaded.
         return _explain(text)
+    except RecursionError:
+        message = "it is nested too deeply"
+        raise ValueError(message) from None
     if text[end:].strip(WHITESPACE):
         return _explain(text)
     return value

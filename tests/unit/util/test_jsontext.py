@@ -44,6 +44,12 @@ def test_raises_what_json_raises(text: str) -> None:
     assert str(ours.value) == str(theirs.value)
 
 
+@pytest.mark.parametrize("text", ["[" * 10**5, '{"a":' * 10**5, "[" * 2000 + "]" * 2000])
+def test_what_is_nested_without_end_is_no_json(text: str) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        jsontext.loads(text)
+
+
 def test_refuses_what_has_no_form() -> None:
     with pytest.raises(TypeError, match="object"):
         jsontext.dumps({"a": object()})
