@@ -17,6 +17,7 @@ from os.path import abspath
 
 from knarr.build.graph import Fetch
 from knarr.errors import InvalidArgument
+from knarr.util.booleans import find_boolean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ _KEYS = (
     "ref", "tag", "branch", "subdir", "checksum", "commit", "keep-git-dir", "submodules", "mtime",
     "fetch-by-commit",
 )  # fmt: skip
-_TRUE = ("", "1", "true", "t")
-_FALSE = ("0", "false", "f")
 
 
 def is_remote(source: str) -> bool:
@@ -188,10 +187,11 @@ def _flag(source: str, fields: Mapping[str, str], key: str, *, default: bool) ->
     text = fields.get(key)
     if text is None:
         return default
-    if text.lower() not in (*_TRUE, *_FALSE):
+    found = find_boolean(text.lower() or "true")
+    if found is None:
         message = f"invalid value {text!r} of {key} in the git URL {source}"
         raise InvalidArgument(message, hint="It is true or false.")
-    return text.lower() in _TRUE
+    return found
 
 
 def _subdir(source: str, subdir: str) -> str:

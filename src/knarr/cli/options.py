@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 HELP = Option("help", "Print usage", hidden=True)
 
-TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
-FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
-
 LISTS = ("list", "filter")
 
 # What an option that is not given has for a value.
@@ -171,12 +168,13 @@ class _Parser:
 
 
 def _flag(text: str) -> bool:
-    if text in TRUE:
-        return True
-    if text in FALSE:
-        return False
-    message = f'strconv.ParseBool: parsing "{text}": invalid syntax'
-    raise InvalidArgument(message)
+    from knarr.util.booleans import find_boolean  # noqa: PLC0415 - only for --flag=VALUE
+
+    found = find_boolean(text)
+    if found is None:
+        message = f'strconv.ParseBool: parsing "{text}": invalid syntax'
+        raise InvalidArgument(message)
+    return found
 
 
 def _int(text: str) -> int:

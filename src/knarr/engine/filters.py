@@ -11,9 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-_TRUE = ("1", "t", "true")
-_FALSE = ("0", "f", "false")
-
 
 def parse_filters(texts: Iterable[str], known: Collection[str]) -> dict[str, list[str]]:
     """Return the values of each filter in `texts`, in the order given.
@@ -39,12 +36,15 @@ def boolean(name: str, values: Iterable[str]) -> bool:
 
     Raises: InvalidArgument
     """
+    from knarr.util.booleans import find_boolean  # noqa: PLC0415 - few filters are such
+
     meant = set()
     for value in values:
-        if value.lower() not in _TRUE + _FALSE:
+        found = find_boolean(value.lower())
+        if found is None:
             message = f"invalid filter '{name}={value}'"
             raise InvalidArgument(message, hint=f"It is {name}=true or {name}=false.")
-        meant.add(value.lower() in _TRUE)
+        meant.add(found)
     if len(meant) != 1:
         message = f"invalid filter '{name}': it cannot be true and false"
         raise InvalidArgument(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from knarr.build.dockerfile.lines import parse_directive
 from knarr.errors import InvalidArgument
+from knarr.util.booleans import find_boolean
 from knarr.util.quoting import quote
 from knarr.util.value import Value
 
@@ -53,8 +54,6 @@ DESCRIPTIONS = {
 """Rules by name, with what they are about."""
 
 _EXPERIMENTAL = frozenset({"InvalidDefinitionDescription"})
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class Finding(Value):
@@ -105,8 +104,8 @@ def parse_switches(text: str) -> Switches:
             skip = names
         elif key == "experimental":
             experimental = names
-        elif key == "error" and value in (*_TRUE, *_FALSE):
-            as_error = value in _TRUE
+        elif key == "error" and (found := find_boolean(value)) is not None:
+            as_error = found
         else:
             wrong = part if key == "error" else key
             message = f"failed to parse check options: invalid check option {quote(wrong)}"

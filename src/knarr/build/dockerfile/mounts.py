@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from knarr.build.dockerfile.fault import Fault
+from knarr.util.booleans import find_boolean
 from knarr.util.quoting import quote
 from knarr.util.suggest import did_you_mean
 from knarr.util.value import Value
@@ -24,8 +25,6 @@ _KEYS = (
     *("uid", "gid", "src", "dst", "destination", "ro", "rw", "readwrite", "env"),
 )
 _ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _SIZE = r"(?i)(\d+(?:\.\d+)?) ?([kmgtp])?i?b?"
 
 
@@ -136,10 +135,11 @@ def _choice(what: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def _boolean(key: str, value: str) -> bool:
-    if value not in (*_TRUE, *_FALSE):
+    found = find_boolean(value)
+    if found is None:
         message = f"invalid value for {key}: {value}"
         raise Fault(message, word=value)
-    return value in _TRUE
+    return found
 
 
 def _number(key: str, value: str, base: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 from knarr.errors import InvalidArgument
+from knarr.util.booleans import find_boolean
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 METHODS = ("build", "check", "outline", "targets")
 _ALIASES = {"lint": "check"}
-_TRUE = ("", "1", "t", "T", "TRUE", "true", "True")
 
 
 class Call(Value):
@@ -41,7 +41,7 @@ def parse_call(text: str) -> Call:
         elif key == "format" and value in ("json", "text"):
             as_json = value == "json"
         elif key == "ignorestatus":
-            ignored = value in _TRUE
+            ignored = value == "" or find_boolean(value) is True
         else:
             message = f'invalid argument "{text}" for "--call" flag: invalid value {field!r}'
             raise InvalidArgument(message, hint="It takes format=json and ignorestatus=true.")

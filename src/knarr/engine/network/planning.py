@@ -153,11 +153,14 @@ def flag(options: Mapping[str, str], name: str) -> bool:
 
     Raises: InvalidArgument
     """
+    from knarr.util.booleans import find_boolean  # noqa: PLC0415 - few networks have one
+
     text = options.get(name, "true").lower()
-    if text not in ("true", "false", "1", "0", "t", "f"):
+    found = find_boolean(text)
+    if found is None:
         message = f"invalid value for {name}: {text}"
         raise InvalidArgument(message, hint="It is true or false.")
-    return text in ("true", "1", "t")
+    return found
 
 
 def _mtu(options: Mapping[str, str]) -> int:

@@ -24,10 +24,6 @@ CAPABILITIES = (
 
 SWITCHES = {"no-new-privileges": "no_new_privileges", "writable-cgroups": "writable_cgroups"}
 PATHS = {"mask": "masked", "unmask": "shown"}
-BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
 
 # Docker: oci/caps/defaults of moby
 DEFAULT_CAPABILITIES = (
@@ -90,10 +86,7 @@ def parse_security(texts: Iterable[str], read: Callable[[str], bytes]) -> Securi
         if not equals and name not in SWITCHES:
             name, equals, value = text.partition(":")  # the form of old, still accepted
         if name in SWITCHES:
-            if equals and value not in BOOLEANS:
-                message = f'invalid --security-opt: "{text}"'
-                raise InvalidArgument(message)
-            fields[SWITCHES[name]] = BOOLEANS[value] if equals else True
+            fields[SWITCHES[name]] = _switched(text, value) if equals else True
         elif name == "seccomp" and value:
             fields["seccomp"] = _profile(value, read)
         elif name == "systempaths" and value == "unconfined":
@@ -104,6 +97,16 @@ def parse_security(texts: Iterable[str], read: Callable[[str], bytes]) -> Securi
             message = f'invalid --security-opt: "{text}"'
             raise InvalidArgument(message)
     return Security(**fields)
+
+
+def _switched(text: str, value: str) -> bool:
+    from knarr.util.booleans import find_boolean  # noqa: PLC0415 - rare
+
+    found = find_boolean(value)
+    if found is None:
+        message = f'invalid --security-opt: "{text}"'
+        raise InvalidArgument(message)
+    return found
 
 
 def _paths(name: str, value: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -300,12 +300,13 @@ def _tmpfs_size(text: str) -> int:
 
 
 def _boolean(key: str, text: str) -> bool:
-    if text in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if text in ("0", "f", "F", "false", "FALSE", "False"):
-        return False
-    message = f"invalid value for {key}: {text}"
-    raise InvalidArgument(message)
+    from knarr.util.booleans import find_boolean  # noqa: PLC0415 - rare
+
+    found = find_boolean(text)
+    if found is None:
+        message = f"invalid value for {key}: {text}"
+        raise InvalidArgument(message)
+    return found
 
 
 def _octal(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from knarr.errors import InvalidArgument
+from knarr.util.booleans import find_boolean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 _COMPRESSIONS = {"uncompressed": "", "gzip": "gzip", "zstd": "zstd"}
 _LEVELS = {"gzip": 9, "zstd": 22}
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 def parse_fields(text: str) -> dict[str, str]:
@@ -61,9 +60,8 @@ def parse_flag(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
     text = fields.get(key)
     if text is None:
         return default
-    if text in _TRUE or text == "":
-        return True
-    if text in _FALSE:
-        return False
-    message = f"non-bool value {text!r} specified for {key}"
-    raise InvalidArgument(message)
+    found = find_boolean(text or "true")
+    if found is None:
+        message = f"non-bool value {text!r} specified for {key}"
+        raise InvalidArgument(message)
+    return found
