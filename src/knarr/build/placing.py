@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Copy
     from knarr.build.modes import Mode
     from knarr.build.selection import Taken, Tree
+    from knarr.snapshot.contents import Contents
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -108,9 +109,15 @@ def make_directory(root_fd: int, path: str, mode: int, owner: tuple[int, int]) -
 
 
 def place(
-    tree: Tree, root_fd: int, copy: Copy, *, owner: tuple[int, int] | None, mode: Mode | None
+    tree: Tree,
+    root_fd: int,
+    copy: Copy,
+    *,
+    owner: tuple[int, int] | None,
+    mode: Mode | None,
+    contents: Contents | None = None,
 ) -> None:
-    """Carry `copy` out: from `tree` into the tree `root_fd`.
+    """Carry `copy` out: from `tree` into the tree `root_fd`; `contents` as of `CopyOptions`.
 
     Raises: NotFound, Conflict, InvalidArgument
     """
@@ -125,6 +132,7 @@ def place(
                 select=chooser(tree, taken, copy),
                 earliest_ns=None if copy.earliest is None else copy.earliest * SECOND_NS,
                 resolved=True,
+                contents=contents,
             )
             target = f"{way.path}/{name}".strip("/")
             copy_tree(tree.descriptor, taken.path, root_fd, target, options)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from knarr.build.graph import Copy
     from knarr.build.ignore import Fits
+    from knarr.snapshot.contents import Contents
     from knarr.snapshot.treehash import Keep
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -72,10 +73,16 @@ def select(tree: Tree, copy: Copy) -> list[Taken]:
     return [_take(tree, path) for path in _matches(tree, source, at)]
 
 
-def fingerprint(tree: Tree, copy: Copy, cache: StatCache, keep: Keep | None = None) -> str:
+def fingerprint(
+    tree: Tree,
+    copy: Copy,
+    cache: StatCache,
+    keep: Keep | None = None,
+    contents: Contents | None = None,
+) -> str:
     """Return a digest of what arrives when `copy` is carried out.
 
-    `keep` gets what was digested, as of `tree_digest`.
+    `keep` gets what was digested, `contents` what was read, as of `tree_digest`.
 
     Raises: NotFound
     """
@@ -89,6 +96,7 @@ def fingerprint(tree: Tree, copy: Copy, cache: StatCache, keep: Keep | None = No
                 select=chooser(tree, taken, copy),
                 cache=cache,
                 keep=keep,
+                contents=contents,
             ),
         )
         for taken in select(tree, copy)

@@ -28,11 +28,14 @@ from knarr.linux.tree import Walk
 from knarr.snapshot.copyfile import copy_content
 from knarr.snapshot.faults import storage
 from knarr.snapshot.pack import kept_xattrs, open_file
+from knarr.util.files import write_all
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from knarr.snapshot.contents import Contents
 
     Select = Callable[[str, bool], str]
     Changed = Callable[[int, bool], int]
@@ -57,7 +60,8 @@ class CopyOptions(Value):
     is a directory: TAKE, SKIP or SEARCH. `follow` says whether a source that is a link itself is
     followed. With `resolved` no link in the target's path is followed: one that it ends in is
     replaced. With `overwrite`, what exists is removed where file and directory meet. With
-    `changing`, the source is in use: what vanishes meanwhile is left out.
+    `changing`, the source is in use: what vanishes meanwhile is left out. `contents` has what was
+    read of the source already, and gets what is written: for targets that become a layer.
     """
 
     owner: tuple[int, int] | None = None
@@ -69,6 +73,7 @@ class CopyOptions(Value):
     resolved: bool = False
     overwrite: bool = False
     changing: bool = False
+    contents: Contents | None = None
 
 
 def copy_tree(
@@ -125,6 +130,7 @@ class Copier:
         """
         self._target_fd = target_fd
         self._options = options
+        self._contents = options.contents
         self._kept = kept
         self._names: dict[tuple[int, int], str] = {}
         self._ids = (os.geteuid(), os.getegid())
@@ -275,7 +281,11 @@ class Copier:
         if self._is_further_name(status, to_fd, name):
             return
         if stat.S_ISREG(status.st_mode):
-            self._regular(from_fd, from_name, to_fd, name)
+            known = self._contents.find(status) if self._contents else None
+            if known is None:
+                self._regular(from_fd, from_name, to_fd, name)
+            else:
+                self._written(known, status, to_fd, name)
         elif stat.S_ISLNK(status.st_mode):
             link = os.readlink(from_name, dir_fd=from_fd)
             self._create(to_fd, name, os.symlink, link, name, dir_fd=to_fd)
@@ -295,7 +305,7 @@ class Copier:
         """Make `name` a hard link, if its file was copied under another name."""
         if status.st_nlink < 2:
             return False
-        where = "/".join(part for part in (self._base, *self._path(name)) if part)
+        where = self._where(name)
         first = self._names.setdefault((status.st_dev, status.st_ino), where)
         if first is where:
             return False
@@ -320,6 +330,8 @@ class Copier:
             return make(*args, **more)
 
     def _clear(self, to_fd: int, name: str) -> None:
+        if self._contents:
+            self._contents.forget(self._place(name))
         try:
             os.unlink(name, dir_fd=to_fd)
         except IsADirectoryError as error:
@@ -332,23 +344,56 @@ class Copier:
             raise Conflict(message) from error
 
     def _shown(self, name: str) -> str:
-        return "/" + "/".join(part for part in (self._base, *self._path(name)) if part)
+        return f"/{self._where(name)}"
+
+    def _where(self, name: str) -> str:
+        return "/".join(part for part in (self._base, *self._path(name)) if part)
+
+    def _place(self, name: str) -> bytes:
+        return os.fsencode(self._where(name))
 
     def _regular(self, from_fd: int, from_name: str, to_fd: int, name: str) -> None:
         source = open_file(from_fd, from_name)
         try:
             status = os.fstat(source)
-            mode = self._mode(status.st_mode, directory=False)
-            target = self._create(to_fd, name, os.open, name, _CREATE, mode, dir_fd=to_fd)
-            assert target is not None
+            xattrs = kept_xattrs(source)
+            target = self._new_file(to_fd, name, status)
             try:
-                copy_content(source, target, status)
-                plain = bool(self._levels) and self._levels[-1].plain
-                self._attributes(target, status, kept_xattrs(source), always=not plain)
+                if xattrs or self._contents is None:
+                    copy_content(source, target, status)
+                elif self._contents.postpone(self._place(name), source, status):
+                    os.ftruncate(target, status.st_size)
+                else:
+                    content = copy_content(source, target, status)
+                    if content is not None:
+                        self._contents.place(self._place(name), content)
+                self._attributes(target, status, xattrs, always=not self._plain)
             finally:
                 os.close(target)
         finally:
             os.close(source)
+
+    def _written(self, content: bytes, status: os.stat_result, to_fd: int, name: str) -> None:
+        """Make a file of which the content is known."""
+        assert self._contents is not None
+        target = self._new_file(to_fd, name, status)
+        try:
+            write_all(target, content)
+            self._contents.place(self._place(name), content)
+            self._attributes(target, status, {}, always=not self._plain)
+        finally:
+            os.close(target)
+
+    def _new_file(self, to_fd: int, name: str, status: os.stat_result) -> int:
+        mode = self._mode(status.st_mode, directory=False)
+        target = self._create(to_fd, name, os.open, name, _CREATE, mode, dir_fd=to_fd)
+        assert target is not None
+        return target
+
+    @property
+    def _plain(self) -> bool:
+        """Whether new files here get mode and group as asked."""
+        return bool(self._levels) and self._levels[-1].plain
 
     def _attributes(
         self, descriptor: int, status: os.stat_result, xattrs: dict[bytes, bytes], *, always: bool

@@ -24,11 +24,17 @@ import stat
 from knarr.linux import whiteout, xattr
 from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.apply import OPAQUE, WHITEOUT
+from knarr.snapshot.copyfile import copy_seen
 from knarr.snapshot.pack import Packer, refuse_reserved
 from knarr.util import tar
+from knarr.util.aside import Aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from knarr.snapshot.contents import Contents
     from knarr.snapshot.lowers import Directory
     from knarr.util.tarwriter import Sink
 
@@ -37,12 +43,15 @@ _LATEST = f"{whiteout.XATTRS}knarr.latest"
 
 
 class HashingSink:
-    """Hands on what is written to it, or drops it, and knows the digest of it."""
+    """Hands on what is written to it, or drops it, and knows the digest of it.
+
+    It is for a `with` statement, as `Aside` is.
+    """
 
     def __init__(self, sink: Sink | None = None) -> None:
         """Hand on to `sink`, if there is one."""
         self._sink = sink
-        self._hash = hasher()
+        self._hash = Aside(hasher())
         self.size = 0
 
     def write(self, data: bytes, /) -> None:
@@ -55,6 +64,19 @@ class HashingSink:
     def digest(self) -> Digest:
         """Return the digest of what was written so far."""
         return Digest(f"sha256:{self._hash.hexdigest()}")
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for what digests."""
+        self._hash.wait()
 
 
 def write_layer(directory: str, sink: Sink) -> None:
@@ -70,17 +92,22 @@ def write_layer(directory: str, sink: Sink) -> None:
 
 
 def write_upper(
-    upper_dir: str, sink: Sink, parents: Directory, *, latest_ns: int | None = None
+    upper_dir: str,
+    sink: Sink,
+    parents: Directory,
+    *,
+    latest_ns: int | None = None,
+    contents: Contents | None = None,
 ) -> int:
     """Make `upper_dir` what a tree is, write its tar, and return the size of its files.
 
-    From now on its tar has no time after `latest_ns`.
+    From now on its tar has no time after `latest_ns`. What `contents` has is not read again.
 
     Raises: Corrupt
     """
     root_fd = os.open(upper_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        packer = UpperPacker(root_fd, sink, parents, latest_ns=latest_ns)
+        packer = UpperPacker(root_fd, sink, parents, latest_ns=latest_ns, contents=contents)
         packer.pack()
     finally:
         os.close(root_fd)
@@ -136,17 +163,26 @@ class UpperPacker(LayerPacker):
     """
 
     def __init__(
-        self, root_fd: int, sink: Sink, parents: Directory, *, latest_ns: int | None = None
+        self,
+        root_fd: int,
+        sink: Sink,
+        parents: Directory,
+        *,
+        latest_ns: int | None = None,
+        contents: Contents | None = None,
     ) -> None:
         """Prepare; `parents` is the root of the layers below."""
         super().__init__(root_fd, sink, latest_ns=latest_ns)
         self._parents = parents
+        self._contents = contents
         self.size = 0
 
     def pack(self) -> None:
         """Write the layer, and note its latest time."""
         xattr.remove(self.root_fd, whiteout.OPAQUE)
         super().pack()
+        if self._contents is not None:
+            self._contents.check()
         if self._latest_ns is not None:
             _hold_times(self.root_fd, self._latest_ns)
 
@@ -167,6 +203,47 @@ class UpperPacker(LayerPacker):
         if not _hides(target, os.fsdecode(entry.name), self._parents):
             xattr.remove(target, whiteout.OPAQUE)
         super().directory(entry, directory_fd, name)
+
+    def regular(
+        self, entry: tar.Entry, directory_fd: int, name: str, status: os.stat_result
+    ) -> None:
+        """Write a file, of which the content may be known, or not be there yet."""
+        if self._contents is None:
+            super().regular(entry, directory_fd, name, status)
+            return
+        content = self._contents.placed(entry.name)
+        if content is not None:
+            entry.size = entry.stored = len(content)
+            self.writer.add(entry, content)
+            return
+        source_fd = self._contents.postponed(entry.name)
+        if source_fd < 0:
+            super().regular(entry, directory_fd, name, status)
+            return
+        try:
+            self._copied(entry, directory_fd, name, status, source_fd)
+        finally:
+            os.close(source_fd)
+
+    def _copied(
+        self,
+        entry: tar.Entry,
+        directory_fd: int,
+        name: str,
+        status: os.stat_result,
+        source_fd: int,
+    ) -> None:
+        """Write a file and copy its content to its place, which is there already."""
+        entry.size = entry.stored = status.st_size
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        target_fd = os.open(name, flags, dir_fd=directory_fd)
+        try:
+            self.writer.begin(entry)
+            copy_seen(source_fd, target_fd, status, self.writer.write)
+            self.writer.end()
+            os.utime(target_fd, ns=(status.st_mtime_ns, status.st_mtime_ns))
+        finally:
+            os.close(target_fd)
 
     def xattrs(self, target: int | str) -> dict[bytes, bytes]:
         """Return the attributes that are content, and take off what only the mount needed."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from knarr.oci.digest import Digest
+    from knarr.snapshot.contents import Contents
     from knarr.snapshot.lowers import Directory
     from knarr.snapshot.snapshotter import Change, Stack
     from knarr.snapshot.trees import Incoming
@@ -111,20 +112,24 @@ class Layers:
         return Applied(found, result, size, kept=kept, tar_size=source.size)
 
     def adopt(
-        self, upper_dir: str, *, parents: Stack = (), latest_ns: int | None = None
+        self,
+        upper_dir: str,
+        *,
+        parents: Stack = (),
+        latest_ns: int | None = None,
+        contents: Contents | None = None,
     ) -> Applied:
         """Make an upper directory a tree by moving it; it must not be mounted any more.
 
         Its diff ID is that of the tar that `write_layer` would write, from now on without any time
-        after `latest_ns`.
+        after `latest_ns`. What `contents` has of the files is not read again, or copied only now.
         """
         from knarr.oci.config import chain_id as chain  # noqa: PLC0415 - not for running containers
         from knarr.snapshot import diff  # noqa: PLC0415
 
-        with storage("making a layer of the changes"):
-            sink = diff.HashingSink()
+        with storage("making a layer of the changes"), diff.HashingSink() as sink:
             parent = self.view(parents)
-            size = diff.write_upper(upper_dir, sink, parent, latest_ns=latest_ns)
+            size = diff.write_upper(upper_dir, sink, parent, latest_ns=latest_ns, contents=contents)
             diff_id = sink.digest()
             result = chain(parents[-1] if parents else None, diff_id)
             kept = not self._trees.publish(upper_dir, result.hex)
@@ -177,8 +182,7 @@ class Layers:
         """Write the tar of a tree and return its diff ID. Equal trees give equal bytes."""
         from knarr.snapshot import diff  # noqa: PLC0415 - not for running containers
 
-        with storage("packing the layer"):
-            sink = diff.HashingSink(out)
+        with storage("packing the layer"), diff.HashingSink(out) as sink:
             diff.write_layer(self._existing(chain_id), sink)
             return sink.digest()
 

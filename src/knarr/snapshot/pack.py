@@ -81,7 +81,7 @@ class Packer:
             entry.kind, entry.link = tar.HARD_LINK, self._names[key]
             self.writer.add(entry)
             return
-        self._content(entry, directory_fd, name)
+        self._content(entry, directory_fd, name, status)
         if status.st_nlink > 1:
             self._names[key] = path
 
@@ -100,11 +100,13 @@ class Packer:
             entry.mtime_ns = min(entry.mtime_ns, self._latest_ns)
         return entry
 
-    def _content(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
+    def _content(
+        self, entry: tar.Entry, directory_fd: int, name: str, status: os.stat_result
+    ) -> None:
         """Write what is neither a directory nor a further name of something."""
         kind = entry.kind
         if kind == tar.REGULAR:
-            self.regular(entry, directory_fd, name)
+            self.regular(entry, directory_fd, name, status)
             return
         if kind == tar.SYMLINK:
             entry.link = os.fsencode(os.readlink(name, dir_fd=directory_fd))
@@ -117,8 +119,10 @@ class Packer:
         entry.xattrs = self.xattrs(xattr.place(directory_fd, name))
         self.writer.add(entry)
 
-    def regular(self, entry: tar.Entry, directory_fd: int, name: str) -> None:
-        """Write a file with its content."""
+    def regular(
+        self, entry: tar.Entry, directory_fd: int, name: str, status: os.stat_result
+    ) -> None:
+        """Write a file with its content; `status` is what it was a moment ago."""
         descriptor = open_file(directory_fd, name)
         try:
             status = os.fstat(descriptor)
@@ -168,13 +172,14 @@ def kept_xattrs(target: int | str) -> dict[bytes, bytes]:
     Overlay's are about this host's layers, and of the kernel's own (`security`) only capabilities
     mean something on another host.
     """
+    if not xattr.names(target):
+        return {}
     found = {os.fsencode(name): value for name, value in xattr.read_all(target).items()}
-    if found:
-        for name in list(found):
-            if name.startswith((b"trusted.overlay.", b"user.overlay.")) or (
-                name.startswith(b"security.") and name != b"security.capability"
-            ):
-                del found[name]
+    for name in list(found):
+        if name.startswith((b"trusted.overlay.", b"user.overlay.")) or (
+            name.startswith(b"security.") and name != b"security.capability"
+        ):
+            del found[name]
     return found
 
 

@@ -25,16 +25,18 @@ from knarr.linux import path as paths
 from knarr.linux import xattr
 from knarr.linux.tree import Walk
 from knarr.oci.digest import Digest, hasher
+from knarr.snapshot.contents import LARGE, SMALL, key_of
 from knarr.snapshot.copy import SKIP, TAKE
 from knarr.snapshot.pack import kept_xattrs, open_file
+from knarr.util.aside import Aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from knarr.snapshot.contents import Contents, Key
     from knarr.snapshot.copy import Select
 
-    Key = tuple[int, int, int, int, int]
     Keep = Callable[[Digest, bytes], None]
 
 _PIECE = 1 << 18
@@ -64,7 +66,7 @@ class StatCache:
 
     def find(self, status: os.stat_result) -> bytes | None:
         """Return the digest of the file that has `status`."""
-        key = _key(status)
+        key = key_of(status)
         found = self._known.get(key)
         if found is not None:
             self._used[key] = found
@@ -74,14 +76,8 @@ class StatCache:
         """Remember a file that was read at `read_ns`, unless it may change unseen yet."""
         coarse = not status.st_ctime_ns % 1_000_000_000
         if status.st_ctime_ns < read_ns - (_COARSE if coarse else _TICK):
-            key = _key(status)
+            key = key_of(status)
             self._known[key] = self._used[key] = digest
-
-
-def _key(status: os.stat_result) -> Key:
-    return (
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
-    )  # fmt: skip
 
 
 def tree_digest(
@@ -91,23 +87,23 @@ def tree_digest(
     owners: bool = False,
     select: Select | None = None,
     cache: StatCache | None = None,
-    follow: bool = True,
     keep: Keep | None = None,
+    contents: Contents | None = None,
 ) -> Digest:
     """Return the digest of what is at `source_paths` below `root_fd`, in their order.
 
-    The paths themselves do not count, only what is found there. `select` and `follow` as in
-    `copy.CopyOptions`; a directory that is only searched counts if something below it does. `keep`
-    gets the digest with its listing, unless that is longer than `LISTING_LIMIT`.
+    The paths themselves do not count, only what is found there. `select` as in `copy.CopyOptions`;
+    a directory that is only searched counts if something below it does. `keep` gets the digest
+    with its listing, unless that is longer than `LISTING_LIMIT`. `contents` gets what was read of
+    small files.
 
     FileNotFoundError if something is missing.
     """
-    hashing = _Hashing(owners=owners, select=select, cache=cache or StatCache())
+    hashing = _Hashing(owners=owners, select=select, cache=cache or StatCache(), contents=contents)
     for path in source_paths:
-        flags = os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW
-        descriptor = paths.open_in_root(root_fd, path, flags)
+        descriptor = paths.open_in_root(root_fd, path, os.O_PATH)
         try:
-            hashing.add(root_fd, path, descriptor, follow=follow)
+            hashing.add(root_fd, path, descriptor)
         finally:
             os.close(descriptor)
     return hashing.finish(keep)
@@ -131,7 +127,9 @@ def read_listing(listing: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 class _Hashing:
-    def __init__(self, *, owners: bool, select: Select | None, cache: StatCache) -> None:
+    def __init__(
+        self, *, owners: bool, select: Select | None, cache: StatCache, contents: Contents | None
+    ) -> None:
         self._hash = hasher()
         self._entries: list[bytes] = []
         self._listing: list[bytes] | None = []
@@ -139,6 +137,7 @@ class _Hashing:
         self._owners = owners
         self._select = select
         self._cache = cache
+        self._contents = contents
         self._searched: list[tuple[str, bytes]] = []  # directories that may yet count
 
     def finish(self, keep: Keep | None) -> Digest:
@@ -160,7 +159,7 @@ class _Hashing:
         elif self._listing is not None:
             self._listing.append(data)
 
-    def add(self, root_fd: int, path: str, descriptor: int, *, follow: bool) -> None:
+    def add(self, root_fd: int, path: str, descriptor: int) -> None:
         """Add a file or tree, open as `descriptor` (O_PATH)."""
         status = os.fstat(descriptor)
         self._record("", b"")
@@ -168,8 +167,7 @@ class _Hashing:
             # Its own mode and owner are not copied.
             self._tree(descriptor)
             return
-        if follow:
-            path = paths.resolve_in_root(root_fd, path)
+        path = paths.resolve_in_root(root_fd, path)
         with paths.Parent(root_fd, path) as (directory_fd, name):
             self._record("", self._describe(directory_fd, name, status))
 
@@ -222,18 +220,32 @@ class _Hashing:
         read_ns = time.time_ns()
         descriptor = open_file(directory_fd, name)
         try:
-            status = os.fstat(descriptor)
-            hashing = hasher()
-            while piece := os.read(descriptor, _PIECE):
-                hashing.update(piece)
-            hashing.update(b"\0" + _xattrs(kept_xattrs(descriptor)))
-            digest = hashing.digest()
-            unchanged = _key(os.fstat(descriptor)) == _key(status)
+            content = os.read(descriptor, SMALL) if status.st_size < SMALL else None
+            xattrs = kept_xattrs(descriptor)
+            if content is None or len(content) != status.st_size:
+                digest = _digest_of_file(descriptor, _xattrs(xattrs), content or b"")
+                content = None
+            else:
+                digest = hasher(content + b"\0" + _xattrs(xattrs)).digest()
+            unchanged = key_of(os.fstat(descriptor)) == key_of(status)
         finally:
             os.close(descriptor)
         if unchanged:
             self._cache.put(status, digest, read_ns)
+            if self._contents is not None and content is not None and not xattrs:
+                self._contents.keep(key_of(status), content)
         return digest
+
+
+def _digest_of_file(descriptor: int, xattrs: bytes, start: bytes) -> bytes:
+    """Return the digest of an open file of which `start` was read."""
+    size = os.fstat(descriptor).st_size
+    digest = hasher(start)
+    with Aside(digest, least=_PIECE if size >= LARGE else size + 1) as hashing:
+        while piece := os.read(descriptor, _PIECE):
+            hashing.update(piece)
+    digest.update(b"\0" + xattrs)
+    return digest.digest()
 
 
 def _xattrs(found: dict[bytes, bytes]) -> bytes:

@@ -22,14 +22,23 @@ if TYPE_CHECKING:
 
     from knarr.build.graph import Files
     from knarr.build.modes import Mode
+    from knarr.snapshot.contents import Contents
     from knarr.util.compression import Reader
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _BLOCK = 512
 
 
-def carry_out(files: Files, root_fd: int, trees: Sequence[Tree], context: Tree) -> None:
+def carry_out(
+    files: Files,
+    root_fd: int,
+    trees: Sequence[Tree],
+    context: Tree,
+    contents: Contents | None = None,
+) -> None:
     """Change the tree `root_fd`; `trees` are the inputs of the operation, the first of them unused.
+
+    What `contents` has of the context is not read again; what it postpones is for who packs.
 
     Raises: NotFound, Conflict, InvalidArgument, Corrupt
     """
@@ -48,7 +57,15 @@ def carry_out(files: Files, root_fd: int, trees: Sequence[Tree], context: Tree) 
         if action.unpack:
             _add(action, tree, root_fd, owner_of_files, mode)
         else:
-            place(tree, root_fd, action, owner=owner_of_files, mode=mode)
+            place(tree, root_fd, action, owner=owner_of_files, mode=mode, contents=contents)
+
+
+def only_copies(files: Files) -> bool:
+    """Tell whether nothing but copies makes files, so that `contents` knows of all of them."""
+    return not any(
+        isinstance(action, Copy) and (action.unpack or action.content is not None)
+        for action in files.actions
+    )
 
 
 class _Owners:

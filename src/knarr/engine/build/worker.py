@@ -13,6 +13,7 @@ from knarr.engine.build.claims import Claim
 from knarr.engine.build.layouts import LAYOUT
 from knarr.engine.build.steps import builds_dir
 from knarr.oci.reference import parse_reference
+from knarr.snapshot.contents import Contents
 from knarr.snapshot.treehash import StatCache
 from knarr.store.builds import BuildRecords, BuildRow
 from knarr.store.layers import LayerRecords, LayerRow
@@ -71,6 +72,7 @@ class BuildWorker:
         self._layers = LayerRecords(engine.database)
         self._stacks: dict[str, Stack] = {}
         self._applied: dict[str, Applied] = {}
+        self._contents = Contents()
         self._mounts: dict[str, int] = {}
         self._taken: dict[Copy, str] = {}
         self._doubtful: set[str] = set()
@@ -122,7 +124,9 @@ class BuildWorker:
             return self._fetches.state(taken)
         copy = taken
         if source is None:
-            self._taken[copy] = fingerprint(self._context, copy, self._cache.cache, self._keep)
+            self._taken[copy] = fingerprint(
+                self._context, copy, self._cache.cache, self._keep, self._contents
+            )
             return self._taken[copy]
         # A stack never changes: what is in it needs to be looked at once.
         key = _fingerprint_key(copy, source)
@@ -243,9 +247,10 @@ class BuildWorker:
         return result
 
     def _change_once(self, files: Files, inputs: Sequence[Stack]) -> Stack:
-        from knarr.engine.build.files import carry_out  # noqa: PLC0415 - not for what is cached
+        from knarr.engine.build.files import carry_out, only_copies  # noqa: PLC0415 - not for what is cached
 
         layers, stack = self._engine.layers, inputs[0]
+        contents = self._contents if only_copies(files) else None
         step_id = os.urandom(32).hex()
         directory = self._steps.begin(step_id)
         try:
@@ -253,12 +258,15 @@ class BuildWorker:
             root_fd = layers.mount(stack, active=directory, volatile=True)
             try:
                 trees = [self._tree(each) for each in inputs[1:]]
-                carry_out(files, root_fd, [self._context, *trees], self._context)
+                carry_out(files, root_fd, [self._context, *trees], self._context, contents)
             finally:
                 os.close(root_fd)
             latest_ns = None if files.epoch is None else files.epoch * SECOND_NS
-            applied = layers.adopt(f"{directory}/upper", parents=stack, latest_ns=latest_ns)
+            applied = layers.adopt(
+                f"{directory}/upper", parents=stack, latest_ns=latest_ns, contents=contents
+            )
         finally:
+            self._contents.close()
             self._steps.end(step_id)
         self._made(applied)
         return (*stack, applied.chain_id)
