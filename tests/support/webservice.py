@@ -71,13 +71,24 @@ class Handler(BaseHTTPRequestHandler):
         if acting is not None and getattr(acting, "unread", False):
             service.requests.append(Seen(self.command, self.path, dict(self.headers), b""))
         else:
-            self.body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.body = self.received()
             service.requests.append(Seen(self.command, self.path, dict(self.headers), self.body))
         if acting is not None and acting(self):
             return
         parts = urlsplit(self.path)
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.reply(unquote(parts.path))
+
+    def received(self) -> bytes:
+        """Return the body of the request, which may come in chunks."""
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def reply(self, path: str) -> None:
         """Answer as is right."""

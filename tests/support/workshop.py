@@ -40,12 +40,12 @@ class Built:
 
 
 class Workshop:
-    """A directory to build from."""
+    """A directory to build from; several engines may."""
 
     def __init__(self, knarr: Knarr, directory: Path) -> None:
         self.knarr = knarr
         self.directory = directory
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
 
     def write(self, name: str, text: str | bytes, *, mode: int = 0o644) -> Path:
         path = self.directory / name

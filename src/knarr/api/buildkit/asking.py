@@ -203,6 +203,8 @@ def caches(
 ) -> tuple[tuple[CachePlace, ...], tuple[CacheTarget, ...]]:
     """Return where the cache comes from and goes to, by types and their attributes.
 
+    What a job of GitHub's has in its environment is the client's: ours is asked for nothing.
+
     Raises: InvalidArgument, Unsupported
     """
     given = [{"type": kind, **fields} for kind, fields in sources]
@@ -211,8 +213,8 @@ def caches(
         message = "a cache in a directory of the client cannot be reached from here"
         raise Unsupported(message, hint="A registry can: type=registry,ref=….")
     return (
-        parse_sources([_row(fields) for fields in given]),
-        parse_targets([_row(fields) for fields in wanted], arguments),
+        parse_sources([_row(fields) for fields in given], {}),
+        parse_targets([_row(fields) for fields in wanted], arguments, {}),
     )
 
 

@@ -166,8 +166,8 @@ class _Work:
         exporters = self._build.request.exporters
         outputs = tuple(one.output(self._files.path(f"out {one.index}")) for one in exporters)
         names = [name for one in exporters if one.pushes for name in one.names]
-        names += [str(place) for place in self._build.request.cache_from]
-        names += [str(target.place) for target in self._build.request.cache_to]
+        places = [*options.cache_from, *(target.place for target in options.cache_to)]
+        names += [str(place.reference) for place in places if place.reference is not None]
         with self._agents(program) as lent:
             built = self._run(
                 options.replace(outputs=outputs, described=bool(outputs), agents=lent),

@@ -8,25 +8,22 @@ them are recognized. With MAX every layer goes along.
 from __future__ import annotations
 
 import base64
-import io
 
-from knarr.build.cacheconfig import DIFF_ID, MEDIA_TYPE, Records, Result, encode_records
+from knarr.build.cacheconfig import DIFF_ID, Records, Result, encode_records
 from knarr.build.events import Finished, Noted, Started
 from knarr.build.worker import Hollow
 from knarr.engine.build.caching.places import LOCAL, MAX
 from knarr.engine.image.sending import Sending
-from knarr.engine.image.transfer import put_all
 from knarr.errors import KnarrError
 from knarr.oci import descriptor as d
 from knarr.oci.descriptor import Descriptor
-from knarr.oci.digest import digest_of
 from knarr.oci.document import FrozenDict
-from knarr.oci.manifest import encode_manifest
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Protocol
 
     from knarr.build.events import Report
     from knarr.build.graph import Stack
@@ -34,8 +31,10 @@ if TYPE_CHECKING:
     from knarr.engine.build.caching.importing import Imports
     from knarr.engine.build.caching.places import CacheTarget
     from knarr.engine.engine import Engine
-    from knarr.engine.image.places.place import Stream, Target
+    from knarr.engine.image.places.place import Source
     from knarr.oci.digest import Digest
+else:
+    Protocol = object
 
 
 class Used(Value):
@@ -97,8 +96,29 @@ class _Layers:
         return tuple(found)
 
 
+class Outlet(Protocol):
+    """A place that a cache is written to: blobs first, then the document that names them.
+
+    `described` says that the document has to tell what its blobs are.
+    """
+
+    described: bool
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether a blob is there."""
+
+    def put(self, descriptor: Descriptor, source: Source) -> None:
+        """Write a blob."""
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Be a target of images, whose manifests have names."""
+
+    def keep(self, raw: bytes, layers: list[Descriptor]) -> Digest:
+        """Write the document of a cache with these blobs, and return the digest to tell of."""
+
+
 class _Exporting:
-    """One export; the source that the place reads the documents from."""
+    """One export."""
 
     def __init__(
         self, engine: Engine, used: Used, target: CacheTarget, imports: Imports | None
@@ -108,38 +128,37 @@ class _Exporting:
         self._wanted = target
         self._imports = imports
         self._layers = _Layers(engine, imports)
-        self._documents: dict[Digest, bytes] = {}
 
     def run(self) -> Digest:
-        """Send layers, then the documents; return the digest of the manifest."""
-        target, tag = self._open()
-        blobs = self._send(target)
+        """Send layers, then the document; return the digest of what describes the cache."""
+        outlet = self._open()
+        blobs = self._send(outlet)
         records = _records(self._layers, self._used, blobs)
-        mounts = self._send_mounts(target) if self._wanted.mounts else {}
-        raw, layers = encode_records(records.replace(mounts=mounts))
-        manifest = encode_manifest(
-            Descriptor(MEDIA_TYPE, self._keep(raw), len(raw)),
-            layers,
-            media_type=d.DOCKER_MANIFEST if self._wanted.docker else d.OCI_MANIFEST,
-        )
-        self._keep(manifest.raw)
-        put_all(self, target, manifest)
-        target.tag(tag, manifest.descriptor)
-        return manifest.digest
+        mounts = self._send_mounts(outlet) if self._wanted.mounts else {}
+        raw, layers = encode_records(records.replace(mounts=mounts), described=outlet.described)
+        return outlet.keep(raw, layers)
 
-    def _open(self) -> tuple[Target, str]:
+    def _open(self) -> Outlet:
+        """Return the place. Raises: InvalidArgument, Unauthorized, what connecting raises"""
         place = self._wanted.place
+        if place.actions is not None:
+            from knarr.engine.build.caching.actions.cache import ActionsPlace  # noqa: PLC0415 - HTTP
+
+            return ActionsPlace(self._engine, place.actions)
+        from knarr.engine.build.caching.artifact import Artifact  # noqa: PLC0415 - for few
+
+        docker = self._wanted.docker
         if place.kind == LOCAL:
             from knarr.engine.image.places.directory import DirectoryTarget  # noqa: PLC0415
 
-            return DirectoryTarget(place.directory), place.tag
+            return Artifact(DirectoryTarget(place.directory), place.tag, docker=docker)
         from knarr.engine.image.places.registry import RegistryTarget  # noqa: PLC0415 - HTTP
 
         assert place.reference is not None
         connection = self._engine.registries.connect(place.reference)
-        return RegistryTarget(connection), place.reference.tag or ""
+        return Artifact(RegistryTarget(connection), place.reference.tag or "", docker=docker)
 
-    def _send(self, target: Target) -> dict[Digest, Descriptor]:
+    def _send(self, outlet: Outlet) -> dict[Digest, Descriptor]:
         """Send the layers that go along, and return their blobs by chain ID."""
         stacks = list(self._used.stacks)
         if self._wanted.mode == MAX:
@@ -151,11 +170,11 @@ class _Exporting:
                 known = self._imports.descriptor(chain) if self._imports else None
                 if chain in blobs or chain in here:
                     continue
-                if known is not None and target.has(known):
+                if known is not None and outlet.has(known):
                     blobs[chain] = known
                 elif self._bring(stack[: place + 1]):
                     here[chain] = None
-        sending = Sending(self._engine, list(here), target, self._wanted.form)
+        sending = Sending(self._engine, list(here), outlet, self._wanted.form)
         blobs.update(zip(here, sending.run(), strict=True))
         sending.remember()
         return self._annotated(blobs)
@@ -179,32 +198,17 @@ class _Exporting:
             for chain, blob in blobs.items()
         }
 
-    def _send_mounts(self, target: Target) -> dict[str, Descriptor]:
+    def _send_mounts(self, outlet: Outlet) -> dict[str, Descriptor]:
         from knarr.engine.build.caching import mounts  # noqa: PLC0415 - for who asks for it
 
         found = {}
         for name in self._used.mounts:
             with mounts.packed(self._engine, name, self._wanted.form) as packed:
                 if packed is not None:
-                    if not target.has(packed.descriptor):
-                        target.put(packed.descriptor, packed)
+                    if not outlet.has(packed.descriptor):
+                        outlet.put(packed.descriptor, packed)
                     found[name] = packed.descriptor
         return found
-
-    def _keep(self, raw: bytes) -> Digest:
-        digest = digest_of(raw)
-        self._documents[digest] = raw
-        return digest
-
-    # the source of the documents
-
-    def resolve(self, name: str) -> Descriptor:
-        """Raise: nothing here has a name."""
-        raise AssertionError(name)
-
-    def open(self, descriptor: Descriptor) -> Stream:
-        """Return a document."""
-        return io.BytesIO(self._documents[descriptor.digest])
 
 
 def _records(layers: _Layers, used: Used, blobs: Mapping[Digest, Descriptor]) -> Records:

@@ -114,7 +114,10 @@ class Imports:
         if None in origins.values():
             raise Hollow(stack)
         with self._engine.journal.begin("pull", f"cache of {stack[-1]}"):
-            self._take(stack, {chain: found for chain, found in origins.items() if found})
+            try:
+                self._take(stack, {chain: found for chain, found in origins.items() if found})
+            except NotFound:  # a cache may have dropped what it still names
+                raise Hollow(stack) from None
 
     def _origin(self, chain: Digest) -> tuple[Descriptor, Source] | None:
         if chain not in self._diff_ids:
@@ -177,6 +180,11 @@ class _PassingBlob:
 def _open(engine: Engine, place: CachePlace, platforms: Sequence[Platform]) -> list[Imported]:
     """Ask a cache what it knows. Raises: NotFound, Corrupt, what registries raise"""
     source: Source
+    if place.actions is not None:
+        from knarr.engine.build.caching.actions.cache import ActionsPlace  # noqa: PLC0415 - HTTP
+
+        service = ActionsPlace(engine, place.actions)
+        return [Imported(str(place), service, decode_records(raw)) for raw in service.documents()]
     if place.kind == LOCAL:
         source, descriptor = _directory(place)
     else:

@@ -2,6 +2,7 @@
 
 registry   a reference under which a registry has the cache as an artifact
 local      a directory with an OCI layout, the cache under a tag
+gha        GitHub Actions' cache service, or one that is like it
 inline     in the config of the image that is built: its own layers, and no others
 """
 
@@ -15,21 +16,45 @@ if TYPE_CHECKING:
     from knarr.oci.digest import Digest
     from knarr.oci.reference import Reference
 
-REGISTRY, LOCAL, INLINE = "registry", "local", "inline"
+REGISTRY, LOCAL, INLINE, GHA = "registry", "local", "inline", "gha"
 MIN, MAX = "min", "max"
 
 
+class ActionsCache(Value):
+    """A cache in GitHub Actions' service of `version` 1 or 2 at `url`, for the job with `token`.
+
+    Caches with another `scope` are others. What is refused or cut is tried again for `timeout`
+    seconds. With a `github_token` the entries of `repository` are listed by the `api`.
+    """
+
+    url: str
+    token: str
+    version: int
+    scope: str
+    timeout: float
+    repository: str
+    github_token: str
+    api: str
+
+    def __repr__(self) -> str:
+        """Show what may be seen: no token."""
+        return f"ActionsCache({self.url!r}, version={self.version}, scope={self.scope!r})"
+
+
 class CachePlace(Value):
-    """A cache: in a registry, or in a directory under `tag`, or with `digest`."""
+    """A cache: in a registry, or in a directory under `tag`, or with `digest`, or in a service."""
 
     kind: str
     reference: Reference | None = None
     directory: str = ""
     tag: str = "latest"
     digest: Digest | None = None
+    actions: ActionsCache | None = None
 
     def __str__(self) -> str:
         """Return the place as messages name it."""
+        if self.actions is not None:
+            return f"{GHA}:{self.actions.scope}"
         return self.directory or str(self.reference)
 
 

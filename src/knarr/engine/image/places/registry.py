@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 
-from knarr.engine.image.places.place import MAX_DOCUMENT, read_document
+from knarr.engine.image.places.place import MAX_DOCUMENT, open_at, read_document
 from knarr.engine.image.progress import silent
-from knarr.errors import Corrupt
 from knarr.oci import descriptor as d
 from knarr.oci.descriptor import Descriptor
 from knarr.oci.digest import Digest
@@ -18,7 +17,7 @@ from knarr.oci.digest import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
     from knarr.engine.image.fetching import Fetcher
     from knarr.engine.image.places.place import Source, Stream
@@ -127,10 +126,7 @@ class RegistryTarget:
         digest, size = descriptor.digest, descriptor.size
 
         def reopen(offset: int) -> BinaryIO:
-            stream: Any = source.open(descriptor)  # it is read and closed, no more
-            _skip(stream, offset)
-            opened: BinaryIO = stream
-            return opened
+            return open_at(source, descriptor, offset)
 
         def progress(sent: int) -> None:
             self._report(digest, "Pushing", sent, size)
@@ -146,16 +142,3 @@ class RegistryTarget:
         """
         raw, media_type = self._manifests[descriptor.digest]
         self._repository.put_manifest(name or descriptor.digest, raw, media_type)
-
-
-def _skip(stream: Stream, count: int) -> None:
-    seek = getattr(stream, "seek", None)
-    if seek is not None:
-        seek(count)
-        return
-    while count > 0:
-        data = stream.read(min(count, 1 << 20))
-        if not data:
-            message = "a blob became shorter while it was sent"
-            raise Corrupt(message)
-        count -= len(data)
