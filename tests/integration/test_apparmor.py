@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from knarr.engine.container.confining import DEFAULT, can_load
+from knarr.engine.container.apparmor import DEFAULT, can_load
 from knarr.runtime.steps.labels import apparmor_is_enabled
 from support.engine import Knarr
 from support.runtimes import Bundle, Runtime

@@ -12,7 +12,7 @@ import time
 
 from knarr import __version__
 from knarr.engine import settings
-from knarr.engine.container import confining
+from knarr.engine.container import apparmor
 from knarr.engine.container.tasks import PAUSED
 from knarr.engine.options.logging import DRIVERS
 from knarr.engine.resources.support import find_support
@@ -84,7 +84,7 @@ def _ways(engine: Engine) -> dict[str, Any]:
         "DefaultRuntime": OWN,
         "LiveRestoreEnabled": True,  # nothing that containers need could be restarted
         "SecurityOptions": [
-            *(["name=apparmor"] if confining.can_load() else []),
+            *(["name=apparmor"] if apparmor.can_load() else []),
             "name=seccomp,profile=builtin",
             "name=cgroupns",
         ],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.container import confining, tasks
+from knarr.engine.container import apparmor, tasks
 from knarr.engine.container.hostconfig import host_config
 from knarr.engine.container.orders import log_path
 from knarr.engine.network.naming import names_in
@@ -52,7 +52,7 @@ def inspect(container: Container, *, size: bool = False) -> Document:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": confining.shown(options.security),
+        "AppArmorProfile": apparmor.shown(options.security),
         "ExecIDs": _exec_ids(container, state),
         "HostConfig": host_config(options),
         "GraphDriver": _graph_driver(container),

@@ -124,9 +124,9 @@ def process(options: Options, place: Place, bounding: Sequence[str]) -> Process:
         "noNewPrivileges": options.security.no_new_privileges,
     }
     if options.security.texts or os.path.exists(APPARMOR):
-        from knarr.engine.container import confining  # noqa: PLC0415 - not without AppArmor
+        from knarr.engine.container import apparmor  # noqa: PLC0415 - not without AppArmor
 
-        if profile := confining.profile(options.security):
+        if profile := apparmor.profile(options.security):
             found["apparmorProfile"] = profile
     if options.umask:
         found["user"]["umask"] = int(options.umask, 8)
