@@ -25,7 +25,9 @@ What the chains do:
 * `egress` (prerouting, before translation): what a confined sandbox sends goes on only if it is an
   answer or allowed. The address is the one that the program connected to.
 * `prerouting` and `output` send what is addressed to this host through `published`, which
-  translates destinations. The source stays as it is, except for what `postrouting` says.
+  translates destinations. The source stays as it is, except for what `postrouting` says. What
+  comes in from anywhere for 127.0.0.0/8 is not translated: the kernel, which drops it, looks at the
+  destination afterwards only.
 * `postrouting`: what leaves for elsewhere takes the host's address. So does what comes from
   127.0.0.1, and what one sandbox sends to another (or itself) through a published port: the answer
   would otherwise take the short way and not be recognised.
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
 
 # Counts the changes of chains, sets and rules: a table of another version is made anew. A test
 # knows the fingerprint of each version.
-VERSION = 2
+VERSION = 3
 
 # Characters of a root's path that a comment has room for.
 _ROOT_SHOWN = 50
@@ -157,6 +159,8 @@ RULES = (
     Rule("from_confined", "to allowed names, whatever the port, IPv6",
          (lookup(("iifname", "ip6 daddr"), "named6"), accept())),
     Rule("from_confined", "counted and refused", (lookup(("iifname",), "refused"), reject())),
+    Rule("prerouting", "loopback is not outside",
+         (within("ip daddr", _LOOPBACK, 8, "127.0.0.0/8"), accept())),
     Rule("prerouting", "published ports, from outside", (local_destination(), jump("published"))),
     Rule("output", "published ports, from the host", (local_destination(), jump("published"))),
     Rule("published", "on one address", (dnat(4, ("ip daddr", *_PORT), "ports4_on"),)),
