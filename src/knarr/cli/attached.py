@@ -126,7 +126,7 @@ def require_terminal(terms: Terms) -> None:
         message = "the input device is not a TTY"
         raise Unfit(message, hint="Leave -t out if the input comes from a pipe or file.")
     if terms.detach_keys:
-        from knarr.engine.options.keys import parse_keys  # noqa: PLC0415 - few name any
+        from knarr.engine.options.detachkeys import parse_keys  # noqa: PLC0415 - few name any
 
         try:
             parse_keys(terms.detach_keys)

@@ -8,7 +8,7 @@ import termios
 import pytest
 
 from knarr.cli.terminal import RawTerminal
-from knarr.engine.options.keys import parse_keys
+from knarr.engine.options.detachkeys import parse_keys
 from knarr.errors import InvalidArgument
 
 

@@ -9,7 +9,7 @@ from knarr.api.parse.reading import reading, window
 from knarr.api.splice import Manner, Splice, multiplexed, raw
 from knarr.engine import execs
 from knarr.engine.attach import note_client
-from knarr.engine.options.keys import DEFAULT_DETACH_KEYS, parse_keys
+from knarr.engine.options.detachkeys import DEFAULT_DETACH_KEYS, parse_keys
 from knarr.errors import Conflict, KnarrError
 from knarr.oci.document import Fields
 from knarr.supervise.messages import STDERR, STDOUT

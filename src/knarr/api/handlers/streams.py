@@ -10,7 +10,7 @@ from knarr.api.splice import Manner, Splice, is_gone, multiplexed, raw
 from knarr.engine import logs as log_files
 from knarr.engine.attach import note_client
 from knarr.engine.container import tasks
-from knarr.engine.options.keys import DEFAULT_DETACH_KEYS, parse_keys
+from knarr.engine.options.detachkeys import DEFAULT_DETACH_KEYS, parse_keys
 from knarr.engine.waiting import Waiter
 from knarr.errors import Conflict, InvalidArgument, Unavailable
 from knarr.supervise.messages import STDERR, STDOUT
