@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from knarr.util.files import FileLock
 from support.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -30,8 +32,13 @@ def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
 
 def records(shop: Workshop, *words: str) -> dict[str, dict[str, Any]]:
     """Return what the cache holds, by the last word of its description."""
+    return {row["Description"].split(" ")[-1]: row for row in json_lines(shop, *words)}
+
+
+def json_lines(shop: Workshop, *words: str) -> list[dict[str, Any]]:
+    """Return the records that the cache holds."""
     lines = shop.knarr("builder", "du", "--format", "json", *words).splitlines()
-    return {row["Description"].split(" ")[-1]: row for row in map(json.loads, lines)}
+    return [json.loads(line) for line in lines]
 
 
 def test_du_tells_what_could_be_had_back(shop: Workshop) -> None:
@@ -72,3 +79,37 @@ def test_prune_takes_what_was_chosen_and_leaves_what_fits(shop: Workshop) -> Non
     assert records(shop).keys() == {"/first"}
     shop.knarr("builder", "prune", "-f", "--max-used-space", "100kB")
     assert records(shop) == {}
+
+
+CACHING = """\
+FROM busybox
+RUN --mount=type=cache,target=/c,id=mine test -e /c/data || head -c 400000 /dev/zero > /c/data
+"""
+
+
+def test_caches_of_steps_are_listed_and_go(shop: Workshop) -> None:
+    shop.build(CACHING)
+    (found,) = json_lines(shop, "--filter", "type=exec.cachemount")
+    assert (found["Description"], found["Size"]) == ("cached mount mine", "400kB")
+    assert found["Reclaimable"] == "true"
+    assert "400kB" in shop.knarr("system", "df").splitlines()[-1]
+    assert found["ID"] in shop.knarr("builder", "prune", "-f", "--dry-run")
+    shop.knarr("builder", "prune", "-f", "--filter", "until=1h")
+    assert json_lines(shop, "--filter", "type=exec.cachemount") == [found]
+    said = shop.knarr("builder", "prune", "-f")
+    assert found["ID"] in said
+    assert "Total reclaimed space: 400kB" in said
+    assert json_lines(shop, "--filter", "type=exec.cachemount") == []
+    shop.build(CACHING + "RUN true\n")  # and it is made anew
+
+
+def test_a_cache_in_use_stays(shop: Workshop) -> None:
+    shop.build(CACHING)
+    parent = f"{shop.knarr.engine.paths.root}/builds/caches"
+    (name,) = os.listdir(parent)
+    with FileLock(f"{parent}/{name}/lock"):
+        assert name not in shop.knarr("builder", "prune", "-af")
+    assert os.path.getsize(f"{parent}/{name}/data/data") == 400000
+    os.rename(f"{parent}/{name}/data", f"{parent}/{name}/data.removed")  # a removal cut short
+    shop.knarr("builder", "prune", "-f")
+    assert not os.path.exists(f"{parent}/{name}/data.removed")

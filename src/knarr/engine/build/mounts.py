@@ -1,6 +1,6 @@
 """What `RUN --mount` shows to a step: contents of layers, caches that outlive builds, secrets.
 
-    <root>/builds/caches/<name>/data       a cache, mounted as it is
+    <root>/builds/caches/<name>/data       a cache, mounted as it is (see `cachemounts`)
     <root>/builds/caches/<name>/lock       held by a step that wants it for itself
     <run>/builds/secrets-<step>/           secrets, as a rule in memory, and sockets of agents;
                                            gone with the step
@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from knarr.build.runmounts import CONTENT
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.cachemounts import caches_dir, note_use
 from knarr.errors import NotFound
 from knarr.oci.digest import hasher
 from knarr.util.files import FileLock, write_all
@@ -38,7 +38,7 @@ _AGENT_VARIABLE = "SSH_AUTH_SOCK="
 
 def cache_dir(paths: Paths, key: str) -> str:
     """Return the directory of a cache by its key, but for private ones."""
-    return f"{builds_dir(paths)}/caches/{_cache_name(key)}"
+    return f"{caches_dir(paths)}/{_cache_name(key)}"
 
 
 def cache_key(mount: RunMount) -> str:
@@ -59,7 +59,7 @@ class Caches:
     """The caches that one step uses. `acquire` them before the step, `release` after it."""
 
     def __init__(self, engine: Engine, run: Run) -> None:
-        self._parent = f"{builds_dir(engine.paths)}/caches"
+        self._parent = caches_dir(engine.paths)
         self._mounts = [mount for mount in run.mounts if mount.kind == "cache"]
         self._locks: list[FileLock] = []
         self._directories: dict[RunMount, str] = {}
@@ -84,6 +84,7 @@ class Caches:
         lock = FileLock(f"{directory}/lock")
         if not lock.acquire(shared=shared, wait=False):
             return False
+        note_use(directory, mount.id)
         self._locks.append(lock)
         self._directories[mount] = directory
         return True

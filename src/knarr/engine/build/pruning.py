@@ -1,16 +1,17 @@
 """Forgetting what the build cache holds.
 
-A cached result keeps its layer and the log of its making. What an image has too costs nothing to
-keep, so it goes only with `every`; a build that is under way keeps what it uses by itself (see
-`knarr.engine.space.collect`).
+A cached result keeps its layer and the log of its making; a cache that steps mount is a directory.
+What an image has too costs nothing to keep, so it goes only with `every`; a build that is under way
+keeps what it uses by itself (see `knarr.engine.space.collect`).
 """
 
 from __future__ import annotations
 
 import os
 
+from knarr.engine.build import cachemounts
 from knarr.engine.build.history.removing import sweep_history
-from knarr.engine.build.usage import choose
+from knarr.engine.build.usage import choose, everything
 from knarr.engine.noting import note_pruned
 from knarr.engine.space.collect import collect, forget_layers
 from knarr.store.builds import BuildRecords
@@ -44,15 +45,21 @@ def prune(
     """
     wanted = choose(filters)
     sizes = {row.chain_id: row.size for row in LayerRecords(engine.database).all()}
+    doomed = _doomed(engine, wanted, sizes, every=every, keep=keep)
+    directories = [row for row in doomed if cachemounts.is_cache_mount(row)]
+    keys = [row.key for row in doomed if not cachemounts.is_cache_mount(row)]
     if dry_run:
         with engine.database.rehearsal():
-            keys = _forget(engine, wanted, sizes, every=every, keep=keep)
+            BuildRecords(engine.database).remove(keys)
             gone, _ = forget_layers(engine, leases(engine.journal.living()))
     else:
         with engine.journal.begin("collect", "build cache"), engine.database.transaction():
-            keys = _forget(engine, wanted, sizes, every=every, keep=keep)
+            BuildRecords(engine.database).remove(keys)
         gone = collect(engine)
-    freed = sum(sizes.get(chain, 0) for chain in gone)
+        cachemounts.sweep(engine)
+    emptied = cachemounts.remove(engine, directories, dry_run=dry_run)
+    keys += [row.key for row in emptied]
+    freed = sum(sizes.get(chain, 0) for chain in gone) + sum(row.size for row in emptied)
     if not dry_run:
         sweep_history(engine)
         note_pruned(engine.paths, "builder", freed)
@@ -73,6 +80,7 @@ def allowance(engine: Engine, *, most: int = 0, reserved: int = 0, free: int = 0
     freeable = cached - ImageRecords(engine.database).used_chains()
     layers = LayerRecords(engine.database).all()
     used = sum(row.size for row in layers if row.chain_id in freeable)
+    used += sum(row.size for row in cachemounts.cache_mounts(engine))
     disk = os.statvfs(engine.paths.root)
     excess = free - disk.f_bavail * disk.f_frsize
     keep = most or (used if free else 0)
@@ -81,25 +89,22 @@ def allowance(engine: Engine, *, most: int = 0, reserved: int = 0, free: int = 0
     return max(keep, reserved, 1)
 
 
-def _forget(
+def _doomed(
     engine: Engine,
     wanted: Callable[[BuildRow], bool],
     sizes: dict[Digest, int],
     *,
     every: bool,
     keep: int,
-) -> list[str]:
-    """Remove records, in a transaction; return their keys."""
-    records = BuildRecords(engine.database)
+) -> list[BuildRow]:
+    """Return the records that have to go."""
     shared = ImageRecords(engine.database).used_chains()
     found = [
         row
-        for row in records.all()
+        for row in everything(engine)
         if (every or row.chain is None or row.chain not in shared) and wanted(row)
     ]
-    doomed = _over(found, sizes, keep)
-    records.remove(row.key for row in doomed)
-    return [row.key for row in doomed]
+    return _over(found, sizes, keep)
 
 
 def _over(rows: list[BuildRow], sizes: dict[Digest, int], keep: int) -> list[BuildRow]:

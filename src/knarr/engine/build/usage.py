@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from knarr.engine.build import cachemounts
 from knarr.engine.filters import boolean, parse_filters
 from knarr.store.builds import BuildRecords
 from knarr.store.images import ImageRecords
@@ -48,8 +49,14 @@ def usage(engine: Engine, filters: Iterable[str] = ()) -> list[Usage]:
     shared = boolean("shared", given["shared"]) if "shared" in given else None
     held = ImageRecords(engine.database).used_chains()
     sizes = {row.chain_id: row.size for row in LayerRecords(engine.database).all()}
-    found = [_usage(row, sizes, held) for row in BuildRecords(engine.database).all() if wanted(row)]
+    found = [_usage(row, sizes, held) for row in everything(engine) if wanted(row)]
     return [each for each in found if shared in (None, each.shared)]
+
+
+def everything(engine: Engine) -> list[BuildRow]:
+    """Return the records of results and of steps' caches, the least recently used first."""
+    rows = [*BuildRecords(engine.database).all(), *cachemounts.cache_mounts(engine)]
+    return sorted(rows, key=lambda row: (row.used_ns, row.key))
 
 
 def choose(filters: Iterable[str], known: frozenset[str] = CHOOSING) -> Callable[[BuildRow], bool]:
@@ -93,6 +100,8 @@ def _about(row: BuildRow) -> dict[str, Any]:
 
 def _type(row: BuildRow, about: dict[str, Any]) -> str:
     """Return the kind of a record, in BuildKit's words."""
+    if about.get("kind") == cachemounts.KIND:
+        return cachemounts.TYPE
     if row.chain is None:
         return "internal"
     return f"source.{about['from']}" if about.get("kind") == "fetch" else "regular"
@@ -100,6 +109,8 @@ def _type(row: BuildRow, about: dict[str, Any]) -> str:
 
 def _describe(about: dict[str, Any]) -> str:
     match about.get("kind"):
+        case cachemounts.KIND:
+            return f"cached mount {about['id']}"
         case "run":
             return f"RUN {' '.join(about['arguments'])}"
         case "fetch":

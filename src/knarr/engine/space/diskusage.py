@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine.build.cachemounts import cache_mounts
 from knarr.engine.space.stock import TREE, take_stock
 from knarr.store.builds import BuildRecords
 from knarr.store.layers import LayerRecords
@@ -166,6 +167,8 @@ def _cache(engine: Engine, held: Items, stock: Stock) -> Iterable[CacheUse]:
         yield CacheUse(row, size, item is None or item in seen)
         if item is not None:
             seen.add(item)
+    for row in cache_mounts(engine):
+        yield CacheUse(row, row.size, shared=False)
 
 
 def _size(engine: Engine, directory: str) -> int:
