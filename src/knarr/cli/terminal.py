@@ -201,7 +201,7 @@ def interact(client: Client, connect: Callable[[], Client], terms: Terms) -> Out
 
 def _detach_keys(terms: Terms) -> bytes:
     """Return what is typed to leave. Raises: InvalidArgument"""
-    from knarr.engine.options.detachkeys import DEFAULT_DETACH_KEYS, parse_keys  # noqa: PLC0415 - for terminals
+    from knarr.engine.options.detachkeys import DEFAULT_DETACH_KEYS, parse_keys  # noqa: PLC0415
 
     return parse_keys(terms.detach_keys or DEFAULT_DETACH_KEYS)
 
