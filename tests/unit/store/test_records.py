@@ -15,7 +15,7 @@ from knarr.oci.digest import Digest, digest_of
 from knarr.oci.document import FrozenDict
 from knarr.oci.reference import parse_reference
 from knarr.store.blobs import Blobs
-from knarr.store.builds import BuildRecords, BuildRow
+from knarr.store.buildcache import CacheRecords, CacheRow
 from knarr.store.containers import ContainerRecords, ContainerRow
 from knarr.store.database import Database
 from knarr.store.images import ImageRecords, ImageRow
@@ -131,8 +131,8 @@ def test_layers_are_held(database: Database, holder: str) -> None:
             ContainerRecords(database).add(ContainerRow("1", "n", B, A, 1))
             assert ContainerRecords(database).used_chains() == {A}
         case _:
-            BuildRecords(database).add(BuildRow("k", A, 1, 1, 1))
-            assert BuildRecords(database).used_chains() == {A}
+            CacheRecords(database).add(CacheRow("k", A, 1, 1, 1))
+            assert CacheRecords(database).used_chains() == {A}
     with pytest.raises(Conflict):
         layers.remove([A])
 
@@ -222,8 +222,8 @@ def test_volumes_know_their_users(database: Database) -> None:
 
 
 def test_the_first_result_of_a_build_counts(database: Database) -> None:
-    builds = BuildRecords(database)
-    first = BuildRow("k", None, 1, 1, 1, 0, '{"n":1}')
+    builds = CacheRecords(database)
+    first = CacheRow("k", None, 1, 1, 1, 0, '{"n":1}')
     assert builds.add(first) == first
     assert builds.add(first.replace(detail="{}")) == first
     builds.touch(["k"], 9)

@@ -16,7 +16,7 @@ import os
 
 from knarr.engine.build.steps import builds_dir
 from knarr.linux.tree import remove_path
-from knarr.store.builds import BuildRow
+from knarr.store.buildcache import CacheRow
 from knarr.util import jsontext
 from knarr.util.files import FileLock, read_file
 
@@ -46,7 +46,7 @@ def note_use(directory: str, name: str) -> None:
             file.write(name.encode("utf-8", "surrogateescape"))
 
 
-def cache_mounts(engine: Engine) -> list[BuildRow]:
+def cache_mounts(engine: Engine) -> list[CacheRow]:
     """Return the caches that there are. Their trees are walked."""
     parent = caches_dir(engine.paths)
     names = sorted(os.listdir(parent)) if os.path.isdir(parent) else []
@@ -54,7 +54,7 @@ def cache_mounts(engine: Engine) -> list[BuildRow]:
     return [row for row in found if row is not None]
 
 
-def _row(engine: Engine, directory: str, name: str) -> BuildRow | None:
+def _row(engine: Engine, directory: str, name: str) -> CacheRow | None:
     try:
         size = engine.layers.usage(f"{directory}/data").size
         used_ns = os.stat(f"{directory}/lock").st_mtime_ns
@@ -67,16 +67,16 @@ def _row(engine: Engine, directory: str, name: str) -> BuildRow | None:
     except FileNotFoundError:  # it is of a time when caches had none
         pass
     detail = jsontext.dumps({"about": {"kind": KIND, "id": called}})
-    return BuildRow(name, None, size, created_ns, used_ns, 0, detail)
+    return CacheRow(name, None, size, created_ns, used_ns, 0, detail)
 
 
-def is_cache_mount(row: BuildRow) -> bool:
+def is_cache_mount(row: CacheRow) -> bool:
     """Tell a cache of steps from results of steps."""
     about = jsontext.loads(row.detail).get("about", {})
     return bool(about.get("kind") == KIND)
 
 
-def remove(engine: Engine, rows: Iterable[BuildRow], *, dry_run: bool) -> list[BuildRow]:
+def remove(engine: Engine, rows: Iterable[CacheRow], *, dry_run: bool) -> list[CacheRow]:
     """Remove caches, but those in use; return those that went, with `dry_run` would."""
     parent = caches_dir(engine.paths)
     return [row for row in rows if _remove(f"{parent}/{row.key}", dry_run=dry_run)]

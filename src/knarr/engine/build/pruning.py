@@ -14,7 +14,7 @@ from knarr.engine.build.history.removing import sweep_history
 from knarr.engine.build.usage import choose, everything
 from knarr.engine.noting import note_pruned
 from knarr.engine.space.collect import collect, forget_layers
-from knarr.store.builds import BuildRecords
+from knarr.store.buildcache import CacheRecords
 from knarr.store.garbage import leases
 from knarr.store.images import ImageRecords
 from knarr.store.layers import LayerRecords
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.oci.digest import Digest
-    from knarr.store.builds import BuildRow
+    from knarr.store.buildcache import CacheRow
 
 
 def prune(
@@ -50,11 +50,11 @@ def prune(
     keys = [row.key for row in doomed if not cachemounts.is_cache_mount(row)]
     if dry_run:
         with engine.database.rehearsal():
-            BuildRecords(engine.database).remove(keys)
+            CacheRecords(engine.database).remove(keys)
             gone, _ = forget_layers(engine, leases(engine.journal.living()))
     else:
         with engine.journal.begin("collect", "build cache"), engine.database.transaction():
-            BuildRecords(engine.database).remove(keys)
+            CacheRecords(engine.database).remove(keys)
         gone = collect(engine)
         cachemounts.sweep(engine)
     emptied = cachemounts.remove(engine, directories, dry_run=dry_run)
@@ -76,7 +76,7 @@ def allowance(engine: Engine, *, most: int = 0, reserved: int = 0, free: int = 0
     """
     if not (most or reserved or free):
         return 0
-    cached = BuildRecords(engine.database).used_chains()
+    cached = CacheRecords(engine.database).used_chains()
     freeable = cached - ImageRecords(engine.database).used_chains()
     layers = LayerRecords(engine.database).all()
     used = sum(row.size for row in layers if row.chain_id in freeable)
@@ -91,12 +91,12 @@ def allowance(engine: Engine, *, most: int = 0, reserved: int = 0, free: int = 0
 
 def _doomed(
     engine: Engine,
-    wanted: Callable[[BuildRow], bool],
+    wanted: Callable[[CacheRow], bool],
     sizes: dict[Digest, int],
     *,
     every: bool,
     keep: int,
-) -> list[BuildRow]:
+) -> list[CacheRow]:
     """Return the records that have to go."""
     shared = ImageRecords(engine.database).used_chains()
     found = [
@@ -107,7 +107,7 @@ def _doomed(
     return _over(found, sizes, keep)
 
 
-def _over(rows: list[BuildRow], sizes: dict[Digest, int], keep: int) -> list[BuildRow]:
+def _over(rows: list[CacheRow], sizes: dict[Digest, int], keep: int) -> list[CacheRow]:
     """Return the rows that have to go so that the rest takes `keep` bytes at most."""
     if not keep:
         return rows

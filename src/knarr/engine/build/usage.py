@@ -6,7 +6,7 @@ import time
 
 from knarr.engine.build import cachemounts
 from knarr.engine.filters import boolean, parse_filters
-from knarr.store.builds import BuildRecords
+from knarr.store.buildcache import CacheRecords
 from knarr.store.images import ImageRecords
 from knarr.store.layers import LayerRecords
 from knarr.util import jsontext
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.engine.engine import Engine
-    from knarr.store.builds import BuildRow
+    from knarr.store.buildcache import CacheRow
 
 AGES = ("until", "unused-for")
 CHOOSING = frozenset((*AGES, "id", "type"))
@@ -29,7 +29,7 @@ _ID = "sha256:"
 class Usage(Value):
     """One record. `shared`: an image has its layer too, so forgetting the record frees nothing."""
 
-    row: BuildRow
+    row: CacheRow
     type: str
     description: str
     parent: str
@@ -53,20 +53,20 @@ def usage(engine: Engine, filters: Iterable[str] = ()) -> list[Usage]:
     return [each for each in found if shared in (None, each.shared)]
 
 
-def everything(engine: Engine) -> list[BuildRow]:
+def everything(engine: Engine) -> list[CacheRow]:
     """Return the records of results and of steps' caches, the least recently used first."""
-    rows = [*BuildRecords(engine.database).all(), *cachemounts.cache_mounts(engine)]
+    rows = [*CacheRecords(engine.database).all(), *cachemounts.cache_mounts(engine)]
     return sorted(rows, key=lambda row: (row.used_ns, row.key))
 
 
-def choose(filters: Iterable[str], known: frozenset[str] = CHOOSING) -> Callable[[BuildRow], bool]:
+def choose(filters: Iterable[str], known: frozenset[str] = CHOOSING) -> Callable[[CacheRow], bool]:
     """Return what tells whether a record passes the filters. Raises: InvalidArgument"""
     given = parse_filters(filters, known)
     before_ns = _before([text for name in AGES for text in given.get(name, ())])
     ids = [text.removeprefix(_ID) for text in given.get("id", ())]
     types = given.get("type", [])
 
-    def passes(row: BuildRow) -> bool:
+    def passes(row: CacheRow) -> bool:
         if before_ns is not None and row.used_ns >= before_ns:
             return False
         if ids and not any(row.key.removeprefix(_ID).startswith(each) for each in ids):
@@ -84,7 +84,7 @@ def _before(texts: list[str]) -> int | None:
     return min(parse_when(text, now_ns=time.time_ns()) for text in texts)
 
 
-def _usage(row: BuildRow, sizes: dict[Any, int], held: frozenset[str]) -> Usage:
+def _usage(row: CacheRow, sizes: dict[Any, int], held: frozenset[str]) -> Usage:
     about = _about(row)
     size = row.size if row.chain is None else sizes.get(row.chain, row.size)
     parent = str(about.get("parent", ""))
@@ -92,13 +92,13 @@ def _usage(row: BuildRow, sizes: dict[Any, int], held: frozenset[str]) -> Usage:
     return Usage(row, _type(row, about), _describe(about), parent, size, shared)
 
 
-def _about(row: BuildRow) -> dict[str, Any]:
+def _about(row: CacheRow) -> dict[str, Any]:
     """Return what the key was made of."""
     found: dict[str, Any] = jsontext.loads(row.detail).get("about", {})
     return found
 
 
-def _type(row: BuildRow, about: dict[str, Any]) -> str:
+def _type(row: CacheRow, about: dict[str, Any]) -> str:
     """Return the kind of a record, in BuildKit's words."""
     if about.get("kind") == cachemounts.KIND:
         return cachemounts.TYPE

@@ -15,7 +15,7 @@ from knarr.engine.build.steps import builds_dir
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.contents import Contents
 from knarr.snapshot.treehash import StatCache
-from knarr.store.builds import BuildRecords, BuildRow
+from knarr.store.buildcache import CacheRecords, CacheRow
 from knarr.store.layers import LayerRecords, LayerRow
 from knarr.util import jsontext
 from knarr.util.files import read_file, write_atomically
@@ -68,7 +68,7 @@ class BuildWorker:
         self._caches: dict[Run, Caches] = {}
         self._engine = engine
         self._steps = steps
-        self._records = BuildRecords(engine.database)
+        self._records = CacheRecords(engine.database)
         self._layers = LayerRecords(engine.database)
         self._stacks: dict[str, Stack] = {}
         self._applied: dict[str, Applied] = {}
@@ -143,7 +143,7 @@ class BuildWorker:
         result = fingerprint(self._tree(source), copy, StatCache(), self._keep)
         now = time.time_ns()
         detail = jsontext.dumps({"fingerprint": result})
-        self._records.add(BuildRow(key, None, 0, now, now, detail=detail))
+        self._records.add(CacheRow(key, None, 0, now, now, detail=detail))
         self.copied[key] = result
         return result
 
@@ -187,7 +187,7 @@ class BuildWorker:
             applied.chain_id, applied.diff_id, parent, applied.size, applied.tar_size, now
         )
         detail = jsontext.dumps({"about": about})
-        row = BuildRow(key, applied.chain_id, applied.size, now, now, detail=detail)
+        row = CacheRow(key, applied.chain_id, applied.size, now, now, detail=detail)
         with self._engine.database.transaction():
             self._layers.add(layer)
             if applied.chain_id not in self._doubtful and not self.forgetful:
@@ -309,7 +309,7 @@ class BuildWorker:
             if row is not None and self._engine.layers.has(chain):
                 detail = jsontext.dumps({"about": {"kind": "imported", "from": place}})
                 created_ns = result.created_ns
-                self._records.add(BuildRow(key, chain, row.size, created_ns, now, detail=detail))
+                self._records.add(CacheRow(key, chain, row.size, created_ns, now, detail=detail))
 
 
 class _Done:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from knarr.errors import Corrupt
 from knarr.oci.digest import Digest
-from knarr.store.builds import BuildRecords
+from knarr.store.buildcache import CacheRecords
 from knarr.store.containers import ContainerRecords
 from knarr.store.garbage import leases, unneeded_blobs, unneeded_layers
 from knarr.store.images import ImageRecords
@@ -51,7 +51,7 @@ def forget_layers(
         used = (
             ImageRecords(database).used_chains()
             | ContainerRecords(database).used_chains()
-            | BuildRecords(database).used_chains()
+            | CacheRecords(database).used_chains()
         )
         layers = unneeded_layers(records.all(), used, leased)
         records.remove(layers)
@@ -102,7 +102,7 @@ def _forget_lost_results(engine: Engine) -> int:
     lost = {row.chain_id for row in layers.all() if not engine.layers.has(row.chain_id)}
     if not lost:
         return 0
-    records = BuildRecords(engine.database)
+    records = CacheRecords(engine.database)
     doomed = [row.key for row in records.all() if lost.intersection(layers.stack(row.chain))]
     records.remove(doomed)
     return len(doomed)

@@ -11,7 +11,7 @@ import os
 
 from knarr.engine.build.cachemounts import cache_mounts
 from knarr.engine.space.stock import TREE, take_stock
-from knarr.store.builds import BuildRecords
+from knarr.store.buildcache import CacheRecords
 from knarr.store.layers import LayerRecords
 from knarr.util.value import Value
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from knarr.engine.images import Image
     from knarr.engine.space.stock import Items, Stock
     from knarr.oci.digest import Digest
-    from knarr.store.builds import BuildRow
+    from knarr.store.buildcache import CacheRow
 
 
 class Share(Value):
@@ -65,7 +65,7 @@ class VolumeUse(Value):
 class CacheUse(Value):
     """A result in the build cache, the bytes of its layer, and whether an image has that too."""
 
-    row: BuildRow
+    row: CacheRow
     size: int
     shared: bool
 
@@ -161,7 +161,7 @@ def _volumes(engine: Engine) -> Iterable[VolumeUse]:
 
 def _cache(engine: Engine, held: Items, stock: Stock) -> Iterable[CacheUse]:
     seen = set(held)
-    for row in BuildRecords(engine.database).all():
+    for row in CacheRecords(engine.database).all():
         item = (TREE, row.chain) if row.chain is not None else None
         size = row.size if item is None else stock.items.get(item, row.size)
         yield CacheUse(row, size, item is None or item in seen)

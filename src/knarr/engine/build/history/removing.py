@@ -6,8 +6,8 @@ import os
 
 from knarr.engine.build.history.logs import sweep
 from knarr.engine.build.history.memory import entered_dir
+from knarr.store.buildcache import CacheRecords
 from knarr.store.buildhistory import BuildRuns
-from knarr.store.builds import BuildRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def remove_runs(engine: Engine, ids: Iterable[str]) -> None:
 def sweep_history(engine: Engine) -> None:
     """Remove the logs and memories of what is not known any more."""
     runs = BuildRuns(engine.database).all()
-    keys = frozenset(row.key for row in BuildRecords(engine.database).all())
+    keys = frozenset(row.key for row in CacheRecords(engine.database).all())
     sweep(engine.paths, keys, frozenset(run.id for run in runs))
     directory = entered_dir(engine.paths)
     sources = {run.source for run in runs}

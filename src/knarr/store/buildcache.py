@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COLUMNS = "key, chain, size, created_ns, used_ns, uses, detail"
 
 
-class BuildRow(Value):
+class CacheRow(Value):
     """A cached result: the top layer it led to, if any; `detail` is a JSON text."""
 
     key: str
@@ -29,14 +29,14 @@ class BuildRow(Value):
     detail: str = "{}"
 
 
-class BuildRecords:
+class CacheRecords:
     """The build cache in a database."""
 
     def __init__(self, database: Database) -> None:
         """Work on `database`."""
         self._database = database
 
-    def add(self, row: BuildRow) -> BuildRow:
+    def add(self, row: CacheRow) -> CacheRow:
         """Record a result, and return the one that counts: another build may have been first.
 
         Raises: Conflict
@@ -48,19 +48,19 @@ class BuildRecords:
             cursor.execute("INSERT OR IGNORE INTO builds VALUES (?,?,?,?,?,?,?)", values)
             return self.find(row.key) or row
 
-    def find(self, key: str) -> BuildRow | None:
+    def find(self, key: str) -> CacheRow | None:
         """Return the result of a key, or None."""
         found = self._select("key = ?", (key,))
         return found[0] if found else None
 
-    def all(self) -> list[BuildRow]:
+    def all(self) -> list[CacheRow]:
         """Return all results, the least recently used first."""
         return self._select("1", ())
 
-    def _select(self, condition: str, parameters: tuple[object, ...]) -> list[BuildRow]:
+    def _select(self, condition: str, parameters: tuple[object, ...]) -> list[CacheRow]:
         statement = f"SELECT {_COLUMNS} FROM builds WHERE {condition} ORDER BY used_ns, key"  # noqa: S608
         return [
-            BuildRow(key, Digest(chain) if chain else None, *rest)
+            CacheRow(key, Digest(chain) if chain else None, *rest)
             for key, chain, *rest in self._database.rows(statement, parameters)
         ]
 
