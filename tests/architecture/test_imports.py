@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,15 @@ def test_every_package_has_a_charter() -> None:
         tree = ast.parse(path.read_bytes())
         assert ast.get_docstring(tree), f"{path} says not what the package is for"
         assert path.parent == SOURCE or len(tree.body) == 1, f"{path} is more than a charter"
+
+
+def test_charters_start_where_there_is_something() -> None:
+    for path in SOURCE.rglob("__init__.py"):
+        charter = " ".join((ast.get_docstring(ast.parse(path.read_bytes())) or "").split())
+        for start in re.findall(r"[Ss]tart with ([^.:;]*)", charter):
+            for name in re.findall(r"`(\w+)`", start):
+                found = (path.parent / f"{name}.py").exists() or (path.parent / name).is_dir()
+                assert found, f"{path} starts with {name}, which there is not"
 
 
 def test_no_import_cycles() -> None:

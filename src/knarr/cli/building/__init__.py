@@ -1,4 +1,4 @@
-"""What `knarr build` reads from its options: outputs, caches, what is called.
+"""What `knarr build` has beyond plain options: outputs, calls, agents, the shell in a failed step.
 
-Start with `fields`, the grammar that most of them share.
+Start with `outputs`. The grammar of most of it is `knarr.engine.build.words`, which the API shares.
 """

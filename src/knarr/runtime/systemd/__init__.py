@@ -1,4 +1,4 @@
 """systemd as the manager of cgroups: a container is a scope unit, made and limited by its calls.
 
-Loaded only when `--systemd-cgroup` asks for it. It may import what `knarr.runtime` may.
+Loaded only when `--systemd-cgroup` asks for it. Start with `scopes`.
 """

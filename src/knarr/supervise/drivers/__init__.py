@@ -1,5 +1,4 @@
 """Log drivers that few containers have: each a module, loaded when an order names it.
 
 Each has a function `open_log(options, loop)`. What sends messages elsewhere stands on `shipper`.
-May use: what supervise may.
 """

@@ -1,4 +1,4 @@
 """Health checks, loaded by the supervisors of containers that have one: probes, verdicts, deeds.
 
-May use: what supervise may.
+Start with `monitor`.
 """
