@@ -107,6 +107,11 @@ def test_links_on_a_network_of_users_are_names(knarr: Knarr) -> None:
     address = knarr("inspect", "-f", "{{.NetworkSettings.Networks.net.IPAddress}}", "the-db")
     assert f"PING db ({address.strip()})" in knarr("exec", "web", *ping)
     assert "bad address 'db'" in knarr.do("exec", "the-db", *ping).stderr
+    assert "container web has no link nobody" in knarr.fails("rm", "--link", "web/nobody")
+    assert "bad parent name: web" in knarr.fails("rm", "--link", "web")
+    assert knarr("rm", "--link", "/web/db") == "/web/db\n"
+    assert "bad address 'db'" in knarr.do("exec", "web", *ping).stderr
+    assert sorted(knarr("ps", "--format", "{{.Names}}").split()) == ["the-db", "web"]
 
 
 @pytest.mark.parametrize(

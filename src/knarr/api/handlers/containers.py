@@ -90,8 +90,7 @@ def update(call: Call) -> Answer:
 def remove(call: Call) -> Answer:
     """Remove a container, or with `link` what it knows another one as: `container/alias`."""
     if call.flag("link"):
-        name, _, alias = call.parameters["id"].strip("/").rpartition("/")
-        joining.unlink(call.engine, call.engine.containers.get(name).row, alias)
+        joining.unlink(call.engine, call.parameters["id"])
         return Empty()
     find(call).remove(force=call.flag("force"), volumes=call.flag("v"))
     return Empty()

@@ -13,6 +13,7 @@ COMMAND = Command(
     usage="[OPTIONS] CONTAINER [CONTAINER...]",
     options=(
         Option("force", "Force the removal of a running container (uses SIGKILL)", short="f"),
+        Option("link", "Remove the specified link", short="l"),
         Option("volumes", "Remove anonymous volumes associated with the container", short="v"),
     ),
     minimum=1,
@@ -29,6 +30,11 @@ def _remove(context: Context, options: Options, name: str) -> None:
     from knarr.errors import NotFound  # noqa: PLC0415 - the command table does without
 
     force = options.flag("force")
+    if options.flag("link"):
+        from knarr.engine.network.joining import unlink  # noqa: PLC0415 - seldom wanted
+
+        unlink(context.engine, name)
+        return
     try:
         container = context.engine.containers.get(name)
         container.remove(force=force, volumes=options.flag("volumes"))

@@ -85,13 +85,19 @@ def disconnect(engine: Engine, network: Network, row: ContainerRow) -> None:
             _unplug(engine, endpoint, row.id, pid)
 
 
-def unlink(engine: Engine, row: ContainerRow, alias: str) -> None:
-    """Let a container no longer know another one as `alias`: on networks of users from now on.
+def unlink(engine: Engine, link: str) -> None:
+    """Let a container no longer know another one by a name; `link` is CONTAINER/NAME.
 
-    On the default network names are in a file that is written at the start.
+    That holds on networks of users from now on; on the default network names are in a file that is
+    written at the start.
 
-    Raises: NotFound
+    Raises: NotFound, InvalidArgument
     """
+    name, _, alias = link.strip("/").rpartition("/")
+    if not name:
+        message = f"bad parent name: {link}"
+        raise InvalidArgument(message, hint="A link is written CONTAINER/NAME.")
+    row = engine.containers.get(name).row
     with ContainerLock(engine.paths, row.id):
         before, options = _read(engine, row.id)
         joins = tuple(_without(place, alias) for place in options.networking.joins)
