@@ -70,6 +70,18 @@ class Option(Value):
     completes: str = ""
 
 
+# Of commands that show one thing; those of lists have `knarr.cli.output.FORMAT`.
+OBJECT_FORMAT = Option(
+    "format",
+    "Format output using a custom template:\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template",
+    kind="string",
+    short="f",
+    completes="json",
+)
+
+
 class Command(Value):
     """One command.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
+from knarr.cli.command import OBJECT_FORMAT, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,16 +15,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Show what is remembered of a build",
     usage="[OPTIONS] [BUILD]",
-    options=(
-        Option(
-            "format",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template",
-            kind="string",
-            completes="json",
-        ),
-    ),
+    options=(OBJECT_FORMAT,),
     minimum=0,
     maximum=1,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
+from knarr.cli.command import OBJECT_FORMAT, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,17 +27,7 @@ COMMAND = Command(
         "port, or is not reached at its ports."
     ),
     usage="[OPTIONS] CONTAINER | build [BUILD] | network CONTAINER [CONTAINER|HOST:PORT]",
-    options=(
-        Option(
-            "format",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template",
-            kind="string",
-            short="f",
-            completes="json",
-        ),
-    ),
+    options=(OBJECT_FORMAT,),
     minimum=1,
     maximum=3,
     completes="containers",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
-from knarr.cli.commands.inspect import FORMAT, inspect_each
+from knarr.cli.command import OBJECT_FORMAT, Command, Option
+from knarr.cli.commands.inspect import inspect_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ COMMAND = Command(
     short="Display detailed information on one or more images",
     usage="[OPTIONS] IMAGE [IMAGE...]",
     options=(
-        FORMAT,
+        OBJECT_FORMAT,
         Option(
             "platform",
             "Inspect the image for this platform, of those that came by the same index",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
+from knarr.cli.command import OBJECT_FORMAT, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,17 +12,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     short="Display system-wide information",
-    options=(
-        Option(
-            "format",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template",
-            kind="string",
-            short="f",
-            completes="json",
-        ),
-    ),
+    options=(OBJECT_FORMAT,),
 )
 
 # The lines of the plain form: label and Docker's name of the fact.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
+from knarr.cli.command import OBJECT_FORMAT, Command, Option
 from knarr.errors import InvalidArgument, NotFound
 from knarr.util import jsontext
 
@@ -14,22 +14,13 @@ if TYPE_CHECKING:
     from knarr.cli.command import Context, Options
     from knarr.engine.engine import Engine
 
-FORMAT = Option(
-    "format",
-    "Format output using a custom template:\n"
-    "'json':             Print in JSON format\n"
-    "'TEMPLATE':         Print output using the given Go template",
-    kind="string",
-    short="f",
-    completes="json",
-)
 SIZE = Option("size", "Display total file sizes if the type is container", short="s")
 TYPES = ("container", "image", "network", "volume")
 COMMAND = Command(
     short="Return low-level information on knarr objects",
     usage="[OPTIONS] NAME|ID [NAME|ID...]",
     options=(
-        FORMAT,
+        OBJECT_FORMAT,
         SIZE,
         Option(
             "type", "Only inspect objects of the given type", kind="string",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command, Option
-from knarr.cli.commands.inspect import FORMAT, inspect_each
+from knarr.cli.command import OBJECT_FORMAT, Command, Option
+from knarr.cli.commands.inspect import inspect_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Display detailed information on one or more secrets",
     usage="[OPTIONS] SECRET [SECRET...]",
-    options=(FORMAT, Option("showsecret", "Show the data, too")),
+    options=(OBJECT_FORMAT, Option("showsecret", "Show the data, too")),
     minimum=1,
     maximum=None,
 )

@@ -6,7 +6,7 @@ import os
 import sys
 
 from knarr import __version__
-from knarr.cli.command import Command, Option
+from knarr.cli.command import OBJECT_FORMAT, Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,17 +14,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     short="Show the knarr version information",
-    options=(
-        Option(
-            "format",
-            "Format output using a custom template:\n"
-            "'json':             Print in JSON format\n"
-            "'TEMPLATE':         Print output using the given Go template",
-            kind="string",
-            short="f",
-            completes="json",
-        ),
-    ),
+    options=(OBJECT_FORMAT,),
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from knarr.cli.command import Command
-from knarr.cli.commands.inspect import FORMAT, inspect_each
+from knarr.cli.command import OBJECT_FORMAT, Command
+from knarr.cli.commands.inspect import inspect_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Display detailed information on one or more volumes",
     usage="[OPTIONS] VOLUME [VOLUME...]",
-    options=(FORMAT,),
+    options=(OBJECT_FORMAT,),
     minimum=1,
     maximum=None,
     completes="volumes",
