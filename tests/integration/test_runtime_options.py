@@ -140,6 +140,22 @@ def test_exec_below_the_containers_cgroup(runtime: Runtime, idle: str) -> None:
         os.rmdir(f"{place}/below")
 
 
+def test_exec_where_the_cgroup_became_a_branch(runtime: Runtime, idle: str) -> None:
+    if not cgroup.is_unified():
+        pytest.skip("cgroup v1 lets processes into branches")
+    pid = runtime.state(idle)["pid"]
+    (place,) = [h.directory(h.own) for h in cgroup.hierarchies(pid)]
+    os.mkdir(f"{place}/below")
+    Path(f"{place}/below/cgroup.procs").write_text(str(pid))
+    Path(f"{place}/cgroup.subtree_control").write_text("+memory")
+    assert runtime.call("exec", idle, "cat", "/proc/1/cgroup").stdout == "0::/below\n"
+    assert runtime.call("exec", idle, "cat", "/proc/self/cgroup").stdout == "0::/below\n"
+    done = runtime.call("exec", "--cgroup", "/", idle, "true")
+    assert done.returncode != 0
+    assert "to cgroups" in done.stderr
+    assert "device or resource busy" in done.stderr
+
+
 def test_exec_in_a_paused_container_may_wait(runtime: Runtime, idle: str) -> None:
     assert runtime.call("pause", idle).returncode == 0
     assert "paused container" in runtime.call("exec", idle, "true").stderr

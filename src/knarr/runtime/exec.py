@@ -59,6 +59,7 @@ class Manner:
     preserve_fds: how many descriptors from 3 on it gets as well.
     cache_dir: where compiled seccomp filters are kept; none are when empty.
     group: the cgroups it becomes a member of, if not those in which the container's init is.
+    follow_init: whether it goes where init went when `group` takes no processes any more.
     state: the container's, for the agent of a seccomp filter.
     keep_line_feeds: whether its terminal leaves line feeds as they are.
     note: takes warnings and, with debug, what is done.
@@ -67,6 +68,7 @@ class Manner:
     __slots__ = (
         "cache_dir",
         "debug",
+        "follow_init",
         "group",
         "keep_line_feeds",
         "note",
@@ -81,6 +83,7 @@ class Manner:
         self.cache_dir = cache_dir
         self.preserve_fds = 0
         self.group: Cgroup | None = None
+        self.follow_init = True
         self.state: Mapping[str, Any] | None = None
         self.keep_line_feeds = False
         self.note: Note = talk.ignore
@@ -189,7 +192,8 @@ def _bring_in(target: Target, person: Person, manner: Manner, *, born_inside: bo
     with Undo() as undo:
         undo.push("closing the container's descriptors", target.close)
         group = manner.group or cgroups.of_process(target.pid)
-        child = _fork(target, person, group, born_inside=born_inside)
+        refuge = target.pid if manner.follow_init else 0
+        child = _fork(target, person, group, born_inside=born_inside, refuge=refuge)
         undo.push("closing the process's descriptor", os.close, child.pidfd)
         undo.push("ending the process", _kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
@@ -206,8 +210,13 @@ def _bring_in(target: Target, person: Person, manner: Manner, *, born_inside: bo
     return Running(child.pid, child.pidfd, master_fd)
 
 
-def _fork(target: Target, person: Person, group: Cgroup, *, born_inside: bool) -> Newborn:
-    """Make the process, in the container's v2 cgroup if there is one and it is `born_inside`."""
+def _fork(
+    target: Target, person: Person, group: Cgroup, *, born_inside: bool, refuge: int
+) -> Newborn:
+    """Make the process, in the container's v2 cgroup if there is one and it is `born_inside`.
+
+    A cgroup that takes no processes is left for that of the process `refuge`, unless that is 0.
+    """
     doing = ["preparing"]
 
     def enter() -> None:
@@ -241,20 +250,21 @@ def _fork(target: Target, person: Person, group: Cgroup, *, born_inside: bool) -
         with birth.Cradle(pidfd=target.pidfd if inside else -1):
             return birth.fork(child, cgroup_fd=cgroup_fd)
 
-    return _bear(target, group, bear) if born_inside else bear(-1)
+    return _bear(group, refuge, bear) if born_inside else bear(-1)
 
 
-def _bear(target: Target, group: Cgroup, bear: Callable[[int], Newborn]) -> Newborn:
-    """Make the process in the v2 cgroup, or where init went if that became a branch, or is gone."""
+def _bear(group: Cgroup, refuge: int, bear: Callable[[int], Newborn]) -> Newborn:
+    """Make the process in the v2 cgroup, or with `refuge` if that became a branch, or is gone."""
     unified = group.unified
     if unified is None:
         return bear(-1)
     try:
         return _bear_in(unified.directory, bear)
     except OSError as error:
-        own = cgroups.of_process(target.pid).unified
+        own = cgroups.of_process(refuge).unified if refuge else None
         if error.errno not in (errno.EBUSY, errno.ENOENT) or own is None:
-            raise failed(f"joining the cgroup {unified.directory}", error) from error
+            doing = f"adding pid of the new process to cgroups {unified.directory}"
+            raise failed(doing, error) from error
         return _bear_in(own.directory, bear)
 
 

@@ -46,7 +46,8 @@ def execute_in(root: str, arguments: list[str], options: Options) -> int:
         waiting = Foreground(subreaper=False)
     manner = Manner(cache_dir=f"{root}/{FILTERS}")
     manner.preserve_fds = preserved(options, process_spec)
-    manner.group = below(container.group, options.texts("cgroup"))
+    chosen = options.texts("cgroup")
+    manner.group, manner.follow_init = below(container.group, chosen), not chosen
     manner.state = container.shown()
     manner.keep_line_feeds = not detached
     manner.note, manner.debug = options.note, options.debug
