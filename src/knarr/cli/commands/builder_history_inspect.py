@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Show what is remembered of a build",
     usage="[OPTIONS] [BUILD]",
-    options=(OBJECT_FORMAT,),
+    options=(OBJECT_FORMAT.replace(short=""),),
     minimum=0,
     maximum=1,
 )
