@@ -99,6 +99,8 @@ def parse_query(message: bytes) -> Query | None:
         position += 1 + length
         if length > 63 or len(label) != length or position - header.size > LONGEST_NAME:
             return None
+        if b"." in label:  # it would be taken for another name than servers take it for
+            return None
         labels.append(label.decode("latin-1"))
     end = position + 1 + question.size
     if end > len(message):

@@ -101,6 +101,13 @@ def test_nonsense_is_nobodys_question(message: bytes) -> None:
         assert code(dns.failure(message)) == dns.SERVER_FAILURE
 
 
+def test_a_dot_in_a_label_is_no_dot_between_labels() -> None:
+    """Else `evil.allowed` + `example` would be asked for as a name below `allowed.example`."""
+    message = question("one.allowed.example").replace(b"\3one\7allowed", b"\x0bone.allowed")
+    assert dns.parse_query(question("one.allowed.example")) is not None
+    assert dns.parse_query(message) is None
+
+
 def test_hosts_are_written_and_read() -> None:
     assert dns.decode_hosts(dns.encode_hosts(HOSTS)) == HOSTS
 

@@ -45,6 +45,7 @@ PATIENCE = 2.0  # seconds until the next server is asked
 TCP_PATIENCE = 10.0
 _SERVER_PORT = 53
 _DATAGRAM = 65535
+_MOST_WAITING = 128 << 10  # bytes of answers for who asks and does not read
 _AT_ONCE = 64  # questions taken before others get their turn
 
 
@@ -344,11 +345,13 @@ class Stream:
             self._on_end()
             return
         self._waiting = self._waiting[sent:]
-        self._loop.change(self._socket.fileno(), READ | (WRITE if self._waiting else 0))
+        reading = READ if len(self._waiting) < _MOST_WAITING else 0
+        self._loop.change(self._socket.fileno(), reading | (WRITE if self._waiting else 0))
 
     def _ready(self, events: int) -> None:
         if events & ~READ:
             self._flush()
+            self._take()
         if not events & READ or self._socket.fileno() < 0:
             return
         try:
@@ -361,7 +364,13 @@ class Stream:
             self._on_end()
             return
         self._received += data
+        self._take()
+
+    def _take(self) -> None:
+        """Pass on what has come, while the other side takes what it gets for it."""
         while len(self._received) >= 2 and self._socket.fileno() >= 0:
+            if len(self._waiting) >= _MOST_WAITING:
+                return
             length = int.from_bytes(self._received[:2], "big")
             if len(self._received) < 2 + length:
                 return
