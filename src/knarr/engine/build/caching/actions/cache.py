@@ -9,6 +9,7 @@ killed, which is passed over.
 from __future__ import annotations
 
 import io
+import threading
 import time
 
 from knarr.engine.build.caching.actions import listing
@@ -59,6 +60,7 @@ class ActionsPlace:
         kind = First if cache.version == 1 else Second
         self._service: Service = kind(caller, cache.url)
         self._there: set[str] | None = None
+        self._lock = threading.Lock()
 
     # documents
 
@@ -101,19 +103,20 @@ class ActionsPlace:
     def has(self, descriptor: Descriptor) -> bool:
         """Tell whether the service has a blob."""
         key = f"{BLOB}{descriptor.digest}"
-        if self._there is None:
-            self._there = self._listed()
-        if key not in self._there and not self._cache.github_token:
-            found = self._service.find(key)
-            if found is not None and found.key == key:
-                self._there.add(key)
-        return key in self._there
+        if self._cache.github_token:
+            return key in self._listed()
+        found = self._service.find(key)
+        return found is not None and found.key == key
 
     def _listed(self) -> set[str]:
-        """Return the keys of all blobs, if the job may list them; else each is asked for."""
+        """Return the keys of all blobs, asked for once, for who may list them."""
+        with self._lock:
+            if self._there is None:
+                self._there = self._list()
+            return self._there
+
+    def _list(self) -> set[str]:
         cache = self._cache
-        if not cache.github_token:
-            return set()
         session = connect(self._engine.registries, cache.api, patience_of(cache.timeout))
         return set(listing.keys_of(session, cache, self._scopes, BLOB))
 
