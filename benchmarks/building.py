@@ -1,11 +1,17 @@
 """Builds beside BuildKit and Buildah, each taking its turn.
 
-    python -m benchmarks.building [--rounds 5] [--only TEXT] [--scale 1]
+    python -m benchmarks.building [--rounds 3] [--only TEXT] [--scale 1]
+                                  [--buildkit DIRECTORY] [--debian ARCHIVE]
 
-BuildKit is the one inside Docker's daemon, asked by the daemon's own command line (Debian's 20.10)
-with `DOCKER_BUILDKIT=1`: later command lines want a plug-in. Buildah builds with `--layers`, so
-that it has a cache. No step has a network, and no engine was asked for output: what is timed is the
-whole command. Cold rows get a context that was never seen, and `--no-cache`.
+BuildKit is its own daemon, built from its sources, and `buildctl`: both are looked for in DIRECTORY
+or where programs are. Buildah builds with `--layers`, so that it has a cache. No step has a
+network, and no engine compresses. What is timed is the whole command. Cold rows get a context that
+was never seen, and `--no-cache`.
+
+Debian comes from ARCHIVE, a tar of its files, or from mmdebstrap.
+
+What has many files is removed only at the end: ext4 looks for a while at every inode that was
+freed before it gives out another one, which would be charged to whoever comes next.
 """
 
 from __future__ import annotations
@@ -20,13 +26,16 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.engines import IMAGE, Docker, Engine, Knarr, Podman, make_rootfs
+from benchmarks.builders import BUILDERS, BuildKit, KnarrBuild
+from benchmarks.engines import IMAGE, make_rootfs
 from benchmarks.harness import measure
 from benchmarks.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.builders import Builder
+    from benchmarks.engines import Engine
     from benchmarks.harness import Result
 
 DEBIAN = "bench-debian"
@@ -35,86 +44,34 @@ _PACKAGES = 6
 _FILES_OF_PACKAGE = 400
 
 
-class KnarrBuild(Knarr):
-    """`knarr build`."""
-
-    def build(self, *words: str) -> list[str]:
-        return self.words("build", "-q", "--network", "none", *words)
-
-
-class BuildKit(Docker):
-    """BuildKit as Debian's dockerd has it built in."""
-
-    name = "buildkit"
-    client = "/usr/bin/docker"
-
-    @classmethod
-    def missing(cls) -> str:
-        if not os.path.exists(cls.client):
-            return "Debian's docker.io is not installed"
-        return super().missing()
-
-    def words(self, *words: str) -> list[str]:
-        host = f"unix://{self.work}/sock"
-        return ["env", "DOCKER_BUILDKIT=1", self.client, "--host", host, *words]
-
-    def build(self, *words: str) -> list[str]:
-        return self.words("build", "-q", "--network", "none", *words)
-
-
-class Buildah(Podman):
-    """Buildah, on a store that Podman fills."""
-
-    name = program = "buildah"
-
-    def build(self, *words: str) -> list[str]:
-        return [
-            "buildah", "--root", f"{self.work}/root", "--runroot", f"{self.work}/run",
-            "--storage-driver", "overlay", "build", "-q", "--layers", "--network", "none",
-            *self.LIMITS, *words,
-        ]  # fmt: skip
-
-    def tear_down(self) -> None:
-        Engine.tear_down(self)
-
-
-Builder = KnarrBuild | BuildKit | Buildah
-
-
 class Building(Row):
     """A build of a context that `furnish` makes; `change` is done to it before each round."""
 
-    cold = False
-
-    def __init__(self, name: str, work: Path, scale: float) -> None:
+    def __init__(self, name: str, work: Path, scale: float, *, cold: bool = False) -> None:
         super().__init__(name)
         self.work = work
         self.scale = scale
+        self.cold = cold
 
     def furnish(self, context: Path, number: int) -> None:
         """Make the context for a round, or change it for the next one."""
         raise NotImplementedError
 
-    def context(self, engine: Engine, number: int) -> Path:
-        return self.work / engine.name / (str(number) if self.cold else "same")
-
     def before(self, engine: Engine, number: int) -> None:
-        self._context = self.context(engine, number)
-        self._context.mkdir(parents=True, exist_ok=True)
-        self.furnish(self._context, number)
+        place = self.work / engine.name / (str(number) if self.cold else "same")
+        place.mkdir(parents=True, exist_ok=True)
+        self._context = place
+        self.furnish(place, number)
         if number == 0 and not self.cold:
             engine.timer.take(self.command(engine), str(engine.work))
         os.sync()
 
     def command(self, engine: Engine) -> list[str]:
-        assert isinstance(engine, Builder)
-        words = ["--no-cache"] if self.cold else []
-        return engine.build(*words, "-t", "made", str(self._context))
+        assert isinstance(engine, BUILDERS)
+        return engine.build(self._context, cached=not self.cold)
 
-    def after(self, engine: Engine) -> None:
-        del engine
-        if self.cold:
-            shutil.rmtree(self._context)
+    def finish(self, engines: Sequence[Builder]) -> None:
+        """Make room when all rounds are over."""
 
 
 class Unchanged(Building):
@@ -154,15 +111,23 @@ class LargeFile(Building):
         with path.open("r+b") as file:
             file.write(number.to_bytes(8, "big"))
 
+    def after(self, engine: Engine) -> None:
+        del engine
+        if self.cold:
+            shutil.rmtree(self._context)
+
+    def finish(self, engines: Sequence[Builder]) -> None:
+        shutil.rmtree(self.work)
+        for engine in engines:
+            engine.forget()
+
 
 class Stages(Building):
     """Ten stages that do not need each other."""
 
-    cold = True
-
     def furnish(self, context: Path, number: int) -> None:
         stages = [
-            f"FROM {IMAGE} AS stage{stage}\nRUN seq 200000 | sort | wc -l > /result-{stage}\n"
+            f"FROM {IMAGE} AS stage{stage}\nRUN seq 50000 | sort | wc -l > /result-{stage}\n"
             for stage in range(10)
         ]
         copies = [f"COPY --from=stage{stage} /result-{stage} /\n" for stage in range(10)]
@@ -172,9 +137,7 @@ class Stages(Building):
 
 
 class Packages(Building):
-    """Packages installed on Debian, and files looked at afterwards."""
-
-    cold = True
+    """Packages installed on Debian by apt, and files looked at afterwards."""
 
     def suits(self, engine: Engine) -> bool:
         return super().suits(engine) and (self.work.parent / "debian.tar").exists()
@@ -185,7 +148,7 @@ class Packages(Building):
         (context / "Dockerfile").write_text(
             f"FROM {DEBIAN}\n"
             "COPY *.deb /packages/\n"
-            "RUN dpkg -i /packages/*.deb && rm -r /packages\n"
+            "RUN apt-get install -y /packages/*.deb && rm -r /packages\n"
             "RUN dpkg -l > /installed && find / -xdev -type f | wc -l > /files\n"
             "WORKDIR /srv\n"
             'CMD ["true"]\n'
@@ -209,58 +172,85 @@ def _make_package(context: Path, name: str, number: int) -> None:
 
 def _rows(work: Path, scale: float) -> list[Building]:
     many, large = f"{int(30000 * scale):,} files", f"{int(1024 * scale)} MB"
-    rows: list[Building] = [
+    return [
         Unchanged("20 steps, all cached", work / "unchanged", scale),
+        ManyFiles(f"`COPY` of {many}, cold", work / "many-cold", scale, cold=True),
         ManyFiles(f"`COPY` of {many}, one changed", work / "many", scale),
-        ManyFiles(f"`COPY` of {many}, cold", work / "many-cold", scale),
+        LargeFile(f"`COPY` of {large}, cold", work / "large-cold", scale, cold=True),
         LargeFile(f"`COPY` of {large}, one byte changed", work / "large", scale),
-        LargeFile(f"`COPY` of {large}, cold", work / "large-cold", scale),
-        Stages("10 independent stages", work / "stages", scale),
-        Packages("packages on Debian", work / "packages", scale),
+        Stages("10 independent stages", work / "stages", scale, cold=True),
+        Packages("packages on Debian", work / "packages", scale, cold=True),
     ]
-    rows[2].cold = rows[4].cold = True
-    return rows
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.building", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="only rows whose name has this text")
     parser.add_argument("--scale", type=float, default=1.0, help="less than 1 for a quick look")
+    parser.add_argument("--buildkit", default="", help="where buildkitd and buildctl are")
+    parser.add_argument("--debian", default="", help="a tar of Debian's files")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("benchmarks: containers are started as root here", file=sys.stderr)
         return 1
+    BuildKit.programs = options.buildkit
     with tempfile.TemporaryDirectory(prefix="knarr-bench-", dir="/var/tmp") as directory:
-        return _run(Path(directory), options)
+        work = Path(directory)
+        rows = [row for row in _rows(work, options.scale) if options.only in row.name]
+        return _run(work, rows, options)
 
 
-def _run(work: Path, options: argparse.Namespace) -> int:
-    make_rootfs(work / "rootfs", _APPLETS)
-    debian = work / "debian.tar"
-    if shutil.which("mmdebstrap") and options.only in "packages on Debian":
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", str(debian)]
-        subprocess.run(command, check=True)
-    engines: list[Engine] = []
+def _run(work: Path, rows: Sequence[Building], options: argparse.Namespace) -> int:
+    archives = _archives(work, debian=any(isinstance(row, Packages) for row in rows), of=options)
+    engines: list[Builder] = []
     try:
-        for kind in (KnarrBuild, BuildKit, Buildah):
+        for kind in BUILDERS:
             if reason := kind.missing():
                 print(f"Without {kind.name}: {reason}.")
                 continue
             engine = kind(work / kind.name)
+            engine.open()
             engines.append(engine)
-            engine.set_up(work / "rootfs")
-            if debian.exists():
-                engine.call("import", str(debian), DEBIAN)
-        _print([row for row in _rows(work, options.scale) if options.only in row.name], engines,
-               options.rounds)  # fmt: skip
+            for name, archive in archives.items():
+                _offer(engines, name, archive)
+        _print(rows, engines, options.rounds)
     finally:
         for engine in engines:
             engine.tear_down()
     return 0
 
 
-def _print(rows: Sequence[Building], engines: Sequence[Engine], rounds: int) -> None:
+def _archives(work: Path, *, debian: bool, of: argparse.Namespace) -> dict[str, Path]:
+    """Return the archives of files that are the images to build on."""
+    make_rootfs(work / "rootfs", _APPLETS)
+    subprocess.run(["tar", "-C", work / "rootfs", "-cf", work / "busybox.tar", "."], check=True)
+    archives = {IMAGE: work / "busybox.tar"}
+    path = work / "debian.tar"
+    if debian and of.debian:
+        path.symlink_to(os.path.abspath(of.debian))
+    elif debian and shutil.which("mmdebstrap"):
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", "bookworm", str(path)]
+        subprocess.run(command, check=True)
+    if path.exists():
+        archives[DEBIAN] = path
+    return archives
+
+
+def _offer(engines: Sequence[Builder], name: str, archive: Path) -> None:
+    """Let the last of the engines, of which knarr is the first, have an image."""
+    engine = engines[-1]
+    if not isinstance(engine, BuildKit):
+        engine.take(archive, name)
+        return
+    knarr = engines[0]
+    assert isinstance(knarr, KnarrBuild)
+    layout = archive.with_suffix(".layout")
+    knarr.lay_out(name, layout)
+    engine.offer(name, layout)
+
+
+def _print(rows: Sequence[Building], engines: Sequence[Builder], rounds: int) -> None:
     names = [engine.name for engine in engines]
     print(
         f"\nWhole commands, seconds, median (minimum) of {rounds}; load {os.getloadavg()[0]:.1f}.\n"
@@ -271,7 +261,7 @@ def _print(rows: Sequence[Building], engines: Sequence[Engine], rounds: int) -> 
         results = measure(row, engines, rounds)
         cells = [_cell(results.get(name)) for name in names]
         print(f"| {row.name} | {' | '.join(cells)} | {_ratios(results)} |", flush=True)
-        shutil.rmtree(row.work, ignore_errors=True)
+        row.finish(engines)
 
 
 def _cell(result: Result | None) -> str:

@@ -16,7 +16,7 @@ import knarr
 from benchmarks.harness import Timer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 IMAGE = "bench-busybox"
 APPLETS = ("cat", "echo", "ls", "sh", "sleep", "true")
@@ -144,15 +144,7 @@ class Docker(Engine):
         ]  # fmt: skip
         with open(self.work / "log", "w") as log:
             self._daemon = subprocess.Popen(command, stdout=log, stderr=log)
-        for _ in range(150):
-            if (
-                subprocess.run(self.words("version"), capture_output=True, check=False).returncode
-                == 0
-            ):
-                return
-            time.sleep(0.2)
-        message = f"the daemon does not answer: {(self.work / 'log').read_text()}"
-        raise RuntimeError(message)
+        wait_for_daemon(self.words("version"), self.work / "log")
 
     def tear_down(self) -> None:
         containers = self.call("ps", "-aq").split()
@@ -164,6 +156,16 @@ class Docker(Engine):
 
     def words(self, *words: str) -> list[str]:
         return ["docker", "--host", f"unix://{self.work}/sock", *words]
+
+
+def wait_for_daemon(words: Sequence[str], log: Path) -> None:
+    """Wait until a command gets an answer from a daemon that was just started."""
+    for _ in range(150):
+        if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.2)
+    message = f"the daemon does not answer: {log.read_text()}"
+    raise RuntimeError(message)
 
 
 class Podman(Engine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -40,9 +41,16 @@ class Timer:
         """Return the seconds that `argv` took, and those of processor time it reaped."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"argv": argv, "directory": directory}) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        try:
+            self._process.stdin.write(json.dumps({"argv": argv, "directory": directory}) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            message = f"{' '.join(argv)}: the process that takes times has ended"
+            raise RuntimeError(message)
+        answer = json.loads(line)
         if answer["status"] != 0:
             message = f"{' '.join(argv)}: status {answer['status']}\n{answer['errors']}"
             raise RuntimeError(message)
@@ -50,7 +58,8 @@ class Timer:
 
     def close(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # of what it never read: somebody has killed it
+            self._process.stdin.close()
         self._process.wait()
 
 
