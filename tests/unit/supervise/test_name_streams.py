@@ -26,7 +26,7 @@ def turn(loop: Loop, times: int) -> None:
 
     loop.later(0, again)
     loop.run()
-    loop._going = True  # noqa: SLF001 - to go on afterwards
+    loop._going = True
 
 
 def test_answers_wait_for_their_reader_and_questions_for_both() -> None:
@@ -45,7 +45,7 @@ def test_answers_wait_for_their_reader_and_questions_for_both() -> None:
     turn(loop, 50)
     assert 0 < asked < QUESTIONS / 4
     received = 0
-    asker.setblocking(False)  # noqa: FBT003 - it has no other way
+    asker.setblocking(False)
     while received < QUESTIONS * (2 + len(ANSWER)):
         turn(loop, 2)
         try:
