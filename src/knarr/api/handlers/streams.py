@@ -101,12 +101,12 @@ def prepare_attach(call: Call) -> tuple[Container, Manner]:
         message = f"container {container.id} is {status}, {UNWILLING[status]}"
         raise Conflict(message)
     options = container.options.streams
-    keys = call.text("detachKeys") or DEFAULT_DETACH_KEYS
+    keys = parse_keys(call.text("detachKeys") or DEFAULT_DETACH_KEYS)
     return container, Manner(
         streams=wanted_streams(call) if call.flag("stream") else (),
         stdin=call.flag("stdin") and options.open_stdin and call.flag("stream"),
         lasting=not options.stdin_once or options.tty,
-        detach_keys=parse_keys(keys) if options.tty else b"",
+        detach_keys=keys if options.tty else b"",
     )
 
 
