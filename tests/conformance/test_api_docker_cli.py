@@ -31,7 +31,7 @@ pytestmark = pytest.mark.root
 STORY = Path(__file__).parent / "api_story.txt"
 ANSWERS = STORY.with_suffix(".json")  # of dockerd 20.10
 RECORDED_WITH = "28.2"  # of the command line
-DIRECTORIES = {"mnt/": "", "home/": ""}  # of the image, besides busybox's
+DIRECTORIES: dict[str, str | bytes] = {"mnt/": "", "home/": ""}  # of the image, besides busybox's
 # Command that begins like this: why it says something else here.
 DIFFERENT = {
     "run --rm bb nosuch": "there is no shim and no runc whose failure would be told first",
