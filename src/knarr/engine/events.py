@@ -1,7 +1,7 @@
 """Events: what is noted of containers, images, networks and volumes, and reading it again.
 
 Noting is `util.eventlog`, which supervisors use, too, and `noting`. Reading follows the file by
-inotify(7) and survives its rotation (`logs.Reader`).
+inotify(7) and survives its rotation (`logs.Reader`, `logs.Watch`).
 
 Docker: events of API 1.50, their actions and attributes
 """
@@ -9,7 +9,6 @@ Docker: events of API 1.50, their actions and attributes
 from __future__ import annotations
 
 import os
-import select
 import time
 
 from knarr.engine.filters import matches_labels, parse_filters
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from knarr.engine.engine import Engine
+    from knarr.engine.logs import Watch
 
 FILTERS = frozenset((
     "container", "daemon", "event", "image", "label", "network", "scope", "type", "volume",
 ))  # fmt: skip
 _OBJECTS = ("container", "daemon", "network", "volume")
-LOOK_AGAIN = 2.0
-BLOCK = 64 << 10
 
 
 class Event(Value):
@@ -123,14 +121,15 @@ def _meets(event: Event, name: str, values: list[str]) -> bool:
 def _read(
     root: str, since_ns: int, until_ns: int | None, given: Mapping[str, list[str]]
 ) -> Iterator[Event | None]:
-    from knarr.engine.logs import Reader  # noqa: PLC0415 - not for who notes
+    from knarr.engine.logs import Reader, Watch  # noqa: PLC0415 - not for who notes
 
     path = f"{root}/{eventlog.NAME}"
-    watch = _Watch(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    watch = Watch()
     reader = Reader(path, None)
     try:
         while True:
-            watch.renew()
+            _renew(watch, path)
             last = until_ns is not None and time.time_ns() >= until_ns
             for line in reader.lines():
                 event = parse(line)
@@ -149,34 +148,11 @@ def _read(
         watch.close()
 
 
-class _Watch:
-    """Waits for a change of one file, or for its being renamed."""
+def _renew(watch: Watch, path: str) -> None:
+    """Watch the file that has the name `path` now."""
+    from knarr.linux import files  # noqa: PLC0415 - not for who notes
 
-    def __init__(self, path: str) -> None:
-        from knarr.linux import files  # noqa: PLC0415 - not for who notes
-
-        self._files = files
-        self._path = path
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640))
-        self._descriptor = files.inotify_init1(files.IN_NONBLOCK)
-        self._poll = select.poll()
-        self._poll.register(self._descriptor, select.POLLIN)
-
-    def renew(self) -> None:
-        """Watch what has the name now."""
-        mask = self._files.IN_MODIFY | self._files.IN_MOVE_SELF
-        try:
-            self._files.inotify_add_watch(self._descriptor, self._path, mask)
-        except FileNotFoundError:  # in the middle of a rotation: looked at again soon
-            pass
-
-    def wait(self, until_ns: int | None) -> None:
-        """Return after a change, at `until_ns`, or when it is time to look anyway."""
-        seconds = LOOK_AGAIN
-        if until_ns is not None:
-            seconds = max(0.0, min(seconds, (until_ns - time.time_ns()) / 1e9))
-        if self._poll.poll(seconds * 1000):
-            os.read(self._descriptor, BLOCK)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+    try:
+        watch.add(path, files.IN_MODIFY | files.IN_MOVE_SELF)
+    except FileNotFoundError:  # in the middle of a rotation: looked at again soon
+        pass

@@ -118,7 +118,7 @@ def read_log(
     reads. Entries from a time that is still to come were there: the clock was set back since.
     """
     began = jsonfile.rfc3339(time.time_ns())
-    watch = Watch(os.path.dirname(path)) if options.follow else None
+    watch = _watch_directory(os.path.dirname(path)) if options.follow else None
     reader = Reader(path, options.tail)
     since = jsonfile.rfc3339(options.since_ns) if options.since_ns else ""
     until = None if options.until_ns is None else jsonfile.rfc3339(options.until_ns)
@@ -306,16 +306,22 @@ def _open_newer(path: str, *, than: int | None) -> list[LogFile]:
 
 
 class Watch:
-    """Waits for a change of anything in a directory."""
+    """Waits for changes of files and directories, told of them by inotify(7)."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self) -> None:
         from knarr.linux import files  # noqa: PLC0415 - for who follows
 
+        self._add = files.inotify_add_watch
         self._descriptor = files.inotify_init1(files.IN_NONBLOCK)
-        mask = files.IN_MODIFY | files.IN_CREATE | files.IN_MOVED_TO | files.IN_DELETE_SELF
-        files.inotify_add_watch(self._descriptor, directory, mask)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLIN)
+
+    def add(self, path: str, mask: int) -> None:
+        """Watch what is called `path` now for what is in `mask`, IN_….
+
+        Raises: FileNotFoundError
+        """
+        self._add(self._descriptor, path, mask)
 
     def wait(self, until_ns: int | None) -> None:
         """Return after a change, at `until_ns`, or when it is time to look anyway."""
@@ -327,3 +333,12 @@ class Watch:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _watch_directory(directory: str) -> Watch:
+    from knarr.linux import files  # noqa: PLC0415 - for who follows
+
+    watch = Watch()
+    changes = files.IN_MODIFY | files.IN_CREATE | files.IN_MOVED_TO | files.IN_DELETE_SELF
+    watch.add(directory, changes)
+    return watch
