@@ -13,12 +13,14 @@ import pytest
 
 from knarr.engine.container import stopping
 from knarr.engine.waiting import watch_end
+from knarr.errors import Conflict
 from support.engine import Knarr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from knarr.engine.engine import Engine
+    from knarr.engine.options.values import Options
     from knarr.store.containers import ContainerRow
     from knarr.supervise.control import Client
 
@@ -351,3 +353,38 @@ def test_an_end_just_before_who_waits_is_connected_is_not_missed(
     answers = watch_end(knarr.engine.containers.get("short"), condition)
     with contextlib.closing(answers):
         assert next(answers) == 137
+
+
+def test_an_end_while_somebody_is_about_to_end_it(
+    knarr: Knarr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(knarr, "--name", "short", "busybox", "sleep", "60")
+    connect = stopping.connect
+
+    def connect_early(engine: Engine, row: ContainerRow) -> Client:
+        client = connect(engine, row)
+        knarr("kill", "short")
+        knarr.wait_until(lambda: not os.path.exists(engine.paths.task(row.id)))
+        return client
+
+    monkeypatch.setattr(stopping, "connect", connect_early)
+    knarr.engine.containers.get("short").stop()
+    knarr("start", "short")
+    with pytest.raises(Conflict, match="cannot kill container: short: "):
+        knarr.engine.containers.get("short").kill()
+
+
+def test_a_container_that_is_started_while_it_is_removed_goes_all_the_same(
+    knarr: Knarr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(knarr, "--name", "again", "busybox", "sleep", "60")
+    end, starts = stopping.end, iter((True, False))
+
+    def end_and_start(engine: Engine, row: ContainerRow, options: Options) -> None:
+        end(engine, row, options)
+        if next(starts):
+            knarr("start", "again")
+
+    monkeypatch.setattr(stopping, "end", end_and_start)
+    knarr.engine.containers.get("again").remove(force=True)
+    assert knarr("ps", "-aq") == ""

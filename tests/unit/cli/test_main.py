@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -32,8 +34,6 @@ def session() -> Session:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A command `ps` that does what the test wants."""
-    import sys
-
     home = SimpleNamespace(
         COMMAND=Command(
             short="Test", options=(Option("size", "Show sizes"),), minimum=0, maximum=1, failure=125
@@ -48,6 +48,11 @@ def test_version(session: Session) -> None:
     for words in (["--version"], ["-v"], ["--debug", "--version"]):
         assert session.run(*words) == 0
     assert session.out.getvalue() == f"knarr version {__version__}\n" * 3
+
+
+def test_the_package_is_the_command_too() -> None:
+    said = subprocess.check_output([sys.executable, "-m", "knarr", "--version"], text=True)
+    assert said == f"knarr version {__version__}\n"
 
 
 def test_every_error_has_an_exit_status() -> None:
@@ -168,7 +173,6 @@ def test_paths_of_a_command() -> None:
 def test_closed_standard_streams_are_no_fault(closed: str) -> None:
     import shlex
     import subprocess
-    import sys
 
     program = "from knarr.cli.main import main; main()"
     command = shlex.join([sys.executable, "-c", program, "version"])

@@ -42,6 +42,10 @@ def remove(
     """
     try:
         _remove(engine, row, options, force=force, volumes=volumes)
+    except Conflict:
+        if not (force and read_state(engine.paths, row.id).active):
+            raise
+        _remove(engine, row, options, force=force, volumes=volumes)  # somebody had started it again
     except OSError as error:
         if error.errno != errno.ENOSPC or read_state(engine.paths, row.id).active:
             raise

@@ -58,11 +58,19 @@ def stop(
     if timeout is None:
         own = options.stop_timeout
         timeout = DEFAULT_STOP_TIMEOUT if own is None else own
+    try:
+        _stop(engine, row, options, timeout, number)
+    except Unavailable:
+        if not _has_ended(engine, row):
+            raise
+
+
+def _stop(engine: Engine, row: ContainerRow, options: Options, timeout: float, number: int) -> None:
     with connect(engine, row) as client:
         owner = client.stopping(clean=True)
         note(engine.paths, row, "kill", signal=str(number))
         _send(client, number)
-        if state.status == tasks.PAUSED:
+        if tasks.read_state(engine.paths, row.id).status == tasks.PAUSED:
             resume(engine, row)
         if _await_exit(client, timeout) is None:
             note(engine.paths, row, "kill", signal=str(SIGKILL))
@@ -127,21 +135,38 @@ def kill(engine: Engine, row: ContainerRow, options: Options, signal: str = "KIL
     Raises: Conflict, InvalidArgument
     """
     number = parse_signal(signal)
+    message = f"cannot kill container: {row.name}: container {row.id} is not running"
+    not_running = Conflict(message)
     state = tasks.read_state(engine.paths, row.id)
     if not state.active:
-        message = f"cannot kill container: {row.name}: container {row.id} is not running"
-        raise Conflict(message)
+        raise not_running
+    try:
+        _signal(engine, row, options, number, paused=state.status == tasks.PAUSED)
+    except Unavailable:
+        if _has_ended(engine, row):
+            raise not_running from None
+        raise
+
+
+def _signal(
+    engine: Engine, row: ContainerRow, options: Options, number: int, *, paused: bool
+) -> None:
     final = number in (SIGKILL, parse_signal(options.stop_signal or DEFAULT_STOP_SIGNAL))
     with connect(engine, row) as client:
         owner = final and client.stopping(clean=number == SIGKILL)
         note(engine.paths, row, "kill", signal=str(number))
         client.signal(number)
-        if final and state.status == tasks.PAUSED:
+        if final and paused:
             resume(engine, row)
         if number == SIGKILL and _await_exit(client, LAST_PATIENCE) is None:
             raise _stuck()
         if owner:
             _finish(engine, row, options, client)
+
+
+def _has_ended(engine: Engine, row: ContainerRow) -> bool:
+    """Tell, when its supervisor went, whether the container had ended by itself."""
+    return not tasks.read_state(engine.paths, row.id).active
 
 
 def _send(client: Client, number: int) -> None:
