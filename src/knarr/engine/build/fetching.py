@@ -160,7 +160,7 @@ def commit_of(url: str, ref: str, auth: str = "") -> str:
     Raises: Unavailable, Unsupported
     """
     with_tags = [ref or "HEAD", f"{ref}^{{}}"] if ref else ["HEAD"]
-    said = _git(["ls-remote", "--", url, *with_tags], auth=auth)
+    said = _git(["ls-remote", "--", url, *with_tags], shown=_shown(url, auth))
     found: dict[str, str] = {}
     for line in said.splitlines():
         commit, _, name = line.partition("\t")
@@ -182,16 +182,17 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
     """
     url, commit = request["url"], request["commit"]
     wanted = commit or request["ref"] or "HEAD"
+    shown = _shown(url, auth)
     scratch = f"{directory}.git"
     git = [f"--git-dir={scratch}", f"--work-tree={directory}"]
     _git(["init", "-q", "--bare", scratch])
     _git([f"--git-dir={scratch}", "config", "core.bare", "false"])
     try:
-        _git([*git, "fetch", "-q", "--depth=1", "--no-tags", "--", url, wanted], auth=auth)
+        _git([*git, "fetch", "-q", "--depth=1", "--no-tags", "--", url, wanted], shown=shown)
     except Unavailable:
         # Not every server hands out a commit that no ref is at.
-        _git([*git, "fetch", "-q", "--", url, "+refs/*:refs/remotes/origin/*"], auth=auth)
-        _git([*git, "update-ref", "FETCH_HEAD", wanted])
+        _git([*git, "fetch", "-q", "--", url, "+refs/*:refs/remotes/origin/*"], shown=shown)
+        _git([*git, "update-ref", "FETCH_HEAD", "--end-of-options", wanted])
     _git([*git, "-c", "advice.detachedHead=false", "checkout", "-q", "FETCH_HEAD"])
     actual = _git([*git, "rev-parse", "HEAD"]).strip()
     checksum = request.get("checksum", "")
@@ -201,7 +202,7 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
     if request.get("submodules"):
         words = ["submodule", "update", "-q", "--init", "--recursive", "--depth=1"]
         if os.path.exists(f"{directory}/.gitmodules"):
-            _git([*git, *words], auth=auth, cwd=directory)
+            _git([*git, *words], shown=shown, cwd=directory)
     committed = int(_git([*git, "show", "-s", "--format=%ct", "HEAD"]))
     if request.get("mtime") == "commit":
         _set_times(directory, committed)
@@ -218,8 +219,30 @@ def _set_times(directory: str, seconds: int) -> None:
             os.utime(f"{above}/{name}", (seconds, seconds), follow_symlinks=False)
 
 
-def _git(words: list[str], *, auth: str = "", cwd: str | None = None, fails: bool = False) -> str:
-    """Run git without anybody's configuration, and return what it says.
+def _shown(url: str, auth: str) -> dict[str, str]:
+    """Return the settings by which git shows `auth` to the host of `url`, and to no other.
+
+    Neither to those of submodules, nor to where the host sends git on to: once it has followed, git
+    shows every header to whoever is there.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not auth or not separator:
+        return {}
+    host = f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}/"
+    return {
+        f"http.{host}.extraHeader": f"Authorization: {auth}",
+        f"http.{host}.followRedirects": "false",
+    }
+
+
+def _git(
+    words: list[str],
+    *,
+    shown: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    fails: bool = False,
+) -> str:
+    """Run git without anybody's configuration but `shown`, and return what it says.
 
     Raises: Unavailable, Failed
     """
@@ -235,13 +258,10 @@ def _git(words: list[str], *, auth: str = "", cwd: str | None = None, fails: boo
         **{key: os.environ[key] for key in _PASSED if key in os.environ},
     }
     settings = ["-c", "protocol.version=2", "-c", "submodule.fetchJobs=2"]
-    if auth:
-        # In the environment, where nobody else sees it, unlike in the command line.
-        environment |= {
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: {auth}",
-        }
+    # In the environment, where nobody else sees it, unlike in the command line.
+    environment["GIT_CONFIG_COUNT"] = str(len(shown or ()))
+    for number, (key, value) in enumerate((shown or {}).items()):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     try:
         done = subprocess.run(
             ["git", *settings, *words], env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
@@ -253,7 +273,11 @@ def _git(words: list[str], *, auth: str = "", cwd: str | None = None, fails: boo
     if done.returncode and not fails:
         said = done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"]
         message = f"git: {said[-1].removeprefix('fatal: ')}"
-        raise Unavailable(message)
+        sent_on = shown and "URL returned error: 30" in message
+        hint = (
+            "It leads elsewhere, where credentials do not go: name that place." if sent_on else ""
+        )
+        raise Unavailable(message, hint=hint)
     return done.stdout
 
 
