@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.actionscache import ActionsCache
 from support.engine import TIMEOUT
 
 if TYPE_CHECKING:
@@ -56,14 +58,12 @@ def build(request: pytest.FixtureRequest, served: Served) -> Build:
     command = _old() if request.param == "old" else _new()
     if not command:
         pytest.skip(f"no docker command line with BuildKit is installed: {request.param}")
-    environment = {
-        **os.environ, "DOCKER_BUILDKIT": "1", "DOCKER_HOST": f"unix://{served.path}",
-    }  # fmt: skip
+    more = {"DOCKER_BUILDKIT": "1", "DOCKER_HOST": f"unix://{served.path}"}
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*command, "--progress=plain", *words], capture_output=True, text=True, check=False,
-            timeout=TIMEOUT, env=environment,
+            timeout=TIMEOUT, env=os.environ | more,
         )  # fmt: skip
 
     return run
@@ -97,6 +97,35 @@ def test_a_build_with_a_secret_and_an_argument(
     assert again.stderr.count("CACHED") == 3, again.stderr
 
 
+def test_the_cache_of_a_job_is_in_its_cache_service(
+    request: pytest.FixtureRequest,
+    build: Build,
+    context: Path,
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if request.node.callspec.params["build"] == "old":
+        pytest.skip("the old docker command line knows no caches elsewhere")
+    (context / "Dockerfile").write_text("FROM busybox\nRUN echo one > /one\n")
+    with ActionsCache() as cache:
+        for version in (1, 2):
+            scope = f"type=gha,scope=version{version}"
+            token = cache.token(("refs/heads/main", 3))
+            with monkeypatch.context() as job:
+                for name, value in cache.environment(token, version).items():
+                    job.setenv(name, value)
+                first = build(
+                    "--no-cache", "--cache-to", f"{scope},mode=max", "-t", "one", str(context)
+                )
+                assert first.returncode == 0, first.stderr
+                served.knarr("rmi", "-f", "one")
+                served.knarr("builder", "prune", "-af")
+                again = build("--cache-from", scope, "-t", "one", str(context))
+            assert "importing cache manifest from gha" in again.stderr, again.stderr
+            assert again.stderr.count("CACHED") == 2, again.stderr
+            assert token not in first.stderr + again.stderr + served.words()
+
+
 def test_a_failure_shows_the_step(build: Build, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox\nRUN echo out; exit 9\n")
     done = build(str(context))
@@ -110,3 +139,18 @@ def test_files_come_to_the_client(build: Build, context: Path, tmp_path: Path) -
     done = build("--output", f"type=local,dest={tmp_path}/out", str(context))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "deep" / "file").read_text() == "x"
+
+
+def test_names_of_one_file_are_that_for_the_client(
+    build: Build, context: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(context / "two.tar", "w") as archive:
+        archive.add(context / "file", "b/first")
+        link = tarfile.TarInfo("a/second")
+        link.type, link.linkname = tarfile.LNKTYPE, "b/first"
+        archive.addfile(link)
+    (context / "Dockerfile").write_text("FROM scratch\nADD two.tar /\n")
+    done = build("--output", f"type=local,dest={tmp_path}/out", str(context))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "a" / "second").read_text() == "x"
+    assert (tmp_path / "out" / "a" / "second").samefile(tmp_path / "out" / "b" / "first")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from support.engine import Knarr
     from support.workshop import Built
 
-    Job = Callable[[int], str]
+    Job = Callable[..., str]
 
 pytestmark = pytest.mark.root
 

@@ -17,6 +17,7 @@ import pytest
 from grpclib import GRPCError
 from grpclib.const import Status
 
+from support.actionscache import ActionsCache
 from support.buildclient import BuildClient
 
 if TYPE_CHECKING:
@@ -220,3 +221,25 @@ def wait_for(condition: object, seconds: float = 20.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_client_has_its_cache_in_the_service_of_its_job(
+    served: Served, tmp_path: Path, version: int
+) -> None:
+    dockerfile = "FROM busybox\nRUN echo one > /one\nRUN echo two > /two\n"
+    with ActionsCache() as cache, client(served, tmp_path / "context", dockerfile) as one:
+        token = cache.token(("refs/heads/main", 3))
+        url = "url" if version == 1 else "url_v2"
+        job = {url: cache.url, "token": token, "scope": "here"}
+        one.solve({}, MOBY, cache_to=[("gha", {**job, "mode": "max"})])
+        assert len(cache.keys("index-here-1-")) == 1
+        imports = json.dumps([{"Type": "gha", "Attrs": job}])
+        for attributes, cache_from in (({}, [("gha", job)]), ({"cache-imports": imports}, [])):
+            served.knarr("rmi", "-f", "one")
+            served.knarr("builder", "prune", "-af")
+            one.solve(attributes, MOBY, cache_from=cache_from)
+            told = names(one.statuses)
+            assert told["[2/3] RUN echo one > /one"]
+            assert told["[3/3] RUN echo two > /two"]
+        assert token not in str(one.statuses) + served.words()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    # Types with their attributes: of exporters, and of caches.
+    Asked = Sequence[tuple[str, Mapping[str, str]]]
+
 PACKET = message(f"{TREE}.Packet")
 STAT, REQ, DATA, FIN = range(4)
 TIMEOUT = 60
@@ -93,10 +96,17 @@ class BuildClient:
             each.close()
 
     def solve(
-        self, attributes: Mapping[str, str], exporters: Sequence[tuple[str, Mapping[str, str]]] = ()
+        self,
+        attributes: Mapping[str, str],
+        exporters: Asked = (),
+        *,
+        cache_from: Asked = (),
+        cache_to: Asked = (),
     ) -> dict[str, str]:
         """Build. Raises: GRPCError"""
-        return dict(wire.begin(self._solve(attributes, exporters)).result(TIMEOUT).ExporterResponse)
+        cache = {"Imports": _entries(cache_from), "Exports": _entries(cache_to)}
+        solving = self._solve(attributes, _entries(exporters), cache)
+        return dict(wire.begin(solving).result(TIMEOUT).ExporterResponse)
 
     def call(self, name: str, **fields: Any) -> Any:
         """Call a method of Control that answers once."""
@@ -107,16 +117,15 @@ class BuildClient:
         return list(wire.begin(self._listen(name, request, reply, fields)).result(TIMEOUT))
 
     async def _solve(
-        self, attributes: Mapping[str, str], exporters: Sequence[tuple[str, Mapping[str, str]]]
+        self, attributes: Mapping[str, str], exporters: list[Any], cache: Mapping[str, list[Any]]
     ) -> Any:
         reference = uuid.uuid4().hex
         following = asyncio.ensure_future(
             self._listen("Status", "StatusRequest", "StatusResponse", {"Ref": reference})
         )
-        wanted = [{"Type": kind, "Attrs": dict(given)} for kind, given in exporters]
         fields = {
             "Ref": reference, "Session": self.session, "Frontend": "dockerfile.v0",
-            "FrontendAttrs": dict(attributes), "Exporters": wanted,
+            "FrontendAttrs": dict(attributes), "Exporters": exporters, "Cache": cache,
         }  # fmt: skip
         try:
             return await self._call("Solve", fields)
@@ -202,6 +211,10 @@ class BuildClient:
                     await stream.send_message(PACKET(type=DATA, ID=packet.ID, data=piece))
             await stream.send_message(PACKET(type=DATA, ID=packet.ID))
         await stream.send_message(PACKET(type=FIN))
+
+
+def _entries(asked: Asked) -> list[Any]:
+    return [{"Type": kind, "Attrs": dict(given)} for kind, given in asked]
 
 
 def _packets(name: str, serve: Any) -> wire.Method:

@@ -50,6 +50,7 @@ LLB_CAPS = (
     "source.image", "source.local", "source.git", "source.http", "exec.mount.cache",
     "exec.mount.secret", "exec.mount.tmpfs", "exec.mount.bind", "exporter.multiple", "platform",
     "exec.meta.ulimit", "exec.meta.linux.resources", "exporter.image.attestations",
+    "cache.gha",
 )  # fmt: skip
 
 _CODES = {
