@@ -43,21 +43,23 @@ def parse_mode(text: str) -> Mode:
     """Return the mode that `text` means. Raises: Fault"""
     if text.isascii() and text.isdigit():
         if text.strip("01234567") or int(text, 8) > 0o7777:
-            message = (
-                f"invalid chmod parameter: '{text}'. "
-                "it should be octal string and between 0 and 07777"
-            )
-            raise Fault(message, word="--chmod")
+            raise _invalid(text)
         return Mode(int(text, 8))
     changes = []
     for clause in text.split(","):
         match = re.fullmatch(_CLAUSE, clause)
         if match is None:
-            message = f"invalid chmod parameter: '{text}'"
-            raise Fault(message, word="--chmod", hint="As 755, u=rwX,go=rX or +x.")
+            raise _invalid(text)
         who = match[1].replace("a", "ugo") or "ugo"
         changes += [Change(who, *found) for found in re.findall(_CHANGE, match[2])]
     return Mode(None, tuple(changes))
+
+
+def _invalid(text: str) -> Fault:
+    message = (
+        f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
+    )
+    return Fault(message, word="--chmod", hint="As 755, u=rwX,go=rX or +x.")
 
 
 def _apply(mode: int, change: Change, *, directory: bool) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HTTP, GIT, LOCAL = "http", "git", "local"
+_UNNAMED = "__unnamed__"  # what a file is called whose URL names a host alone
 CHECKOUT, COMMIT = "checkout", "commit"
 
 _SCHEMES = ("http://", "https://")
@@ -61,10 +62,12 @@ def parse_remote(source: str) -> Fetch:
 
 def parse_url(source: str) -> Fetch:
     """Return what to fetch for the URL of a file."""
+    from urllib.parse import unquote  # noqa: PLC0415 - few builds have one
+
     url = source.partition("#")[0]
     path = re.sub(r"^https?://[^/?]*", "", url).partition("?")[0]
-    name = path.rpartition("/")[2]
-    return Fetch(HTTP, url, name=name if name not in ("", ".", "..") else "download")
+    name = unquote(path).rstrip("/").rpartition("/")[2]
+    return Fetch(HTTP, url, name=name if name not in ("", ".", "..") else _UNNAMED)
 
 
 def parse_git(source: str) -> Fetch:

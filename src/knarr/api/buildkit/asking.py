@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from knarr.engine.build.attesting.statements import Wanted
     from knarr.engine.build.caching.places import CachePlace, CacheTarget
 
-FRONTEND = "dockerfile.v0"
+FRONTEND, GATEWAY = "dockerfile.v0", "gateway.v0"
 LOCAL, INPUT = "local:", "input:"
 GIT_SECRETS = ("GIT_AUTH_TOKEN", "GIT_AUTH_HEADER")
 _NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
@@ -104,7 +104,9 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
 
 def _refuse(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str]) -> None:
     message, hint = "", "The builder is knarr's own and reads Dockerfiles."
-    if frontend == "gateway.v0":
+    if frontend == GATEWAY and attributes.get("source") == FRONTEND:
+        frontend = FRONTEND  # the gateway is asked for the front end that is built in
+    if frontend == GATEWAY:
         message = f"cannot run another front end: {attributes.get('source', '')}"
         hint = "Leave BUILDKIT_SYNTAX out: all of today's Dockerfile language is understood."
     elif frontend != FRONTEND:
@@ -219,12 +221,17 @@ def caches(
 
 
 def _imports(attributes: Mapping[str, str]) -> tuple[CachePlace, ...]:
-    """Return the caches that a front end is to look into. Raises: InvalidArgument, Unsupported"""
+    """Return the caches that a front end is to look into, also those in the words of old clients.
+
+    Raises: InvalidArgument, Unsupported
+    """
     text = attributes.get("cache-imports", "")
     given = jsontext.loads(text.encode()) if text else []
     with reading():
         entries = Fields({"it": given}, "cache-imports").children("it")
-        sources = [(one.text("Type"), one.mapping("Attrs")) for one in entries]
+        sources = [(one.text("Type"), dict(one.mapping("Attrs"))) for one in entries]
+    names = filter(None, attributes.get("cache-from", "").split(","))
+    sources += [("registry", {"ref": name}) for name in names]
     return caches(sources, (), {})[0]
 
 

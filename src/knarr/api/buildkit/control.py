@@ -159,6 +159,8 @@ class Services:
 
     async def solve(self, asked: Any, _: Mapping[str, Any]) -> Any:
         """Build, or wait until a front end has built."""
+        if asked.Definition.ByteSize():
+            raise _only_dockerfiles()
         given = [(one.Type, one.Attrs) for one in asked.Exporters]
         if not given and asked.ExporterDeprecated:
             given = [(asked.ExporterDeprecated, asked.ExporterAttrsDeprecated)]
@@ -265,9 +267,7 @@ class Services:
     async def bridge_solve(self, asked: Any, head: Mapping[str, Any]) -> Any:
         """Let the front end build."""
         if asked.Definition.ByteSize() or not asked.Frontend:
-            text = "only Dockerfiles can be built"
-            hint = "LLB is BuildKit's own language."
-            raise errors.Unsupported(text, hint=hint)
+            raise _only_dockerfiles()
         entry = await BUILDS.find(str(head.get(HEADER_BUILD, "")))
         wanted = asking.read(asked.Frontend, asked.FrontendOpt, asked.FrontendInputs)
         entry.answer = await _run(entry.build, wanted)
@@ -294,6 +294,11 @@ class Services:
             else:
                 entry.returned.set_result(entry.answer)
         return message(f"{GATEWAY}.ReturnResponse")()
+
+
+def _only_dockerfiles() -> errors.Unsupported:
+    text = "only Dockerfiles can be built"
+    return errors.Unsupported(text, hint="LLB is BuildKit's own language.")
 
 
 async def _run(build: Build, wanted: asking.Asked) -> Answer:

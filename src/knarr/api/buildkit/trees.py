@@ -284,8 +284,15 @@ async def pieces(path: str, size: int) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _walk(directory: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the files below a directory with what is told of each, in the protocol's order."""
+def _walk(
+    directory: str, below: str = "", linked: dict[tuple[int, int], str] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the files below a directory with what is told of each, in the protocol's order.
+
+    Of a file with several names the first has the content, and the others are links to that one:
+    `linked` has these by device and inode.
+    """
+    linked = {} if linked is None else linked
     for name in sorted(os.listdir(f"{directory}/{below}")):
         path = f"{directory}/{below}{name}"
         status = os.lstat(path)
@@ -299,8 +306,9 @@ def _walk(directory: str, below: str = "") -> Iterator[tuple[str, dict[str, Any]
         }  # fmt: skip
         if kind == stat.S_IFDIR:
             yield path, {**told, "mode": mode | 1 << 31, "size": 0}
-            yield from _walk(directory, f"{below}{name}/")
+            yield from _walk(directory, f"{below}{name}/", linked)
         elif kind == stat.S_IFLNK:
             yield path, {**told, "mode": mode | 1 << 27, "linkname": os.readlink(path)}
         elif kind == stat.S_IFREG:
-            yield path, told
+            first = linked.setdefault((status.st_dev, status.st_ino), f"{below}{name}")
+            yield path, told if first == told["path"] else {**told, "size": 0, "linkname": first}

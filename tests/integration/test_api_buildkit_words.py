@@ -1,0 +1,65 @@
+"""BuildKit's protocols: what clients ask for in other words than buildx does."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from grpclib import GRPCError
+from grpclib.const import Status
+
+from support.buildclient import BuildClient
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.serving import Served
+
+pytestmark = pytest.mark.root
+MOBY = [("moby", {"name": "one"})]
+
+
+def client(served: Served, directory: Path, dockerfile: str) -> BuildClient:
+    """Return a client with a context in `directory`."""
+    directory.mkdir(exist_ok=True)
+    (directory / "Dockerfile").write_text(dockerfile)
+    return BuildClient(served.path, directories={"context": directory, "dockerfile": directory})
+
+
+def asked(one: BuildClient, **more: object) -> dict[str, object]:
+    """Return a request to build, but for what the front end is."""
+    exporters = [{"Type": kind, "Attrs": given} for kind, given in MOBY]
+    return {"Session": one.session, "Exporters": exporters, **more}
+
+
+def test_the_gateway_may_be_asked_for_the_front_end_that_is_built_in(
+    served: Served, tmp_path: Path
+) -> None:
+    with client(served, tmp_path / "context", "FROM scratch\nLABEL it=is\n") as one:
+        attributes = {"source": "dockerfile.v0", "cmdline": "dockerfile.v0"}
+        one.call("Solve", **asked(one, Frontend="gateway.v0", FrontendAttrs=attributes))
+        with pytest.raises(GRPCError) as raised:
+            attributes["source"] = "docker/dockerfile"
+            one.call("Solve", **asked(one, Frontend="gateway.v0", FrontendAttrs=attributes))
+    assert served.get("/images/one/json")["Config"]["Labels"] == {"it": "is"}
+    assert raised.value.status is Status.UNIMPLEMENTED
+
+
+def test_what_is_no_dockerfile_is_refused_at_once(served: Served, tmp_path: Path) -> None:
+    with (
+        client(served, tmp_path / "context", "FROM scratch\n") as one,
+        pytest.raises(GRPCError) as raised,
+    ):
+        one.call("Solve", **asked(one, Definition={"def": [b"x"]}))
+    assert raised.value.status is Status.UNIMPLEMENTED
+    assert "only Dockerfiles can be built" in str(raised.value.message)
+
+
+def test_old_clients_name_their_caches_in_one_word(served: Served, tmp_path: Path) -> None:
+    with client(served, tmp_path / "context", "FROM scratch\nLABEL it=is\n") as one:
+        one.solve({"cache-from": "localhost:1/none,localhost:1/neither"}, MOBY)
+        told = json.dumps([vertex.name for each in one.statuses for vertex in each.vertexes])
+    found = set(re.findall("importing cache manifest from localhost:1/([a-z]+)", told))
+    assert found == {"none", "neither"}
