@@ -206,12 +206,28 @@ def _unknown(path: str, name: str, known: list[str]) -> Misuse:
 
 def _report(error: Exception, context: Context) -> int:
     """Show `error` and return the exit status it stands for."""
-    from knarr.errors import KnarrError  # noqa: PLC0415 - only after an error
-
     if context.debug:
         import traceback  # noqa: PLC0415 - asked for
 
         context.warn("".join(traceback.format_exception(error)).rstrip())
+    status = _report_plain(error, context)
+    if os.geteuid() and _was_denied(error):
+        context.warn("Images, containers and networks are made by root: try again with sudo.")
+    return status
+
+
+def _was_denied(error: BaseException | None) -> bool:
+    """Tell whether the kernel refused something, whatever became of that on the way up."""
+    while error is not None:
+        if isinstance(error, PermissionError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _report_plain(error: Exception, context: Context) -> int:
+    from knarr.errors import KnarrError  # noqa: PLC0415 - only after an error
+
     if isinstance(error, KnarrError):
         return _report_known(error, context)
     if isinstance(error, OSError) and error.errno is not None:

@@ -89,6 +89,23 @@ def test_errors_become_words_and_a_status(
     assert session.err.getvalue() == words
 
 
+def test_who_is_not_root_is_told_what_that_takes(
+    session: Session, command: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        try:
+            raise PermissionError(1, "Operation not permitted")
+        except PermissionError as error:
+            message = "unpacking ./etc: Operation not permitted"
+            raise errors.Failed(message) from error
+
+    command.run = fail
+    for user, told in ((0, False), (1000, True)):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        assert session.run("ps") == 125
+        assert ("try again with sudo" in session.err.getvalue()) == told
+
+
 def test_a_traceback_is_for_who_asks(session: Session, command: SimpleNamespace) -> None:
     def run(context: Context, options: Options, arguments: list[str]) -> int:
         raise ZeroDivisionError
