@@ -176,3 +176,11 @@ def test_a_supervisor_that_somebody_stopped_goes_on(knarr: Knarr, words: tuple[s
     knarr("run", "-d", *NONE, "--name", "one", "busybox", "sleep", "1000")
     os.kill(fields(knarr, "one")["supervisor_pid"], signal.SIGSTOP)
     assert knarr.do(*words, timeout=20).returncode == 0
+
+
+def test_a_supervisor_that_fails_says_why(knarr: Knarr) -> None:
+    done = knarr.do("run", "--rm", *NONE, "busybox", "true", trace="supervise:ordered=enospc")
+    assert done.returncode == 125
+    assert "the supervisor ended before the container was created" in done.stderr
+    assert "OSError: [Errno 28] No space left on device" in done.stderr
+    assert knarr("ps", "-aq") == ""

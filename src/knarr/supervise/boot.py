@@ -65,5 +65,5 @@ def _leave_last_words(path: str) -> None:
     import traceback  # noqa: PLC0415 - a bug has time
 
     with open(path, "a", encoding="utf-8") as file:
-        traceback.print_exc(file=file)
         file.write(f"knarr supervisor {os.getpid()}, Python {sys.version}\n")
+        traceback.print_exc(file=file)

@@ -23,6 +23,7 @@ import sys
 from knarr import errors
 from knarr.supervise import endpoints, frames, spawning
 from knarr.supervise.messages import CONTROL, STDIN
+from knarr.util.files import read_file
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -160,8 +161,7 @@ class Starting:
 
     def _died(self, event: str) -> errors.KnarrError:
         assert self._ordered is not None
-        words = f"{self._ordered.bundle_dir}/supervisor.log"
-        hint = f"Its last words are in {words}." if os.path.exists(words) else ""
+        hint = _last_words(f"{self._ordered.bundle_dir}/supervisor.log")
         return errors.Failed(f"the supervisor ended before the container was {event}", hint=hint)
 
     def _reap(self) -> None:
@@ -169,6 +169,16 @@ class Starting:
         if self._intermediate:
             os.waitpid(self._intermediate, 0)
             self._intermediate = 0
+
+
+def _last_words(path: str) -> str:
+    """Return what a supervisor said at its end, and where the rest is, if it stays."""
+    try:
+        lines = read_file(path).decode("utf-8", "replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return f"Its last words, in {path}: {last}"
 
 
 class Client:
