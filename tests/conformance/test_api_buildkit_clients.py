@@ -32,6 +32,23 @@ COPY . /src
 RUN --mount=type=secret,id=word wc -c </run/secrets/word; echo hello $WHO; ls /src
 """
 
+BAKE_FILE = """
+variable "TAG" { default = "latest" }
+function "tag" {
+  params = [name]
+  result = ["${name}:${TAG}"]
+}
+group "default" { targets = ["app"] }
+target "base" { args = { WHO = "nobody" } }
+target "app" {
+  inherits = ["base"]
+  name = "app-${item}"
+  matrix = { item = ["one", "two"] }
+  tags = tag("app-${item}")
+  args = { WHO = "${upper(item)} ahoy" }
+}
+"""
+
 
 def _old() -> list[str]:
     """Return the command of an old docker command line, nothing if there is none."""
@@ -124,6 +141,23 @@ def test_the_cache_of_a_job_is_in_its_cache_service(
             assert "importing cache manifest from gha" in again.stderr, again.stderr
             assert again.stderr.count("CACHED") == 2, again.stderr
             assert token not in first.stderr + again.stderr + served.words()
+
+
+def test_a_bake_file_is_built(context: Path, served: Served) -> None:
+    if not _new():
+        pytest.skip("buildx is not installed")
+    (context / "Dockerfile").write_text("FROM busybox\nARG WHO\nRUN echo $WHO > /who\n")
+    (context / "docker-bake.hcl").write_text(BAKE_FILE)
+    words = ["docker", "buildx", "bake", "--progress=plain", "--set", "*.args.MORE=1"]
+    environment = {"DOCKER_HOST": f"unix://{served.path}", "TAG": "v1"}
+    done = subprocess.run(
+        words, cwd=context, capture_output=True, text=True, check=False, timeout=TIMEOUT,
+        env=os.environ | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two"):
+        run = ("run", "--rm", "--network", "none", f"app-{name}:v1", "cat", "/who")
+        assert served.knarr(*run) == f"{name.upper()} ahoy\n"
 
 
 def test_a_failure_shows_the_step(build: Build, context: Path) -> None:

@@ -243,3 +243,11 @@ def test_a_client_has_its_cache_in_the_service_of_its_job(
             assert told["[2/3] RUN echo one > /one"]
             assert told["[3/3] RUN echo two > /two"]
         assert token not in str(one.statuses) + served.words()
+
+
+def test_an_argument_that_nobody_declares_is_a_warning(served: Served, tmp_path: Path) -> None:
+    with client(served, tmp_path / "context", "FROM busybox\n") as one:
+        one.solve({"build-arg:NOBODY": "x"}, MOBY)
+        (warning,) = [each for status in one.statuses for each in status.warnings]
+    assert warning.short == b"UnusedBuildArg: build arguments that no ARG declares: NOBODY"
+    assert (list(warning.detail), warning.url) == ([], "")

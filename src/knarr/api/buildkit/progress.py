@@ -70,9 +70,10 @@ class Story:
         """Return where in the Dockerfile, called `name`, the error arose; None if unknown."""
         if self.located is None:
             return None
-        ranges = [{"start": {"line": self.located.first}, "end": {"line": self.located.last}}]
+        lines = range(self.located.first, self.located.last + 1)
+        ranges = [{"start": {"line": line}, "end": {"line": line}} for line in lines]
         data = base64.b64encode(self.dockerfile).decode()
-        info = {"filename": name, "data": data, "language": "Dockerfile"}
+        info = {"filename": name, "data": data, "definition": {}, "language": "Dockerfile"}
         return {"info": info, "ranges": ranges}
 
     def end(self) -> None:
@@ -127,11 +128,12 @@ def _warning(finding: Finding, source: str, dockerfile: bytes) -> dict[str, Any]
     if finding.first:
         first, last = {"line": finding.first}, {"line": finding.last}
         ranges = [{"start": first, "end": last}]
+    about = DESCRIPTIONS.get(finding.rule)  # what the builder itself finds is in no list of rules
     return {
         "level": 1,
         "short": str(finding).encode(),
-        "detail": [DESCRIPTIONS[finding.rule].encode()],
-        "url": rule_url(finding.rule),
+        "detail": [about.encode()] if about else [],
+        "url": rule_url(finding.rule) if about else "",
         "info": {"filename": source, "data": dockerfile, "language": "Dockerfile"},
         "ranges": ranges,
     }
