@@ -94,6 +94,11 @@ class Workshop:
         found: dict[str, Any] = json.loads(self.knarr("image", "inspect", image))[0]["Config"]
         return found
 
+    def layers(self, image: str = "made") -> list[str]:
+        """Return the diff IDs of the image, bottom first."""
+        found = json.loads(self.knarr("image", "inspect", image))[0]["RootFS"]["Layers"]
+        return [str(each) for each in found]
+
     def image_id(self, image: str = "made") -> str:
         return self.knarr("images", "-q", "--no-trunc", image).strip()
 

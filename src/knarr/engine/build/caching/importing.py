@@ -114,10 +114,7 @@ class Imports:
         if None in origins.values():
             raise Hollow(stack)
         with self._engine.journal.begin("pull", f"cache of {stack[-1]}"):
-            try:
-                self._take(stack, {chain: found for chain, found in origins.items() if found})
-            except NotFound:  # a cache may have dropped what it still names
-                raise Hollow(stack) from None
+            self._take(stack, {chain: found for chain, found in origins.items() if found})
 
     def _origin(self, chain: Digest) -> tuple[Descriptor, Source] | None:
         if chain not in self._diff_ids:
@@ -129,27 +126,32 @@ class Imports:
         return None
 
     def _take(self, stack: Stack, origins: Mapping[Digest, tuple[Descriptor, Source]]) -> None:
+        """Get layers, as far as they can be had. Raises: Hollow, Corrupt, Unavailable"""
         from knarr.engine.image.places.intake import Intake  # noqa: PLC0415 - for what comes
 
         engine = self._engine
         intake = Intake(engine, silent)
         rows = []
-        for place, chain in enumerate(stack):
-            if chain in origins:
-                blob, source = origins[chain]
-                passing: Any = _Passing(source)
-                rows.append(intake.take(blob, passing, self._diff_ids[chain], stack[:place]))
-                if blob.digest in intake.kept and not engine.blobs.has(blob.digest):
-                    with engine.blobs.writer() as writer:
-                        pour(source, blob, writer)
-                        writer.commit(blob.digest)
-        engine.recipes.sync()
-        engine.layers.sync()
-        with engine.database.transaction():
-            for row in rows:
-                engine.images.layers.add(row)
-            for form in intake.forms.values():
-                engine.images.layers.add_blob(form)
+        try:
+            for place, chain in enumerate(stack):
+                if chain in origins:
+                    blob, source = origins[chain]
+                    passing: Any = _Passing(source)
+                    rows.append(intake.take(blob, passing, self._diff_ids[chain], stack[:place]))
+                    if blob.digest in intake.kept and not engine.blobs.has(blob.digest):
+                        with engine.blobs.writer() as writer:
+                            pour(source, blob, writer)
+                            writer.commit(blob.digest)
+        except NotFound:  # a cache may have dropped what it still names
+            raise Hollow(stack) from None
+        finally:
+            engine.recipes.sync()
+            engine.layers.sync()
+            with engine.database.transaction():
+                for row in rows:
+                    engine.images.layers.add(row)
+                for form in intake.forms.values():
+                    engine.images.layers.add_blob(form)
 
 
 class _Passing:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from knarr.engine.build.caching.actions.calls import Service
+    from knarr.engine.build.caching.actions.calls import Service, Slot
     from knarr.engine.build.caching.places import ActionsCache
     from knarr.engine.engine import Engine
     from knarr.engine.image.places.place import Source, Stream
@@ -131,9 +131,10 @@ class ActionsPlace:
             return open_at(source, descriptor, offset)
 
         try:
-            _save(self._service, f"{BLOB}{descriptor.digest}", Body(descriptor.size, reopen))
+            slot = self._service.reserve(f"{BLOB}{descriptor.digest}")
         except Conflict:
             return
+        _fill(self._service, slot, Body(descriptor.size, reopen))
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Raise: nothing here has a name."""
@@ -162,13 +163,14 @@ def save_document(
     for look in range(_LOOKS + _MOST_DEAD):
         number = _newest(service, key) + 1 + dead
         try:
-            _save(service, f"{key}#{number}", body)
+            slot = service.reserve(f"{key}#{number}")
         except Conflict:
             if look < _LOOKS:
                 sleep(_PAUSE)
             else:
                 dead += 1
         else:
+            _fill(service, slot, body)
             return
     message = f"{_MOST_DEAD} numbers of {key} in the cache service are reserved, and never written"
     raise Conflict(message, hint="Another scope= has numbers of its own.")
@@ -186,13 +188,12 @@ def _newest(service: Service, key: str) -> int:
     return int(text)
 
 
-def _save(service: Service, key: str, body: Body) -> None:
-    """Make an entry. Raises: Conflict (there is one), what the service raises"""
-    slot = service.reserve(key)
+def _fill(service: Service, slot: Slot, body: Body) -> None:
+    """Make the entry for which a key is reserved. Raises: what the service raises"""
     service.upload(slot, body)
     try:
         service.commit(slot, body.size)
     except KnarrError:
-        found = service.find(key)  # if the answer to a first try was lost
-        if found is None or found.key != key:
+        found = service.find(slot.key)  # if the answer to a first try was lost
+        if found is None or found.key != slot.key:
             raise
