@@ -26,7 +26,6 @@ import os
 import sys
 
 from knarr.errors import InvalidArgument, KnarrError
-from knarr.util.quoting import harmless
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -234,7 +233,11 @@ class Context:
 
     def print(self, text: str = "", *, end: str = "\n") -> None:
         """Write a line to standard output; to a terminal without what would command it."""
-        self.stdout.write((harmless(text) if self.interactive else text) + end)
+        if self.interactive:
+            from knarr.util.quoting import harmless  # noqa: PLC0415 - programs get it as it is
+
+            text = harmless(text)
+        self.stdout.write(text + end)
 
     def write(self, data: bytes) -> None:
         """Write bytes to standard output, after what was printed before."""
@@ -247,6 +250,8 @@ class Context:
 
         It is for people, and may quote whatever there is: nothing in it commands a terminal.
         """
+        from knarr.util.quoting import harmless  # noqa: PLC0415 - most commands warn of nothing
+
         self.stdout.flush()
         self.stderr.write(harmless(text) + "\n")
         self.stderr.flush()

@@ -168,6 +168,8 @@ class _Parser:
 
 
 def _flag(text: str) -> bool:
+    if text == "true":  # of most of them, which have no value
+        return True
     from knarr.util.booleans import find_boolean  # noqa: PLC0415 - only for --flag=VALUE
 
     found = find_boolean(text)

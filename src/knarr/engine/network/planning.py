@@ -153,10 +153,12 @@ def flag(options: Mapping[str, str], name: str) -> bool:
 
     Raises: InvalidArgument
     """
+    text = options.get(name)
+    if text is None:
+        return True
     from knarr.util.booleans import find_boolean  # noqa: PLC0415 - few networks have one
 
-    text = options.get(name, "true").lower()
-    found = find_boolean(text)
+    found = find_boolean(text.lower())
     if found is None:
         message = f"invalid value for {name}: {text}"
         raise InvalidArgument(message, hint="It is true or false.")
