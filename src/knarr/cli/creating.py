@@ -243,18 +243,14 @@ def _security(options: Options) -> Security:
     security = Security()
     if options.given("security-opt"):
         from knarr.engine.options.security import parse_security  # noqa: PLC0415 - see the module
+        from knarr.util.files import read_file  # noqa: PLC0415
 
-        security = parse_security(options.texts("security-opt"), _read_file)
+        security = parse_security(options.texts("security-opt"), read_file)
     return security.replace(
         privileged=options.flag("privileged"),
         cap_add=tuple(options.texts("cap-add")),
         cap_drop=tuple(options.texts("cap-drop")),
     )
-
-
-def _read_file(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
 
 
 def _namespaces(options: Options) -> Namespaces:

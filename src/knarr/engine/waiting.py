@@ -25,6 +25,7 @@ import select
 import time
 
 from knarr.errors import Unavailable
+from knarr.util.files import delete_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,10 +146,7 @@ def _wake(path: str) -> int:
     except FileNotFoundError:  # it has given up
         return -1
     except OSError:  # ENXIO: it was killed
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
+        delete_file(path)
         return -1
     try:
         os.write(descriptor, b".")

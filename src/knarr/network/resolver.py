@@ -68,10 +68,11 @@ def inside(found: Resolver, asked: Resolver) -> Resolver:
 
 def read_texts() -> list[str]:
     """Return the host's own resolv.conf, and the one behind systemd-resolved's stub."""
-    return [_text_of(path) for path in (HOST_FILE, RESOLVED_FILE)]
+    return [read_text(path) for path in (HOST_FILE, RESOLVED_FILE)]
 
 
-def _text_of(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return what a file of the host says, nothing if it has none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

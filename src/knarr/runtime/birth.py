@@ -154,6 +154,15 @@ def was_killed(newborn: Newborn) -> bool:
     return ended is not None and ended.si_status == _signal.SIGKILL
 
 
+def kill(pidfd: int) -> None:
+    """End a child, and wait for its end."""
+    try:
+        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+
+
 def fork(child: Child, flags: int = 0, *, cgroup_fd: int = -1) -> Newborn:
     """Make a process with clone3(2) that runs `child` with its end of a channel."""
     ours, theirs = talk.open_channel()

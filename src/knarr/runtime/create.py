@@ -29,7 +29,6 @@ from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
     from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from knarr.runtime.plan import Plan
     from knarr.runtime.systemd.scopes import Holder
 else:
-    import _signal
+    pass
 
 
 class Request:
@@ -139,7 +138,7 @@ class Init:
     def abort(self) -> None:
         """Kill all processes of the container, wait for its init, and remove its cgroups."""
         self._channel.close()
-        _kill(self.pidfd)
+        birth.kill(self.pidfd)
         from knarr.runtime import members  # noqa: PLC0415 - containers seldom fail
 
         members.kill(self.group)
@@ -182,7 +181,7 @@ def _bring_up(request: Request, plan: Plan, group: Cgroup, *, born_inside: bool)
             born_inside = born_inside and group.unified.directory in made
         undo.push("letting others share mounts", _settle, plan, 0)
         child = _fork(request, plan, group, born_inside=born_inside)
-        undo.push("ending the container's init", _kill, child.pidfd)
+        undo.push("ending the container's init", birth.kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
         init = Init(request, plan, group, child)
         trace("runtime.create:forked")
@@ -304,14 +303,6 @@ def _prepare(plan: Plan, prepared: list[int]) -> None:
                 step.users.close()
         if descriptor >= 0:
             prepared.append(descriptor)
-
-
-def _kill(pidfd: int) -> None:
-    try:
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    except (ProcessLookupError, ChildProcessError):
-        pass
 
 
 def _remove(directories: list[str]) -> None:

@@ -41,7 +41,6 @@ from knarr.util.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal as _signal
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
     from knarr.runtime.cgroups import Cgroup
     from knarr.runtime.channel import Channel, Note
 else:
-    import _signal
+    pass
 
 
 class Manner:
@@ -195,7 +194,7 @@ def _bring_in(target: Target, person: Person, manner: Manner, *, born_inside: bo
         refuge = target.pid if manner.follow_init else 0
         child = _fork(target, person, group, born_inside=born_inside, refuge=refuge)
         undo.push("closing the process's descriptor", os.close, child.pidfd)
-        undo.push("ending the process", _kill, child.pidfd)
+        undo.push("ending the process", birth.kill, child.pidfd)
         undo.push("closing the channel", child.channel.close)
         if not born_inside and group.unified is not None:
             cgroups.put([group.unified], child.pid)
@@ -319,11 +318,3 @@ def _accompany(child: Newborn, undo: Undo, note: Note) -> int:
         else:
             reason = "the process died before it was ready: is the container still running?"
             raise birth.KilledAtBirth(reason) if birth.was_killed(child) else Failed(reason)
-
-
-def _kill(pidfd: int) -> None:
-    try:
-        _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
-    except (ProcessLookupError, ChildProcessError):
-        pass

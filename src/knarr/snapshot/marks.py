@@ -14,6 +14,8 @@ from __future__ import annotations
 import fcntl
 import os
 
+from knarr.util.files import delete_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,10 +38,7 @@ class Marks:
 
     def drop(self, name: str) -> None:
         """Remove the mark of `name`, if it has one."""
-        try:
-            os.unlink(f"{self.directory}/{name}")
-        except FileNotFoundError:
-            pass
+        delete_file(f"{self.directory}/{name}")
 
     def doubtful(self, name: str) -> bool:
         """Tell whether `name` was marked in an earlier boot."""

@@ -13,6 +13,7 @@ import os
 from knarr.errors import Corrupt, NotFound
 from knarr.oci.digest import Digest
 from knarr.store.aside import Aside, sync_file_system
+from knarr.util.files import delete_file
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -64,10 +65,7 @@ class Recipes:
 
     def delete(self, diff_id: Digest) -> None:
         """Delete a recipe, if there is one."""
-        try:
-            os.unlink(self.path(diff_id))
-        except FileNotFoundError:
-            pass
+        delete_file(self.path(diff_id))
 
     def all(self) -> list[Digest]:
         """Return the diff IDs for which there is a recipe."""

@@ -9,7 +9,7 @@ import _socket
 import os
 import sys
 
-from knarr.util.files import read_file
+from knarr.util.files import delete_file, read_file
 
 SIGCONT = 18
 STREAM = _socket.SOCK_STREAM
@@ -25,10 +25,7 @@ def listen(directory: str, name: str, kind: int) -> _socket.socket:
     descriptor = _open(directory)
     try:
         address = f"/proc/self/fd/{descriptor}/{name}"
-        try:
-            os.unlink(address)
-        except FileNotFoundError:
-            pass
+        delete_file(address)
         before = os.umask(0o177)
         try:
             listener.bind(address)

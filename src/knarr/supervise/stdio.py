@@ -23,6 +23,7 @@ import fcntl
 import os
 
 from knarr.supervise.messages import STDERR, STDOUT
+from knarr.util.files import delete_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,10 +110,7 @@ def reopen_fifos(directory: str) -> Ends:
 
 def end_input(directory: str) -> None:
     """Remember that the input has ended."""
-    try:
-        os.unlink(f"{directory}/stdin")
-    except FileNotFoundError:
-        pass
+    delete_file(f"{directory}/stdin")
 
 
 def _make(path: str) -> str:

@@ -48,6 +48,25 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
+def delete_file(path: str) -> None:
+    """Delete the file at `path`, if it is there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def delete_with_files(directory: str) -> None:
+    """Delete a directory that has nothing but files in it, if it is there."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        os.unlink(f"{directory}/{name}")
+    os.rmdir(directory)
+
+
 def sync_directory(path: str) -> None:
     """Make the names in the directory at `path` survive a power cut."""
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

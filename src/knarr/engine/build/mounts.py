@@ -18,7 +18,7 @@ from knarr.build.runmounts import CONTENT
 from knarr.engine.build.cachemounts import caches_dir, note_use
 from knarr.errors import NotFound
 from knarr.oci.digest import hasher
-from knarr.util.files import FileLock, write_all
+from knarr.util.files import FileLock, delete_with_files, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,19 +219,8 @@ class StepMounts:
         """Remove the files with secrets, and let others have the caches."""
         while self._forwardings:
             self._forwardings.pop().close()
-        remove_secrets(self._secrets_dir)
+        delete_with_files(self._secrets_dir)
         self._caches.release()
-
-
-def remove_secrets(directory: str) -> None:
-    """Remove a directory of secrets, if there is one."""
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return
-    for name in names:
-        os.unlink(f"{directory}/{name}")
-    os.rmdir(directory)
 
 
 def _mount(mount: RunMount, source: str, access: str) -> Mount:

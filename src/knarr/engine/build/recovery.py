@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.build.mounts import remove_secrets
 from knarr.engine.build.steps import builds_dir, control_group
 from knarr.linux.process import start_time
 from knarr.linux.tree import remove_path
 from knarr.runtime import cgroups, members
 from knarr.util import jsontext
+from knarr.util.files import delete_with_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def finish(engine: Engine, entry: Entry) -> str:
         if process:
             _end(*process)
         engine.networks.detach(step_id)
-        remove_secrets(f"{engine.paths.run}/builds/secrets-{step_id[:12]}")
+        delete_with_files(f"{engine.paths.run}/builds/secrets-{step_id[:12]}")
     group = cgroups.locate(detail.get("group") or control_group(engine.paths, entry.key), entry.key)
     if group.exists():
         members.kill(group)

@@ -19,6 +19,7 @@ from knarr.engine.options.names import parse_signal
 from knarr.engine.options.values import DEFAULT_STOP_SIGNAL, DEFAULT_STOP_TIMEOUT
 from knarr.errors import Conflict, Failed, NotModified, Unavailable, Unsupported
 from knarr.supervise import control
+from knarr.util.files import delete_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -277,10 +278,7 @@ def resume(engine: Engine, row: ContainerRow) -> None:
     state = tasks.read_state(engine.paths, row.id)
     if state.pid:
         lifecycle.resume(state.pid)
-    try:
-        os.unlink(f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}")
-    except FileNotFoundError:
-        pass
+    delete_file(f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}")
 
 
 def restart(

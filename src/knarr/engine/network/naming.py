@@ -20,7 +20,7 @@ from knarr.network.model import DEFAULT_NETWORK
 from knarr.store.containers import ContainerRecords
 from knarr.supervise import places
 from knarr.util import jsontext
-from knarr.util.files import write_atomically
+from knarr.util.files import delete_file, write_atomically
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,10 +101,7 @@ def host_lines(networks: Networks, network: Network) -> tuple[str, ...]:
 
 def forget(networks: Networks, network_id: str) -> None:
     """Remove the file of a network that nobody is in."""
-    try:
-        os.unlink(f"{networks.engine.paths.run}/{places.NETWORKS}/{network_id}")
-    except FileNotFoundError:
-        pass
+    delete_file(f"{networks.engine.paths.run}/{places.NETWORKS}/{network_id}")
 
 
 def tell(

@@ -216,7 +216,7 @@ class Sandboxes:
             domainname=options.domainname,
             extra=options.extra_hosts,
             gateway=gateway,
-            base=_text_of(resolver.HOSTS_FILE) if shared else "",
+            base=resolver.read_text(resolver.HOSTS_FILE) if shared else "",
         )
         texts = resolver.read_texts()
         asked = resolver.Resolver(options.dns, options.dns_search, options.dns_options)
@@ -415,11 +415,3 @@ def open_namespace(pid: int) -> int:
         message = f"process {pid} has no network namespace of its own"
         raise Failed(message)
     return descriptor
-
-
-def _text_of(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""

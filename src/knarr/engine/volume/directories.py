@@ -22,6 +22,7 @@ import fcntl
 import os
 
 from knarr.linux import files
+from knarr.util.files import delete_file
 from knarr.util.trace import trace
 
 TYPE_CHECKING = False
@@ -84,10 +85,7 @@ class Directories:
 
     def settle(self, name: str) -> None:
         """Let a directory that was renamed forget what it was."""
-        try:
-            os.unlink(f"{self.top}/{name}/{_WAS}")
-        except FileNotFoundError:
-            pass
+        delete_file(f"{self.top}/{name}/{_WAS}")
 
     def put_back(self, name: str, known: Container[str]) -> bool:
         """Give a stray directory its name of before, if that is one in `known` that has none."""

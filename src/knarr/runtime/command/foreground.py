@@ -15,6 +15,7 @@ import os
 import select
 
 from knarr.linux import process, tty
+from knarr.util.files import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,15 +146,15 @@ class Terminal:
         if not data:
             poll.unregister(source)
             if source == 0:
-                _write(self._master, b"\x04")
+                write_all(self._master, b"\x04")
             return
-        _write(target, data)
+        write_all(target, data)
 
     def drain(self) -> None:
         """Copy what the process wrote before its end."""
         os.set_blocking(self._master, False)
         while data := _read(self._master):
-            _write(1, data)
+            write_all(1, data)
 
 
 def _read(descriptor: int) -> bytes:
@@ -163,9 +164,3 @@ def _read(descriptor: int) -> bytes:
         if error.errno in (errno.EIO, errno.EAGAIN):  # nobody has the terminal open; nothing there
             return b""
         raise
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

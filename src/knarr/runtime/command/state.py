@@ -209,10 +209,4 @@ def read_all(root: str) -> list[State]:
 
 def remove(directory: str) -> None:
     """Forget a container."""
-    try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return
-    for name in names:
-        os.unlink(f"{directory}/{name}")
-    os.rmdir(directory)
+    files.delete_with_files(directory)

@@ -26,7 +26,7 @@ from knarr.errors import CommandFailed, Failed, KnarrError
 from knarr.linux import mount
 from knarr.supervise import endpoints
 from knarr.util import jsontext
-from knarr.util.files import read_file
+from knarr.util.files import delete_file, read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Foreign:
     ) -> tuple[int, int]:
         """Call what leaves a process behind."""
         pid_path = f"{self.directory}/pid"
-        self._unlink("pid")
+        delete_file(f"{self.directory}/pid")
         words = [*words, "--pid-file", pid_path]
         if not process.get("terminal"):
             null_fd = _open_null()
@@ -127,14 +127,14 @@ class Foreign:
         finally:
             os.close(directory_fd)
             listener.close()
-            self._unlink(CONSOLE)
+            delete_file(f"{self.directory}/{CONSOLE}")
 
     def _call(self, words: list[str], stdio: tuple[int, ...], process: dict[str, Any]) -> None:
         """Run the runtime with `words`.
 
         Raises: CommandFailed (the runtime cannot execute `process`), Failed
         """
-        self._unlink("log")
+        delete_file(f"{self.directory}/log")
         command = [self.program, "--root", f"{self.directory}/state"]
         command += ["--log", f"{self.directory}/log", "--log-format", "json", *words]
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)]
@@ -175,12 +175,6 @@ class Foreign:
             return read_file(f"{self.directory}/{name}").decode(errors="replace")
         except FileNotFoundError:
             return ""
-
-    def _unlink(self, name: str) -> None:
-        try:
-            os.unlink(f"{self.directory}/{name}")
-        except FileNotFoundError:
-            pass
 
 
 def _open_null() -> int:
