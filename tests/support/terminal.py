@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from support.engine import Knarr
 
 PATIENCE = 20.0
 
 
 class Terminal:
-    """A person at a terminal who runs a command."""
+    """A person at a terminal who runs a command.
+
+    In a `with` statement, the person closes the window at the end, if the command still runs.
+    """
 
     def __init__(self, knarr: Knarr, *words: str) -> None:
         self.master, terminal = os.openpty()
@@ -55,8 +60,25 @@ class Terminal:
     def status(self) -> int:
         """Return the exit status of the command."""
         status = self.process.wait(PATIENCE)
-        os.close(self.master)
+        self.close()
         return status
+
+    def close(self) -> None:
+        """Close the window: the command gets a SIGHUP."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.process.wait()
 
 
 def _take_terminal() -> None:
