@@ -127,12 +127,14 @@ MAKES_DIRECTORY = struct.pack(
     "<8I", 0x92800C60, 0x100000E1, 0xD2803DA2, 0xD2800448, 0xD4000001, 0xD2800000, 0xD2800BA8,
     0xD4000001,
 ) + b"/made\0"  # fmt: skip
-MARK = b"KNARR"
 
 
 @pytest.fixture
-def emulator(tmp_path: Path) -> Iterator[None]:
-    """Register QEMU for programs of arm64 that have our mark in their header, and no others."""
+def emulator(tmp_path: Path) -> Iterator[str]:
+    """Register QEMU for programs of arm64 that have a mark at byte 8, and no others; yield that.
+
+    What is registered is the machine's, and others run this test too: so the mark is its name.
+    """
     emulating = shutil.which("qemu-aarch64-static")
     if emulating is None:
         pytest.skip("qemu-user-static is not installed")
@@ -141,21 +143,22 @@ def emulator(tmp_path: Path) -> Iterator[None]:
     words = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(directory)]
     if subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("binfmt_misc cannot be mounted here")
+    mark = os.urandom(4).hex()
     try:
-        line = f":{tmp_path.name}:M:8:{MARK.decode()}::{emulating}:F"
-        (directory / "register").write_text(line)
-        yield
-        (directory / tmp_path.name).write_text("-1")
+        (directory / "register").write_text(f":{mark}:M:8:{mark}::{emulating}:F")
+        try:
+            yield mark
+        finally:
+            (directory / mark).write_text("-1")
     finally:
         subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_steps_of_other_machines_run_where_an_emulator_is_registered(
-    shop: Workshop, emulator: None, tmp_path: Path
+    shop: Workshop, emulator: str, tmp_path: Path
 ) -> None:
-    del emulator
     made = bytearray(program(MAKES_DIRECTORY, machine=ARM64))
-    made[8 : 8 + len(MARK)] = MARK
+    made[8:16] = emulator.encode()
     shop.write("program", bytes(made), mode=0o755)
     text = 'FROM scratch\nCOPY program /\nRUN ["/program"]'
     shop.build(text, "--platform", "linux/arm64", "-o", str(tmp_path / "out"))
