@@ -11,7 +11,7 @@ import pytest
 
 from support.actionscache import GITHUB_TOKEN, READ, REPOSITORY, WRITE, ActionsCache
 from support.mischief import cut_after, hang_up, refuse
-from support.workshop import Workshop
+from support.workshop import STAGES, two_stages, with_another
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,20 +19,12 @@ if TYPE_CHECKING:
 
     from support.actionscache import Handler
     from support.engine import Knarr
-    from support.workshop import Built
+    from support.workshop import Built, Workshop
 
     Job = Callable[..., str]
 
 pytestmark = pytest.mark.root
 
-STAGES = """\
-FROM busybox AS work
-COPY source /source
-RUN tr a-z A-Z < /source > /made
-FROM busybox
-COPY --from=work /made /made
-RUN cat /made > /copy
-"""
 STEPS = ["COPY source /source", "RUN tr a-z A-Z < /source > /made"]
 MAIN, FEATURE = "refs/heads/main", "refs/heads/feature"
 BLOBS = "buildkit-blob-1-"
@@ -61,17 +53,12 @@ def job(cache: ActionsCache, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 @pytest.fixture
 def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    shop = Workshop(knarr, tmp_path / "context")
-    shop.write("source", "some words")
-    shop.write("Dockerfile", STAGES)
-    return shop
+    return two_stages(knarr, tmp_path / "context")
 
 
 @pytest.fixture
 def elsewhere(second: Knarr, shop: Workshop) -> Workshop:
-    """Lend the same context with an engine that has built nothing."""
-    second.add_image()
-    return Workshop(second, shop.directory)
+    return with_another(second, shop)
 
 
 def steps_done(built: Built) -> list[str]:

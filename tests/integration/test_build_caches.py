@@ -11,40 +11,28 @@ import pytest
 
 from knarr.oci.digest import Digest
 from support.registry import docker_registry
-from support.workshop import Workshop
+from support.workshop import STAGES, two_stages, with_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support.engine import Knarr
+    from support.workshop import Workshop
 
 pytestmark = pytest.mark.root
 
-STAGES = """\
-FROM busybox AS work
-COPY source /source
-RUN tr a-z A-Z < /source > /made
-FROM busybox
-COPY --from=work /made /made
-RUN cat /made > /copy
-"""
 CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 
 
 @pytest.fixture
 def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    shop = Workshop(knarr, tmp_path / "context")
-    shop.write("source", "some words")
-    shop.write("Dockerfile", STAGES)
-    return shop
+    return two_stages(knarr, tmp_path / "context")
 
 
 @pytest.fixture
 def elsewhere(second: Knarr, shop: Workshop) -> Workshop:
-    """Lend the same context with an engine that has built nothing."""
-    second.add_image()
-    return Workshop(second, shop.directory)
+    return with_another(second, shop)
 
 
 @pytest.fixture

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
     from support.engine import Knarr
 
+# Two stages, of which the second takes a file of the first.
+STAGES = """\
+FROM busybox AS work
+COPY source /source
+RUN tr a-z A-Z < /source > /made
+FROM busybox
+COPY --from=work /made /made
+RUN cat /made > /copy
+"""
 _HEAD = re.compile(r"^#(\d+) (\[.*)$", re.MULTILINE)
 
 
@@ -106,3 +115,17 @@ class Workshop:
         """Return the instructions, the last one first."""
         form = "{{.CreatedBy}}"
         return self.knarr("history", "--no-trunc", "--format", form, image).splitlines()
+
+
+def two_stages(knarr: Knarr, directory: Path) -> Workshop:
+    """Return a workshop with STAGES to build."""
+    shop = Workshop(knarr, directory)
+    shop.write("source", "some words")
+    shop.write("Dockerfile", STAGES)
+    return shop
+
+
+def with_another(knarr: Knarr, shop: Workshop) -> Workshop:
+    """Return the same directory with an engine that has built nothing."""
+    knarr.add_image()
+    return Workshop(knarr, shop.directory)
