@@ -77,11 +77,12 @@ def build(request: pytest.FixtureRequest, served: Served) -> Build:
         pytest.skip(f"no docker command line with BuildKit is installed: {request.param}")
     more = {"DOCKER_BUILDKIT": "1", "DOCKER_HOST": f"unix://{served.path}"}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, "--progress=plain", *words], capture_output=True, text=True, check=False,
-            timeout=TIMEOUT, env=os.environ | more,
-        )  # fmt: skip
+    def run(*words: str, stdin: str | Path = os.devnull) -> subprocess.CompletedProcess[str]:
+        with open(stdin, "rb") as file:
+            return subprocess.run(
+                [*command, "--progress=plain", *words], stdin=file, capture_output=True, text=True,
+                check=False, timeout=TIMEOUT, env=os.environ | more,
+            )  # fmt: skip
 
     return run
 
@@ -188,3 +189,37 @@ def test_names_of_one_file_are_that_for_the_client(
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "a" / "second").read_text() == "x"
     assert (tmp_path / "out" / "a" / "second").samefile(tmp_path / "out" / "b" / "first")
+
+
+@pytest.mark.parametrize("form", ["", "gz"])
+def test_a_context_comes_as_an_archive(
+    request: pytest.FixtureRequest, build: Build, context: Path, tmp_path: Path, form: str
+) -> None:
+    if request.node.callspec.params["build"] == "old":
+        pytest.skip("the old docker command line uploads in a way of its own")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY . /it/\n")
+    archive = tmp_path / "context.tar"
+    # Without PAX headers: clients look into the first block alone.
+    mode, style = f"w:{form}", tarfile.GNU_FORMAT
+    with tarfile.open(archive, mode, format=style) as file:  # type: ignore[call-overload]
+        for each in context.iterdir():
+            file.add(each, each.name)
+    done = build("--output", f"type=local,dest={tmp_path}/out", "-", stdin=archive)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "out" / "it")) == [".dockerignore", "Dockerfile", "file"]
+
+
+def test_a_named_context_ignores_what_it_says(
+    request: pytest.FixtureRequest, build: Build, context: Path, tmp_path: Path
+) -> None:
+    if request.node.callspec.params["build"] == "old":
+        pytest.skip("the old docker command line knows no contexts with names")
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY --from=other . /\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, text in ((".dockerignore", "out\n"), ("in", "x"), ("out", "x")):
+        (other / name).write_text(text)
+    words = ("--build-context", f"other={other}", "--output", f"type=local,dest={tmp_path}/out")
+    done = build(*words, str(context))
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == [".dockerignore", "in"]

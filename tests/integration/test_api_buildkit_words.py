@@ -63,3 +63,49 @@ def test_old_clients_name_their_caches_in_one_word(served: Served, tmp_path: Pat
         told = json.dumps([vertex.name for each in one.statuses for vertex in each.vertexes])
     found = set(re.findall("importing cache manifest from localhost:1/([a-z]+)", told))
     assert found == {"none", "neither"}
+
+
+def test_another_session_may_have_the_files(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("x")
+    with (
+        BuildClient(served.path, directories={"context": tmp_path / "elsewhere"}) as other,
+        client(served, tmp_path / "context", "FROM scratch\nCOPY file /\n") as one,
+    ):
+        one.solve({"local-sessionid:context": other.session}, MOBY)
+        assert ("context", []) in other.asked_for
+        assert {name for name, _ in one.asked_for} == {"dockerfile"}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"hostname": "aye"},
+        {"build-arg:BUILDKIT_SANDBOX_HOSTNAME": "aye"},
+        {"build-arg:BUILDKIT_SANDBOX_HOSTNAME": "aye", "hostname": "nay"},
+    ],
+)
+def test_the_host_of_a_step_has_a_name(
+    served: Served, tmp_path: Path, attributes: dict[str, str]
+) -> None:
+    dockerfile = "FROM busybox\nRUN hostname; grep -cw aye /etc/hosts\n"
+    with client(served, tmp_path / "context", dockerfile) as one:
+        one.solve(attributes, MOBY)
+        logs = b"".join(log.msg for status in one.statuses for log in status.logs)
+    assert logs == b"aye\n1\n"
+
+
+def test_the_place_of_what_failed_is_every_line_of_it(served: Served, tmp_path: Path) -> None:
+    with (
+        client(served, tmp_path / "context", "FROM scratch\nCOPY no\\\nne /\n") as one,
+        pytest.raises(GRPCError) as raised,
+    ):
+        one.solve({}, MOBY)
+    source = json.loads(raised.value.details[0].value)
+    assert [each["start"]["line"] for each in source["ranges"]] == [2, 3]
+
+
+def test_nothing_is_in_the_place_of_an_image(served: Served, tmp_path: Path) -> None:
+    with client(served, tmp_path / "context", "FROM busybox\nCOPY Dockerfile /it\n") as one:
+        one.solve({"context:busybox": "docker-image:scratch"}, MOBY)
+    assert len(served.get("/images/one/json")["RootFS"]["Layers"]) == 1

@@ -203,10 +203,10 @@ class Lowering:
         given = self._context(base)
         if isinstance(given, Fetch):
             state.begin_files(self._fetch(given, base), base)
+        elif "scratch" in (base, given):
+            state.begin_scratch()
         elif given is not None:
             self._begin_image(state, self._worker.resolve(given, state.platform), head.node)
-        elif base == "scratch":
-            state.begin_scratch()
         elif below is not None:
             state.begin_stage(self._stage(below), self._own_triggers(below))
         else:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FRONTEND, GATEWAY = "dockerfile.v0", "gateway.v0"
 LOCAL, INPUT = "local:", "input:"
+_IMAGES = ("docker-image", "oci-layout")  # kinds of contexts, before `:` or `://`
 GIT_SECRETS = ("GIT_AUTH_TOKEN", "GIT_AUTH_HEADER")
 _NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
 # Attributes that are numbers of HostConfig.
@@ -52,7 +53,9 @@ class Asked(Value):
 
     `context` and `dockerfile` are what the client calls the directories of these; without the
     latter the Dockerfile is in the context, which is somewhere else. `locals` are its directories
-    that are named contexts. `call` is for what is no build: `check`, `outline`, `targets`.
+    that are named contexts. `sessions` offer those directories that the session of the build does
+    not; `subdir` is where in an archive that is uploaded the context is. `call` is for what is no
+    build: `check`, `outline`, `targets`.
     """
 
     options: BuildOptions
@@ -60,6 +63,8 @@ class Asked(Value):
     context: str
     dockerfile: str
     locals: Mapping[str, str]
+    sessions: Mapping[str, str] = {}
+    subdir: str = ""
     call: str = ""
 
 
@@ -78,7 +83,7 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
     no_cache = get("no-cache")
     options = BuildOptions(
         get("context", ""),
-        arguments=_below(attributes, "build-arg:"),
+        arguments=_arguments(attributes),
         labels=_below(attributes, "label:"),
         target=get("target", ""),
         platform=get("platform", ""),
@@ -98,6 +103,8 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
         get("contextkey", "context"),
         get("dockerfilekey", "" if options.context else "dockerfile"),
         locals_,
+        _below(attributes, "local-sessionid:"),
+        get("contextsubdir", ""),
         _call(get("requestid", "")),
     )
 
@@ -129,13 +136,23 @@ def _below(attributes: Mapping[str, str], prefix: str) -> dict[str, str]:
     }
 
 
+def _arguments(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Return the build arguments; the name of a step's host is one, and may be said apart."""
+    given = _below(attributes, "build-arg:")
+    if attributes.get("hostname"):
+        given.setdefault("BUILDKIT_SANDBOX_HOSTNAME", attributes["hostname"])
+    return given
+
+
 def _contexts(attributes: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return the named contexts, and those of them that are directories of the client.
 
     Raises: Unsupported
     """
     contexts, locals_ = {}, {}
-    for name, value in _below(attributes, "context:").items():
+    for name, text in _below(attributes, "context:").items():
+        kind, _, rest = text.partition(":")
+        value = f"{kind}://{rest.removeprefix('//')}" if kind in _IMAGES else text
         if value.startswith(LOCAL):
             locals_[name] = value.removeprefix(LOCAL)
         elif value.startswith((INPUT, "oci-layout://")):

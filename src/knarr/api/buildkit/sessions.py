@@ -68,6 +68,10 @@ class Session:
         """Return the method by which it takes a result: messages `kind` of bytes or of a tree."""
         return self._stream(f"{FILES}.FileSend/DiffCopy", kind)
 
+    def upload(self) -> StreamStreamMethod[Any, Any]:
+        """Return the method by which the client sends what it has under a URL of its own."""
+        return self._stream("moby.upload.v1.Upload/Pull", f"{CONTROL}.BytesMessage")
+
     def agent(self) -> StreamStreamMethod[Any, Any]:
         """Return the method that is a connection to its SSH agent."""
         return self._stream(f"{SSH}.SSH/ForwardAgent", f"{SSH}.BytesMessage")

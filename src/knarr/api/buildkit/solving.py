@@ -16,7 +16,7 @@ import os
 import stat
 import threading
 
-from knarr.api.buildkit import agents, asking, trees, wire
+from knarr.api.buildkit import agents, asking, trees, uploads, wire
 from knarr.api.buildkit import sessions as offered
 from knarr.api.buildkit.exporters import Exporter, describe
 from knarr.api.buildkit.progress import Story
@@ -146,10 +146,11 @@ class _Work:
         """Get what is needed, build, and deliver."""
         asked, program = self._asked, None
         options = asked.options
-        if asked.dockerfile:
-            path = self._dockerfile()
+        uploaded = self._uploaded() if uploads.is_upload(options.context) else ""
+        if asked.dockerfile or uploaded:
+            path = self._dockerfile(uploaded)
             program = self._parse(path)
-            context = options.context or self._context(path)
+            context = uploaded or options.context or self._context(path)
             options = options.replace(dockerfile=path, called=asked.filename, context=context)
         else:
             options = options.replace(dockerfile=asked.filename)
@@ -191,20 +192,40 @@ class _Work:
         activity = f"{told} {wanted.name}"
         self._build.tell(Started(activity, told))
         try:
-            self._build.ask(trees.receive(self._session, wanted, path))
+            session = self._session_of(wanted.name)
+            self._build.ask(trees.receive(session, wanted, path))
         except KnarrError as error:
             self._build.tell(Finished(activity, error=str(error)))
             raise
         self._build.tell(Finished(activity))
         return path
 
-    def _dockerfile(self) -> str:
-        """Get the Dockerfile, and the ignore list of its name; return where it is."""
+    def _session_of(self, name: str) -> Session:
+        """Return who offers a directory: another of the client's sessions, if it says so."""
+        other = self._asked.sessions.get(name)
+        return self._build.ask(offered.find(other)) if other else self._session
+
+    def _uploaded(self) -> str:
+        """Get the context that the client uploads; return where it is."""
+        told = "[internal] load remote build context"
+        path, directory = self._files.path("upload"), self._files.path("uploaded")
+        self._build.tell(Started(told, told))
+        self._build.ask(uploads.receive(self._session, self._asked.options.context, path))
+        os.mkdir(directory, 0o700)
+        found = uploads.unpack(path, directory, self._asked.subdir)
+        self._build.tell(Finished(told))
+        return found
+
+    def _dockerfile(self, uploaded: str) -> str:
+        """Get the Dockerfile, and the ignore list of its name; return where it is.
+
+        It is in the context that was uploaded, if there is no other place for it.
+        """
         name, place = self._asked.filename, self._asked.dockerfile
         lists = f"{name}.dockerignore"
         told = f"[internal] load build definition from {name}"
         wanted = trees.Wanted(place, follow=[name, name.lower(), lists])
-        directory = self._fetch(told, wanted, "dockerfile")
+        directory = self._fetch(told, wanted, "dockerfile") if place else uploaded
         found = _read(directory, name)
         if found is None and name == "Dockerfile":
             found = _read(directory, name.lower())
@@ -237,11 +258,14 @@ class _Work:
         return self._fetch("[internal] load build context", wanted, "context")
 
     def _named(self) -> dict[str, str]:
-        """Get the directories that are contexts with a name."""
-        found = {}
+        """Get the directories that are contexts with a name, but for what these ignore."""
+        found, lists = {}, ".dockerignore"
         for name, theirs in self._asked.locals.items():
+            told = f"[context {name}] load {lists}"
+            above = self._fetch(told, trees.Wanted(theirs, follow=[lists]), f"ignored of {name}")
+            wanted = trees.Wanted(theirs, excludes=read_patterns(_read(above, lists) or b""))
             told = f"[context {name}] load from client"
-            found[name] = self._fetch(told, trees.Wanted(theirs), f"named {name}")
+            found[name] = self._fetch(told, wanted, f"named {name}")
         return found
 
     def _parse(self, dockerfile: str) -> Program | None:

@@ -118,7 +118,7 @@ class Build:
     def _platforms(self) -> list[Platform | None]:
         """Return the platforms to build for, each once; None for what this machine is."""
         texts = [text.strip() for text in self._options.platform.split(",") if text.strip()]
-        return list(dict.fromkeys(parse_platform(text) for text in texts)) or [None]
+        return list(dict.fromkeys(_exactly(parse_platform(text)) for text in texts)) or [None]
 
     def _warn(self, several: list[tuple[Lowering, Lowered, Checks]]) -> None:
         """Show what the build checks found, once for all platforms. Raises: InvalidArgument"""
@@ -264,6 +264,13 @@ def public_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else url
+
+
+def _exactly(platform: Platform) -> Platform:
+    """Return the platform that is built for: of 32-bit ARM a result is for one variant."""
+    if platform.architecture == "arm" and not platform.variant:
+        return platform.replace(variant="v7")
+    return platform
 
 
 def _contexts(given: Mapping[str, str]) -> dict[str, str | Fetch]:

@@ -139,7 +139,7 @@ def _from_stream(dockerfile: str, stdin: BinaryIO, scratch_dir: str) -> BuildCon
     if not is_tar(BytesIO(peeked.start)):
         return BuildContext("", peeked.start + stdin.read(), "Dockerfile", [])
     os.makedirs(scratch_dir, 0o700)
-    _unpack(peeked, scratch_dir)
+    unpack_context(peeked, scratch_dir)
     return _in_scratch(scratch_dir, dockerfile)
 
 
@@ -169,7 +169,8 @@ def _read_in_root(root_fd: int, path: str) -> bytes | None:
         return file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def _unpack(stream: Reader, directory: str) -> None:
+def unpack_context(stream: Reader, directory: str) -> None:
+    """Unpack an archive, compressed or not, into a directory. Raises: Corrupt, InvalidArgument"""
     from knarr.snapshot.archive import unpack_archive_into  # noqa: PLC0415 - as above
     from knarr.util.compression import open_any  # noqa: PLC0415
 
