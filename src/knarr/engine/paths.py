@@ -1,13 +1,18 @@
 """Where everything lies, from two directories: the root, which stays, and run, gone at reboot.
 
-<root>/knarr.db                 all that can be listed
-<root>/images/                  an OCI layout
-<root>/layers/<chain>/          unpacked layers
-<root>/containers/<id>/         config.json, upper, work, log, hosts, task.json
-<root>/volumes/<name>/_data
-<root>/journal/                 one locked file for each operation under way
-<run>/containers/<id>/          control socket, the supervisor's lock, the mount point
-<run>/boot_id                   the boot in which a command last looked for what it left
+    <root>/knarr.db              all that can be listed
+    <root>/images/               an OCI layout
+    <root>/layers/<chain>/       unpacked layers
+    <root>/containers/<id>/      config.json, upper, work, log, hosts, task.json
+    <root>/volumes/<name>/_data
+    <root>/journal/              one locked file for each operation under way
+    <run>/containers/<id>/       control socket, the supervisor's lock, the mount point
+    <run>/boot_id                the boot in which a command last looked for what it left
+
+What only some commands need has its place beside these, named in the one module that it belongs to:
+`builds` (`build.steps`), `secrets`, `events.log` (`util.eventlog`) and `init` below the root;
+`seccomp`, `networks`, `images`, `volumes`, `secrets`, `builds` and `waiting` below run.
+`docs/architecture.md` shows the whole tree.
 """
 
 from __future__ import annotations
