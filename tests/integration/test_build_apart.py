@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from knarr.build.events import Finished, Planned, Printed, Started
 from knarr.engine.build.apart import Apart, cancel
 from knarr.engine.builds import BuildOptions
-from knarr.errors import CommandFailed, SyntaxFault, Unavailable
+from knarr.errors import CommandFailed, Failed, SyntaxFault, Unavailable
 from support.images import archive
 
 if TYPE_CHECKING:
@@ -49,6 +50,26 @@ def test_what_fails_there_is_raised_here(knarr: Knarr) -> None:
     with pytest.raises(SyntaxFault) as fault:
         build(knarr, "FROM busybox\nNONSENSE")
     assert fault.value.line == 2
+
+
+def test_a_fault_there_is_told_here(knarr: Knarr, capfd: pytest.CaptureFixture[str]) -> None:
+    wanted = BuildOptions("-", tags=(5,))  # type: ignore[arg-type]
+    with (
+        pytest.raises(Failed, match=r"internal error: (Type|Attribute)Error: .*int") as caught,
+        Apart(knarr.engine.paths, wanted) as build,
+    ):
+        build.feed(archive({"Dockerfile": b"FROM busybox"}))
+        list(build.events())
+    assert "standard error of the program that asked" in caught.value.hint
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_what_the_system_refuses_there_is_told_here(knarr: Knarr) -> None:
+    in_the_way = Path(knarr.root) / "builds"
+    in_the_way.write_text("no directory")
+    with pytest.raises(Failed, match=r"file exists: /.*/builds$"):
+        build(knarr, "FROM busybox\nRUN true")
+    in_the_way.unlink()
 
 
 def test_leaving_early_ends_what_runs(knarr: Knarr) -> None:

@@ -222,8 +222,6 @@ def main() -> None:
     """Be the process: build what the order on descriptor 3 asks for, and tell of it there."""
     import socket  # noqa: PLC0415 - this is another process
 
-    from knarr.engine.engine import Engine  # noqa: PLC0415 - as above
-
     for number in _SIGNALS:
         signal.signal(number, _stop)
     process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -232,22 +230,51 @@ def main() -> None:
     order = _receive(connection)
     if order is None:
         return
+    try:
+        said: object = _carry_out(order, connection)
+    except _GoneError:
+        return
+    except KnarrError as error:
+        said = error
+    except KeyboardInterrupt:
+        said = Unavailable("the build was canceled")
+    except Exception as error:  # noqa: BLE001 - the top of a process, and the other side waits
+        said = _explained(error)
+    for number in _SIGNALS:  # it is over by itself
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(BrokenPipeError):  # who was interested has gone
+        _send(connection, said)
+
+
+class _GoneError(Exception):
+    """Who asked for the build has gone."""
+
+
+def _carry_out(order: Order, connection: socket.socket) -> Built:
+    from knarr.engine.engine import Engine  # noqa: PLC0415 - this is another process
+
+    def tell(event: Event) -> None:
+        try:
+            _send(connection, event)
+        except BrokenPipeError:
+            raise _GoneError from None
+
     with Engine(order.root, order.run, recover=False) as engine:
         engine.registries.act_as(order.handed)
-        try:
-            said: object = engine.builds.build(
-                order.options, lambda event: _send(connection, event), stdin=sys.stdin.buffer
-            )
-        except KnarrError as error:
-            said = error
-        except BrokenPipeError:
-            return
-        except KeyboardInterrupt:
-            said = Unavailable("the build was canceled")
-        for number in _SIGNALS:  # it is over by itself
-            signal.signal(number, signal.SIG_IGN)
-        with suppress(BrokenPipeError):  # who was interested has gone
-            _send(connection, said)
+        return engine.builds.build(order.options, tell, stdin=sys.stdin.buffer)
+
+
+def _explained(error: Exception) -> Failed:
+    """Return what to say of an error that is none of knarr's, and write down where it happened."""
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return Failed(f"{error.strerror.lower()}{place}")
+    import traceback  # noqa: PLC0415 - never, as one hopes
+
+    traceback.print_exception(error)
+    message = f"internal error: {type(error).__name__}: {error}"
+    hint = "This is a fault of knarr. Where it happened is in the log of the service, or on the "
+    return Failed(message, hint=f"{hint}standard error of the program that asked for the build.")
 
 
 def _stop(number: int, frame: object) -> None:

@@ -69,8 +69,12 @@ class Steps:
     def __enter__(self) -> Self:
         """Begin the build."""
         self._operation.__enter__()
-        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
-        os.mkdir(self.directory, 0o700)
+        try:
+            os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
+            os.mkdir(self.directory, 0o700)
+        except OSError as error:
+            self._operation.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def begin(self, step_id: str) -> str:
