@@ -98,8 +98,8 @@ class Imports:
 
     def descriptor(self, chain: Digest) -> Descriptor | None:
         """Return the blob of a layer that a cache has."""
-        found = (cache.records.blobs.get(chain) for cache in self._caches)
-        return next((blob for blob in found if blob is not None), None)
+        found = self._blob(chain)
+        return found[0] if found is not None else None
 
     def diff_id(self, chain: Digest) -> Digest:
         """Return the diff ID of a layer of a result that was found."""
@@ -110,15 +110,16 @@ class Imports:
         missing = [chain for chain in stack if not self._engine.layers.has(chain)]
         if not missing:
             return
-        origins = {chain: self._origin(chain) for chain in missing}
-        if None in origins.values():
-            raise Hollow(stack)
+        origins = {}
+        for chain in missing:
+            found = self._blob(chain) if chain in self._diff_ids else None
+            if found is None:
+                raise Hollow(stack)
+            origins[chain] = found
         with self._engine.journal.begin("pull", f"cache of {stack[-1]}"):
-            self._take(stack, {chain: found for chain, found in origins.items() if found})
+            self._take(stack, origins)
 
-    def _origin(self, chain: Digest) -> tuple[Descriptor, Source] | None:
-        if chain not in self._diff_ids:
-            return None
+    def _blob(self, chain: Digest) -> tuple[Descriptor, Source] | None:
         for cache in self._caches:
             blob = cache.records.blobs.get(chain)
             if blob is not None:

@@ -13,12 +13,7 @@ import threading
 import time
 
 from knarr.engine.build.caching.actions import listing
-from knarr.engine.build.caching.actions.calls import (
-    Body,
-    Caller,
-    connect,
-    patience_of,
-)
+from knarr.engine.build.caching.actions.calls import Body, Caller, connect, patience_of
 from knarr.engine.build.caching.actions.first import First
 from knarr.engine.build.caching.actions.reading import EntryReader
 from knarr.engine.build.caching.actions.second import Second
