@@ -53,7 +53,10 @@ def head(first: str, *lines: str) -> bytes:
             b"larger than",
         ),
         (
-            head("POST /containers/create HTTP/1.1", "Content-Length: 70000", "Connection: close")
+            head(
+                "POST /containers/create HTTP/1.1", "Content-Length: 70000",
+                "Content-Type: application/json", "Connection: close",
+            )
             + b"[" * 70_000,
             400,
             b"invalid JSON",

@@ -189,6 +189,7 @@ class Call:
             raise InvalidArgument(message, hint="Or it comes in a great many chunks.")
         if not data.strip():
             return {}
+        self._require_json()
         try:
             document = spelled(jsontext.loads(data))
         except (ValueError, RecursionError) as error:
@@ -200,6 +201,20 @@ class Call:
             message = "invalid JSON: the body is not an object"
             raise InvalidArgument(message)
         return document
+
+    def _require_json(self) -> None:
+        """See to it that the body is called JSON, by which no page in a browser can call one.
+
+        Where the server listens without certificates, a page of anybody's could have a browser
+        beside it send the order for a container. Without asking the server first, browsers send
+        forms, plain text and what has no type.
+
+        Raises: InvalidArgument
+        """
+        given = self.headers.get("content-type", "")
+        if given.partition(";")[0].strip().lower() != "application/json":
+            message = f"unsupported Content-Type header ({given}): must be 'application/json'"
+            raise InvalidArgument(message)
 
 
 def _bad_filters() -> InvalidArgument:

@@ -60,7 +60,7 @@ class Connection:
             if not self._serve_preface():
                 while self._serve_one():
                     self._http.start_next_cycle()
-        except (OSError, h11.LocalProtocolError):  # the client is gone, in the middle of something
+        except (OSError, h11.ProtocolError):  # the client is gone, in the middle of something
             pass
         finally:
             self._close()

@@ -56,6 +56,7 @@ class Server:
         self.kept = Kept()
         self.spare = Spare()
         self._clients: dict[Connection, socket.socket] = {}
+        self._strangers: set[socket.socket] = set()  # who they are is not known yet
         self._lock = threading.Lock()
         self._ending = threading.Event()
 
@@ -95,7 +96,7 @@ class Server:
                     return
                 time.sleep(0.1)  # no more descriptors: some will be given back
                 continue
-            if len(self._clients) >= MAXIMUM_CLIENTS:
+            if len(self._clients) + len(self._strangers) >= MAXIMUM_CLIENTS:
                 self._turn_away(client)
                 continue
             arguments = (client, listener.tls)
@@ -113,13 +114,10 @@ class Server:
         client.close()
 
     def _serve_client(self, client: socket.socket, tls: ssl.SSLContext | None) -> None:
-        if tls is not None:
-            client.settimeout(HANDSHAKE)
-            try:
-                client = tls.wrap_socket(client, server_side=True)
-            except OSError:  # also of ssl: not our client
-                client.close()
-                return
+        known = client if tls is None else self._shake_hands(client, tls)
+        if known is None:
+            return
+        client = known
         connection = Connection(self, client)
         with self._lock:
             self._clients[connection] = client
@@ -130,6 +128,18 @@ class Server:
         finally:
             with self._lock:
                 del self._clients[connection]
+
+    def _shake_hands(self, client: socket.socket, tls: ssl.SSLContext) -> socket.socket | None:
+        """Return the connection under TLS, None if that is no client of ours."""
+        self._strangers.add(client)
+        client.settimeout(HANDSHAKE)  # for all of it
+        try:
+            return tls.wrap_socket(client, server_side=True)
+        except OSError:  # also of ssl
+            client.close()
+            return None
+        finally:
+            self._strangers.discard(client)
 
     def _end(self) -> None:
         self._ending.set()

@@ -10,7 +10,7 @@ from knarr.errors import InvalidArgument
 
 
 def call(query: str = "", *pieces: bytes) -> Call:
-    made = Call("GET", "/", query, {})
+    made = Call("GET", "/", query, {"content-type": "application/json; charset=utf-8"})
     waiting = list(pieces)
     made.body = Body(lambda: waiting.pop(0) if waiting else b"")
     return made

@@ -40,6 +40,7 @@ AHEAD = 8 << 20  # bytes of small files that are asked for ahead
 SMALL = 1 << 20
 CHUNK = 32 << 10  # of a content that is sent
 MOST_FILES = 1_000_000
+MOST_TOLD = 256 << 20  # bytes of what is told of all files
 _BATCH = 1 << 20  # of the archive, before it is handed on
 
 # Go's FileMode: what a file is, and three bits that are elsewhere in Unix.
@@ -103,6 +104,7 @@ class _Receiver:
         self._batch = bytearray()
         self._waiting: dict[int, bytearray] = {}
         self._complete: set[int] = set()
+        self._held = 0  # bytes that wait
 
     def write(self, data: bytes, /) -> None:
         """Take what the writer of the archive makes."""
@@ -137,6 +139,7 @@ class _Receiver:
 
     async def _stats(self) -> list[Any]:
         found: list[Any] = []
+        told = 0
         await self._stream.send_request()
         while True:
             packet = await self._next()
@@ -146,8 +149,12 @@ class _Receiver:
             if not packet.HasField("stat"):
                 return found
             found.append(packet.stat)
-            if len(found) > MOST_FILES:
-                words = f"the directory has more than {MOST_FILES} files"
+            told += packet.ByteSize()
+            if packet.stat.size < 0:
+                words = f"the file {packet.stat.path!r} has {packet.stat.size} bytes"
+                raise Corrupt(words)
+            if len(found) > MOST_FILES or told > MOST_TOLD:
+                words = f"the directory has more than {MOST_FILES} files, or names without end"
                 raise InvalidArgument(words, hint="Exclude some by a .dockerignore file.")
 
     async def _content(self, number: int, entry: tar.Entry) -> None:
@@ -163,6 +170,7 @@ class _Receiver:
                 if sent > entry.size:
                     break
                 self._archive.write(bytes(content))
+                self._held -= len(content)
                 content.clear()
                 await self._flush(_BATCH)
             if number in self._complete:
@@ -178,7 +186,7 @@ class _Receiver:
             entry.size = entry.stored = len(content)
             self._archive.add(entry, bytes(content))
         self.total += entry.size
-        del self._waiting[number]
+        self._held -= len(self._waiting.pop(number))
         self._complete.discard(number)
         await self._flush(_BATCH)
 
@@ -190,6 +198,10 @@ class _Receiver:
             raise Corrupt(words)
         if packet.data:
             self._waiting[packet.ID] += packet.data
+            self._held += len(packet.data)
+            if self._held > 2 * AHEAD:
+                words = "the client sends files that are larger than it told"
+                raise Failed(words, hint="Build again when nobody writes to them.")
         else:
             self._complete.add(packet.ID)
 
@@ -266,6 +278,9 @@ async def send(session: Session, directory: str, metadata: list[tuple[str, str]]
             if asked.type == FIN:
                 break
             if asked.type == REQ:
+                if asked.ID not in paths:
+                    words = f"the client asks for file {asked.ID}, which is none"
+                    raise Corrupt(words)
                 await _send_content(stream, asked.ID, paths[asked.ID])
         await stream.send_message(PACKET(type=FIN), end=True)
 

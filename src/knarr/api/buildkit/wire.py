@@ -4,8 +4,9 @@ The protocol is grpclib's, which is asyncio's: all connections of a server are s
 in a thread of its own, which begins with the first of them. The thread that took a connection over
 waits until it has ended. Blocking work never runs in the loop: it is given to threads.
 
-grpclib opens its connections itself; the two classes below give it one that is open. That is the
-one place where its inner methods are used (`_protocol_factory`, `_create_connection`).
+grpclib opens its connections itself; the two classes below give it one that is open. These and
+`_Bounded` are the places where its inner parts are used (`_protocol_factory`,
+`_create_connection`, `protocol.Buffer`).
 
 Spec: gRPC over HTTP/2
 """
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import grpclib.protocol
+from grpclib import GRPCError
 from grpclib.client import Channel
 from grpclib.config import Configuration
 from grpclib.const import Cardinality, Handler, Status
@@ -41,6 +44,22 @@ _WINDOW = 16 << 20
 _CONFIGURATION = Configuration(
     http2_connection_window_size=_WINDOW, http2_stream_window_size=_WINDOW
 )
+
+LARGEST = 16 << 20  # bytes of a message, as with BuildKit
+
+
+class _Bounded(grpclib.protocol.Buffer):
+    """What has come of a stream. grpclib itself reads messages of any size into memory."""
+
+    async def read(self, size: int) -> bytes:
+        """Return `size` bytes. Raises: GRPCError"""
+        if size > LARGEST:
+            text = f"a message of {size} bytes, more than {LARGEST}"
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, text)
+        return await super().read(size)
+
+
+grpclib.protocol.Buffer = _Bounded  # type: ignore[misc] # streams look for it there
 
 _STATUS = message(f"{STATUS}.Status")
 UNARY = Cardinality.UNARY_UNARY
