@@ -12,6 +12,8 @@ from support.rootfs import make_rootfs
 from support.runtimes import Bundle, Runtime
 from support.serving import Served, lent_server
 from support.supervised import Supervised
+from support.testregistry import TestRegistry
+from support.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +38,19 @@ def store(tmp_path: Path) -> Iterator[Knarr]:
 def second(tmp_path: Path) -> Iterator[Knarr]:
     """Lend another one, with an empty store of its own."""
     with lent_store(tmp_path / "second") as lent:
+        yield lent
+
+
+@pytest.fixture
+def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
+    """Lend a place to build images in: a command, and a context to fill."""
+    return Workshop(knarr, tmp_path / "context")
+
+
+@pytest.fixture
+def registry() -> Iterator[TestRegistry]:
+    """Lend a registry that has nothing and lets anybody in."""
+    with TestRegistry() as lent:
         yield lent
 
 

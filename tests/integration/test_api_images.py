@@ -18,19 +18,11 @@ from support.offers import offer, offer_index
 from support.testregistry import PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.serving import Served
 
 pytestmark = pytest.mark.root
 
 LAYER = images.layer_tar({"file": b"x" * 3000})
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
 
 
 def stream(

@@ -32,11 +32,6 @@ CMD ["/app/app.sh"]
 """
 
 
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
-
-
 def test_image_runs_what_was_built_into_it(shop: Workshop) -> None:
     shop.write("app.sh", "#!/bin/sh\ncat /greeting /who", mode=0o755)
     built = shop.build(STORY)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from knarr.util.files import FileLock
 from support.workshop import Workshop
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -23,11 +18,6 @@ FROM busybox
 RUN head -c 300000 /dev/zero > /first
 RUN head -c 200000 /dev/zero > /second
 """
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def records(shop: Workshop, *words: str) -> dict[str, dict[str, Any]]:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.workshop import Workshop
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -35,11 +29,6 @@ FROM base
 ARG EXTRA=docs
 RUN false
 """
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def call(shop: Workshop, dockerfile: str, *words: str, status: int = 0) -> str:

@@ -16,16 +16,10 @@ from support.workshop import Workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
 LARGE = 6 << 20
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def top_layer(shop: Workshop, tmp_path: Path) -> dict[str, tuple[tarfile.TarInfo, bytes]]:

@@ -14,14 +14,8 @@ from support.workshop import Workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def archive(files: dict[str, str], form: str = "") -> bytes:

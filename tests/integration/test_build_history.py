@@ -17,7 +17,6 @@ from support.workshop import Workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -26,11 +25,6 @@ FROM busybox
 RUN seq 1 5000; echo problem >&2
 RUN echo second
 """
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def builds(shop: Workshop, *words: str) -> list[dict[str, Any]]:

@@ -5,25 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.workshop import Workshop
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from support.engine import Knarr
-
 pytestmark = pytest.mark.root
 
 SLOW = "FROM busybox\nRUN echo first > /first\nRUN echo started; sleep 30"
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def remains(shop: Workshop) -> list[str]:

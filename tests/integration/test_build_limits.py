@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.workshop import Workshop
-
-if TYPE_CHECKING:
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -26,11 +22,6 @@ RUN g=/sys/fs/cgroup; \\
     df -k /dev/shm | tail -n 1 > /shm; \\
     cat /proc/self/cgroup > /groups
 """
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def test_limits_reach_every_step(shop: Workshop) -> None:

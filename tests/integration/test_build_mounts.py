@@ -13,16 +13,10 @@ from support.workshop import Workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
 SECRET = b"sesame-opens-it"
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def test_contents_of_context_stages_and_images(shop: Workshop) -> None:

@@ -17,7 +17,6 @@ from support.workshop import Workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.engine import Knarr
 
 pytestmark = pytest.mark.root
 
@@ -28,11 +27,6 @@ RUN mkdir -p /out/sub && echo made > /out/sub/file && chown -R 1234:1234 /out &&
 FROM scratch
 COPY --from=work /out /
 """
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def untagged(shop: Workshop) -> list[str]:

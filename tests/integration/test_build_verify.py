@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from support.workshop import Workshop
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from support.engine import Knarr
-
 pytestmark = pytest.mark.root
 
 UUID = "/proc/sys/kernel/random/uuid"
-
-
-@pytest.fixture
-def shop(knarr: Knarr, tmp_path: Path) -> Workshop:
-    return Workshop(knarr, tmp_path / "context")
 
 
 def test_what_is_the_same_twice_is_kept(shop: Workshop) -> None:

@@ -32,12 +32,6 @@ ALWAYS, NEVER = '[images]\nkeep_blobs = "always"\n', '[images]\nkeep_blobs = "ne
 
 
 @pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
-
-
-@pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[str]:
     """Return the host of another registry."""
     with docker_registry(tmp_path / "registry") as found:

@@ -14,18 +14,11 @@ from support.offers import MANIFEST, offer_index
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
 
 
 def test_every_place_is_known() -> None:

@@ -19,7 +19,7 @@ from support.registry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from support.testregistry import Handler
 
@@ -28,12 +28,6 @@ pytestmark = pytest.mark.root
 
 BASE = images.layer_tar({f"f{n}": os.urandom(4000) for n in range(500)})
 TOP = images.layer_tar({"top": b"y" * 3000})
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
 
 
 def test_docker_s_words(store: Knarr, registry: TestRegistry) -> None:

@@ -15,8 +15,6 @@ from support.talking import Talk, download, layer, noise, opener
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.testregistry import Handler
 
 RAW = json.dumps(
@@ -28,12 +26,6 @@ RAW = json.dumps(
     }
 ).encode()
 NONE = Digest("sha256:" + "0" * 64)
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as lent:
-        yield lent
 
 
 def about(subject: Digest, kind: str) -> bytes:

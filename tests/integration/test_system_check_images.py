@@ -14,19 +14,13 @@ from support.engine import Knarr
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.root
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 FINE = "Everything is as it should be.\n"
 TAR = images.layer_tar({"dir/file": b"content" * 1000, "other": b"x"})
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
 
 
 def check(knarr: Knarr, *options: str, status: int = 1) -> list[dict[str, str]]:

@@ -27,12 +27,6 @@ LAYERS = [images.layer_tar({f"f{n}": bytes(3000)}) for n in range(5)]
 BUSY = 0.15  # seconds that each answer takes
 
 
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
-
-
 class Crowd:
     """Slows requests down, and counts how many there are at a time."""
 

@@ -14,7 +14,7 @@ from support.registry import docker_registry
 from support.testregistry import INDEX, TestRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.engine import Knarr
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.root
 
 EVERY = "--all-platforms"
-
-
-@pytest.fixture
-def registry() -> Iterator[TestRegistry]:
-    with TestRegistry() as found:
-        yield found
 
 
 def add_index(
