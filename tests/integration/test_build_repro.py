@@ -174,6 +174,23 @@ def test_an_output_without_later_times(shop: Workshop) -> None:
     assert max(layer_times(shop, "made", count=2)) == EPOCH
 
 
+def test_layers_say_which_time_they_were_held_down_to(shop: Workshop, tmp_path: Path) -> None:
+    for name, value in (("early", "true"), ("late", "false")):
+        out = f"type=oci,dest={tmp_path}/{name},tar=false,rewrite-timestamp={value}"
+        shop.build("", "--build-arg", "SOURCE_DATE_EPOCH=1600000000", "--output", out)
+    said = {}
+    for name in ("early", "late"):
+        blobs = tmp_path / name / "blobs" / "sha256"
+        index = json.loads((tmp_path / name / "index.json").read_bytes())
+        (listed,) = index["manifests"]
+        manifest = json.loads((blobs / listed["digest"].partition(":")[2]).read_bytes())
+        said[name] = [layer.get("annotations") for layer in manifest["layers"]]
+    own = {"buildkit/rewritten-timestamp": "1600000000"}
+    assert said["early"][-1] == own
+    assert said["early"][0] is None
+    assert set(said["late"]) == {None}
+
+
 def test_a_time_of_ones_own(shop: Workshop) -> None:
     times = files(shop, "--timestamp", "1234567890", "--target", "build")
     assert times["deep/down/b/c"].mtime == times["deep/down/made/x/file"].mtime == 1_234_567_890

@@ -45,6 +45,7 @@ _PREDICATE = "in-toto.io/predicate-type"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 _ATTESTATION = "attestation-manifest"
+_LATEST = "buildkit/rewritten-timestamp"
 _NOWHERE = Platform("unknown", "unknown")
 _DOCKERS = {
     d.OCI_LAYER: d.DOCKER_LAYER,
@@ -140,6 +141,10 @@ def _manifest(
 ) -> Manifest:
     config = engine.blobs.read(part.image_id)
     kind = d.OCI_CONFIG
+    if part.latest is not None:
+        said = FrozenDict({_LATEST: str(part.latest)})
+        ours = [layer.replace(annotations=said) for layer in layers[part.below :]]
+        layers = [*layers[: part.below], *ours]
     if packaging.docker:
         kind = d.DOCKER_CONFIG
         layers = [layer.replace(media_type=_DOCKERS[layer.media_type]) for layer in layers]

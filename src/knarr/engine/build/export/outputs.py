@@ -197,7 +197,7 @@ class Exporting:
         """Make the image, of one layer above its base if that is wanted."""
         lowered, stack = result.lowered, result.stack
         image_id = store_image(self._engine, lowered, stack, result.steps, result.inline)
-        below = sum(not line.empty_layer for line in lowered.inherited)
+        below = _below(result)
         if not self._squashed or below == len(stack):
             return image_id
         from knarr.engine.image.squashing import squash  # noqa: PLC0415 - for who asks for it
@@ -212,6 +212,8 @@ class Exporting:
                 image_id,
                 result.lowered.platform,
                 _about(result.attest, names) if result.attest else None,
+                _below(result),
+                result.lowered.epoch,
             )
             for image_id, result in zip(ids, self._results, strict=True)
         ]
@@ -231,6 +233,8 @@ class Exporting:
             return {}
         from knarr.engine.build.export.giving import Giving  # noqa: PLC0415 - loads much
 
+        if not output.rewrite_timestamp:
+            parts = [part.replace(latest=None) for part in parts]
         return Giving(self._engine, parts, self._report, _EXPORT).give(output)
 
     def _manifest(self, image_id: Digest) -> Mapping[str, object]:
@@ -246,6 +250,11 @@ class Exporting:
         about = images.image(row)
         if row.added_ns >= began_ns and not (about.tags or about.digests):
             images.remove(image_id, prune=False)
+
+
+def _below(result: Result) -> int:
+    """Return how many of the layers are the base image's."""
+    return sum(not line.empty_layer for line in result.lowered.inherited)
 
 
 def _about(attest: Attest, names: Sequence[Reference]) -> Callable[[Manifest], Sequence[Statement]]:

@@ -21,8 +21,13 @@ class Statement(Value):
 
 
 class Part(Value):
-    """The image for one platform. `attest` makes statements once the manifest is known."""
+    """The image for one platform. `attest` makes statements once the manifest is known.
+
+    If the times in the layers above the lowest `below` were held down to `latest`, they say so.
+    """
 
     image_id: Digest
     platform: Platform
     attest: Callable[[Manifest], Sequence[Statement]] | None = None
+    below: int = 0
+    latest: int | None = None
