@@ -136,6 +136,20 @@ def _ends(small: Knarr) -> None:
     assert small("inspect", "-f", "{{.State.ExitCode}}", "one") == "7\n"
 
 
+@pytest.mark.parametrize("network", ["none", "bridge"])
+def test_a_container_that_fills_the_disk_has_its_own_status(small: Small, network: str) -> None:
+    def part(lent: Knarr) -> None:
+        fill_up = "dd if=/dev/zero of=/big bs=1M count=30 2>/dev/null; exit 7"
+        command = ("--network", network, "busybox", "sh", "-c", fill_up)
+        done = lent.do("run", "--rm", *command)
+        assert (done.returncode, done.stderr) == (7, "")
+        assert lent("ps", "-aq") == ""
+        assert lent.do("run", "--name", "one", *command).returncode == 7
+        lent("rm", "one")
+
+    small(part)
+
+
 def test_everything_killed_at_once(knarr: Knarr) -> None:
     """As by an out-of-memory killer gone wild, in the middle of writing logs, attached and not."""
     client = knarr.start("run", *NONE, "--name", "one", "busybox", "sh", "-c", COUNTING)

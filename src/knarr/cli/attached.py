@@ -68,7 +68,10 @@ def run_attached(
     outcome = interact(client, lambda: control.connect(_control_dir(container)), terms)
     if outcome.exit is not None:
         words = _words(container, outcome.exit)  # while it is still there
-        _clean_up(container, client)
+        try:
+            _clean_up(container, client)
+        except KnarrError as error:  # that it has ended, and how, is so all the same
+            context.complain(error)
         return _report(context, outcome.exit, words)
     return _end(context, container, client, outcome, terms)
 

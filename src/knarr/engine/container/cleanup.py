@@ -44,7 +44,7 @@ def clean_up(
                     return False
                 trace("cleanup:begun")
                 if auto_remove:
-                    removing.take_away(engine, container_id, volumes=True)
+                    removing.take_away_at_its_end(engine, container_id)
                 else:
                     removing.release(engine, container_id)
             return auto_remove

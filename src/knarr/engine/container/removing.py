@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import os
 
+from knarr.engine import leftovers
 from knarr.engine.container import tasks
 from knarr.engine.container.locks import ContainerLock
 from knarr.engine.container.tasks import read_state
 from knarr.engine.noting import note, note_left, note_networks
-from knarr.errors import Conflict, NotFound
+from knarr.errors import Conflict, Failed, NotFound
 from knarr.store.containers import ContainerRecords
 from knarr.util.trace import trace
 
@@ -46,26 +47,40 @@ def remove(
         if not (force and read_state(engine.paths, row.id).active):
             raise
         _remove(engine, row, options, force=force, volumes=volumes)  # somebody had started it again
-    except OSError as error:
-        if error.errno != errno.ENOSPC or read_state(engine.paths, row.id).active:
+    except (OSError, Failed) as error:
+        if not _for_want_of_room(error) or read_state(engine.paths, row.id).active:
             raise
-        _make_room(engine.paths, row.id)
+        with ContainerLock(engine.paths, row.id):
+            _make_room(engine.paths, row.id)
         _remove(engine, row, options, force=force, volumes=volumes)
 
 
+def _for_want_of_room(error: BaseException | None) -> bool:
+    """Tell whether a full disk is at the bottom of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+            return True
+        error = error.__cause__
+    return False
+
+
 def _make_room(paths: Paths, container_id: str) -> None:
-    """On a full disk, give up first what takes most room: writing down what is done needs some."""
+    """On a full disk, give up first what takes most room: writing down what is done needs some.
+
+    For who holds the container's lock.
+    """
     from knarr.linux.tree import remove_tree  # noqa: PLC0415 - not for who only asks
 
-    with ContainerLock(paths, container_id):
-        directory = os.open(paths.container(container_id), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for name in os.listdir(directory):
-                if ".log" in name:
-                    os.unlink(name, dir_fd=directory)
-            remove_tree(directory, "upper")
-        finally:
-            os.close(directory)
+    directory = os.open(paths.container(container_id), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in os.listdir(directory):
+            if ".log" in name:
+                os.unlink(name, dir_fd=directory)
+        remove_tree(directory, "upper")
+    finally:
+        os.close(directory)
 
 
 def _remove(
@@ -89,9 +104,19 @@ def _remove(
             if now.active:  # somebody started it in between
                 raise _refusal(row, now.status)
             take_away(engine, row.id, volumes=volumes)
+            _discard_left(engine.paths, row.id)
     except NotFound:  # it ran with --rm, and its end was its removal
         if not state.active:
             raise
+
+
+def _discard_left(paths: Paths, container_id: str) -> None:
+    """Remove the run directory that a supervisor leaves whose clean-up failed."""
+    directory = paths.task(container_id)
+    if os.path.isdir(directory) and not leftovers.held(f"{directory}/{leftovers.SUPERVISOR_LOCK}"):
+        from knarr.supervise import places  # noqa: PLC0415 - seldom needed
+
+        places.discard(directory)
 
 
 def _await_supervisor(engine: Engine, row: ContainerRow) -> None:
@@ -139,6 +164,17 @@ def take_away(engine: Engine, container_id: str, *, volumes: bool) -> None:
         note(engine.paths, row, "destroy")
     if volumes:
         engine.volumes.sweep()
+
+
+def take_away_at_its_end(engine: Engine, container_id: str) -> None:
+    """Remove a container that ran with --rm, also from a disk that it has filled itself."""
+    try:
+        take_away(engine, container_id, volumes=True)
+    except (OSError, Failed) as error:
+        if not _for_want_of_room(error):
+            raise
+        _make_room(engine.paths, container_id)
+        take_away(engine, container_id, volumes=True)
 
 
 def finish(engine: Engine, container_id: str) -> None:
