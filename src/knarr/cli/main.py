@@ -235,6 +235,8 @@ def _report_plain(error: Exception, context: Context) -> int:
         context.warn(f"knarr: {(error.strerror or str(error)).lower()}{place}")
         for note in getattr(error, "__notes__", ()):
             context.warn(f"  {note}")
+    elif isinstance(error, RecursionError):
+        context.warn("knarr: directories or documents are nested too deeply")
     else:
         context.warn(f"knarr: internal error: {type(error).__name__}: {error}")
         context.warn("This is a fault of knarr. Run it again with --debug to see where.")

@@ -124,4 +124,6 @@ def default_run() -> str:
     """Return where sockets and locks are kept when nobody says."""
     if os.geteuid() == 0:
         return "/run/knarr"
-    return f"{os.environ.get('XDG_RUNTIME_DIR') or f'/tmp/knarr-run-{os.geteuid()}'}/knarr"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    # Never /tmp: another user may have made there what is looked for.
+    return f"{runtime}/knarr" if runtime else f"{default_root()}/run"
