@@ -192,7 +192,9 @@ def test_inline_is_in_the_config_and_by_a_build_argument_too(shop: Workshop) -> 
     image_id = shop.image_id()
     blob = shop.knarr.engine.blobs.read(Digest(image_id))
     told = json.loads(base64.b64decode(json.loads(blob)["moby.buildkit.cache.v0"]))
-    assert len(told["layers"]) == 3
+    assert [one["layers"][0]["layer"] for one in told[:-1]] in ([1, 2], [2, 1]), (
+        "as BuildKit has it"
+    )
     shop.build("")
     assert shop.image_id() != image_id
 

@@ -7,7 +7,8 @@
                above them can be recognized; what copies took; the caches of mounts
 
 In a place that has blobs and no manifest the document describes the blobs, too: a layer has
-`annotations`, the blobs of mounts are `described`.
+`annotations`, the blobs of mounts are `described`. In the config of an image there are the records
+alone, since it has layers already; what is ours is in a record that leads nowhere.
 
 Keys are ours (see `cache`): BuildKit reads the document, and finds nothing that it asks for; of one
 of BuildKit's the same is true the other way round. What is read here was made by anybody: digests
@@ -22,7 +23,7 @@ from knarr.errors import Corrupt, InvalidArgument
 from knarr.oci import document
 from knarr.oci.config import chain_ids
 from knarr.oci.descriptor import Descriptor
-from knarr.oci.digest import Digest
+from knarr.oci.digest import Digest, digest_of
 from knarr.oci.document import EMPTY, FrozenDict
 from knarr.util.times import parse_rfc3339, render_rfc3339
 from knarr.util.value import Value
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from knarr.build.graph import Stack
     from knarr.oci.document import Fields
 
     # Descriptor and diff ID of blobs, by what a document calls them.
@@ -41,6 +43,8 @@ MEDIA_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 INLINE = "moby.buildkit.cache.v0"
 DIFF_ID = "containerd.io/uncompressed"
 _VERSION = 1
+# The digest of the record in which an image has what is ours: BuildKit wants one of each record.
+_OWN = str(digest_of(b"knarr"))
 
 
 class Result(Value):
@@ -64,40 +68,26 @@ class Records(Value):
 
 def encode_records(records: Records, *, described: bool = False) -> tuple[bytes, list[Descriptor]]:
     """Return the document, and the blobs that it names, each once; with `described` it does so."""
-    layers: list[dict[str, Any]] = []
-    places: dict[Digest, int] = {}
-    listed, hollow = [], {}
-    for key, result in sorted(records.results.items()):
-        chains = chain_ids(result.diff_ids)
-        created = render_rfc3339(result.created_ns)
-        if all(chain in records.blobs for chain in chains):
-            for below, chain in zip([None, *chains], chains, strict=False):
-                if chain not in places:
-                    places[chain] = len(layers)
-                    parent = -1 if below is None else places[below]
-                    layers.append({"blob": str(records.blobs[chain].digest), "parent": parent})
-                    if described:
-                        layers[-1]["annotations"] = _describe(records.blobs[chain], created)
-            found = {"layer": places[chains[-1]], "createdAt": created}
-            listed.append({"digest": key, "layers": [found]})
-        else:
-            diff_ids = [str(diff_id) for diff_id in result.diff_ids]
-            hollow[key] = {"diffIds": diff_ids, "createdAt": created}
-    own: dict[str, Any] = {
-        "version": _VERSION,
-        "results": hollow,
-        "copied": dict(records.copied),
-        "mounts": {name: str(blob.digest) for name, blob in records.mounts.items()},
-    }
+    value, places = _encode(records)
+    mounts = {blob.digest: blob for blob in records.mounts.values()}
     if described:
-        blobs = records.mounts.values()
-        own["described"] = {
-            str(blob.digest): {"mediaType": blob.media_type, "size": blob.size} for blob in blobs
+        for chain, number in places.items():
+            value["layers"][number]["annotations"] = _describe(records.blobs[chain])
+        value["knarr"]["described"] = {
+            str(digest): {"mediaType": blob.media_type, "size": blob.size}
+            for digest, blob in mounts.items()
         }
-    value = {"layers": layers, "records": listed, "knarr": own}
     named = {blob.digest: blob for blob in (records.blobs[chain] for chain in places)}
-    named |= {blob.digest: blob for blob in records.mounts.values()}
-    return document.dump(value), list(named.values())
+    return document.dump(value), list((named | mounts).values())
+
+
+def encode_inline(records: Records, stack: Stack) -> bytes:
+    """Return what the config of the image with the layers of `stack` says of its cache.
+
+    It is the list of records alone: the layers are the image's.
+    """
+    value, _ = _encode(records, stack)
+    return document.dump([*value["records"], {"digest": _OWN, "knarr": value["knarr"]}])
 
 
 def decode_records(raw: bytes, blobs: Blobs | None = None) -> Records:
@@ -106,7 +96,59 @@ def decode_records(raw: bytes, blobs: Blobs | None = None) -> Records:
     Raises: Corrupt
     """
     fields = document.load(raw, "cache configuration")
-    own = fields.child("knarr")
+    return _decode(fields, fields.child("knarr"), blobs)
+
+
+def decode_inline(raw: bytes, layers: Sequence[tuple[Descriptor, Digest]]) -> Records:
+    """Return what the config of an image with these layers, and their diff IDs, says of its cache.
+
+    Raises: Corrupt
+    """
+    listed = [{"blob": str(layers[n][1]), "parent": n - 1} for n in range(len(layers))]
+    whole = b'{"layers":%b,"records":%b}' % (document.dump(listed), raw)
+    fields = document.load(whole, "cache configuration")
+    own = next(
+        (one.child("knarr") for one in fields.children("records") if "knarr" in one.object), None
+    )
+    return _decode(fields, own, {diff_id: (blob, diff_id) for blob, diff_id in layers})
+
+
+def _encode(records: Records, first: Stack = ()) -> tuple[dict[str, Any], dict[Digest, int]]:
+    """Return a document, and the numbers of its layers by chain ID: those of `first` in order."""
+    layers: list[dict[str, Any]] = []
+    places: dict[Digest, int] = {}
+
+    def number(chains: Stack) -> int:
+        for below, chain in zip((None, *chains), chains, strict=False):
+            if chain not in places:
+                places[chain] = len(layers)
+                parent = -1 if below is None else places[below]
+                layers.append({"blob": str(records.blobs[chain].digest), "parent": parent})
+        return places[chains[-1]]
+
+    if first:
+        number(first)
+    listed, hollow = [], {}
+    for key, result in sorted(records.results.items()):
+        chains = tuple(chain_ids(result.diff_ids))
+        created = render_rfc3339(result.created_ns)
+        if all(chain in records.blobs for chain in chains):
+            found = {"layer": number(chains), "createdAt": created}
+            listed.append({"digest": key, "layers": [found]})
+        else:
+            diff_ids = [str(diff_id) for diff_id in result.diff_ids]
+            hollow[key] = {"diffIds": diff_ids, "createdAt": created}
+    own = {
+        "version": _VERSION,
+        "results": hollow,
+        "copied": dict(records.copied),
+        "mounts": {name: str(blob.digest) for name, blob in records.mounts.items()},
+    }
+    return {"layers": layers, "records": listed, "knarr": own}, places
+
+
+def _decode(fields: Fields, own: Fields | None, blobs: Blobs | None) -> Records:
+    """Return what a document says, of which `own` is what BuildKit does not read."""
     if own is not None and own.integer("version") != _VERSION:
         own = None
     if blobs is None:
@@ -186,14 +228,10 @@ class _Layers:
                     yield stack, _created(found)
 
 
-def _describe(blob: Descriptor, created: str) -> dict[str, Any]:
+def _describe(blob: Descriptor) -> dict[str, Any]:
     """Return the annotations of a layer."""
-    return {
-        "mediaType": blob.media_type,
-        "diffID": blob.annotations[DIFF_ID],
-        "size": blob.size,
-        "createdAt": created,
-    }
+    diff_id = blob.annotations[DIFF_ID]
+    return {"mediaType": blob.media_type, "diffID": diff_id, "size": blob.size}
 
 
 def _described(fields: Fields, own: Fields | None) -> Blobs:

@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from knarr.build.cacheconfig import DIFF_ID, Records, Result, decode_records, encode_records
+from knarr.build.cacheconfig import (
+    DIFF_ID,
+    Records,
+    Result,
+    decode_inline,
+    decode_records,
+    encode_inline,
+    encode_records,
+)
 from knarr.errors import Corrupt
 from knarr.oci.config import chain_ids
 from knarr.oci.descriptor import OCI_LAYER_GZIP, Descriptor
@@ -79,6 +87,18 @@ def test_a_document_may_describe_its_blobs() -> None:
     assert told["mediaType"] == OCI_LAYER_GZIP
     assert told["diffID"] == str(A)
     assert told["size"] == 7
+
+
+def test_an_image_has_the_records_alone() -> None:
+    stack = tuple(BLOBS)
+    records = RECORDS.replace(mounts={})
+    raw = encode_inline(records, stack)
+    assert decode_inline(raw, list(zip(BLOBS.values(), (A, B), strict=True))) == records
+    *told, own = json.loads(raw)
+    assert {one["digest"]: one["layers"][0]["layer"] for one in told} == {ONE: 0, TWO: 1}
+    assert own.keys() == {"digest", "knarr"}
+    with pytest.raises(Corrupt):
+        decode_inline(b'{"layers":[]}', [])
 
 
 @pytest.mark.parametrize(

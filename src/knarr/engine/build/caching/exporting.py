@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 
-from knarr.build.cacheconfig import DIFF_ID, Records, Result, encode_records
+from knarr.build.cacheconfig import DIFF_ID, Records, Result, encode_inline, encode_records
 from knarr.build.events import Finished, Noted, Started
 from knarr.build.worker import Hollow
 from knarr.engine.build.caching.places import LOCAL, MAX
@@ -54,7 +54,7 @@ def inline(engine: Engine, used: Used, stack: Stack, imports: Imports | None) ->
         for chain, diff_id in zip(stack, layers.diff_ids(stack), strict=True)
     }
     records = _records(layers, used, blobs)
-    return base64.b64encode(encode_records(records)[0]).decode()
+    return base64.b64encode(encode_inline(records, stack)).decode()
 
 
 def export(

@@ -17,7 +17,7 @@ import base64
 import binascii
 
 from knarr.build import cacheconfig
-from knarr.build.cacheconfig import DIFF_ID, INLINE, Records, decode_records
+from knarr.build.cacheconfig import DIFF_ID, INLINE, Records, decode_inline, decode_records
 from knarr.build.events import Finished, Noted, Started
 from knarr.build.worker import Cached, Hollow
 from knarr.engine.build.caching.places import LOCAL
@@ -241,5 +241,4 @@ def _inline(manifest: Manifest, config: ImageConfig) -> Records:
     except binascii.Error as error:
         message = f"the cache in image {config.digest} is not base64"
         raise Corrupt(message) from error
-    pairs = zip(config.diff_ids, manifest.layers, strict=True)
-    return decode_records(raw, {diff_id: (layer, diff_id) for diff_id, layer in pairs})
+    return decode_inline(raw, list(zip(manifest.layers, config.diff_ids, strict=True)))
