@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from datetime import UTC, datetime
@@ -353,3 +354,19 @@ def test_an_archive_is_as_old_as_its_newest_file(knarr: Knarr, web: Web) -> None
     done = knarr.do("build", "-t", "made", *words)
     assert done.returncode == 0, done.stderr
     assert created(knarr).startswith("2021-12-31T23:59:58")
+
+
+def test_what_ssh_says_is_what_went_wrong(
+    knarr: Knarr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho 'ssh: no route to git.example' >&2; exit 255\n")
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    said = knarr.fails("build", "-q", "git@git.example:team/app.git")
+    assert said == "knarr: failed to solve: git: ssh: no route to git.example\n"
+
+
+def test_words_of_the_classic_builder_change_nothing(knarr: Knarr, tmp_path: Path) -> None:
+    assert (
+        build(knarr, tmp_path, "FROM busybox\n", "--compress", "--rm", "--force-rm").returncode == 0
+    )

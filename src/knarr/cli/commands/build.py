@@ -54,6 +54,7 @@ COMMAND = Command(
         ),
         Option("cgroup-parent", "Set the parent cgroup for the RUN instructions", kind="string"),
         Option("check", 'Shorthand for "--call=check"'),
+        Option("compress", "Compress the build context using gzip", hidden=True),
         Option("cpu-period", "Limit the CPU CFS (Completely Fair Scheduler) period", kind="int"),
         Option("cpu-quota", "Limit the CPU CFS (Completely Fair Scheduler) quota", kind="int"),
         Option("cpu-shares", "CPU shares (relative weight)", kind="int", short="c"),

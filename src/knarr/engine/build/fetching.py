@@ -272,7 +272,7 @@ def _git(
         raise Failed(message, hint="Install git.") from None
     if done.returncode and not fails:
         said = done.stderr.strip().splitlines() or [f"git ended with {done.returncode}"]
-        message = f"git: {said[-1].removeprefix('fatal: ')}"
+        message = f"git: {_cause(said)}"
         sent_on = shown and "URL returned error: 30" in message
         hint = (
             "It leads elsewhere, where credentials do not go: name that place." if sent_on else ""
@@ -281,6 +281,18 @@ def _git(
     return done.stdout
 
 
+def _cause(said: list[str]) -> str:
+    """Return the line of git's that says what is wrong.
+
+    It is the fatal one, behind which may be advice; unless ssh has failed, which has said why.
+    """
+    at = max((n for n, line in enumerate(said) if line.startswith(_FATAL)), default=len(said) - 1)
+    if at and said[at] == f"{_FATAL}Could not read from remote repository.":
+        at -= 1
+    return said[at].removeprefix(_FATAL)
+
+
+_FATAL = "fatal: "
 _PASSED = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR",
