@@ -22,7 +22,7 @@ from knarr.engine.build.stubs import Stubs
 from knarr.engine.container import starting
 from knarr.engine.container.mounts import FILES, plan_mounts
 from knarr.engine.container.specify import Place, specify
-from knarr.engine.options.security import bounding_mask
+from knarr.engine.options.security import bounding_mask, heat_paths
 from knarr.engine.options.values import Networking, Options, Streams
 from knarr.errors import CommandFailed, InvalidArgument
 from knarr.network.model import SandboxOptions
@@ -225,6 +225,7 @@ class RunJob:
             cgroups_path=self._steps.cgroup(self.id),
             network="host" if prepared.mode == "host" else "",
             bounding=bounding_mask(options.security),
+            heat=heat_paths(),
             architecture=starting.ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         )
         spec = specify(options, place)

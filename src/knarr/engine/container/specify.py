@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 MASKED_PATHS = (
-    "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
-    "/sys/devices/virtual/powercap",
+    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+    "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 )  # fmt: skip
 APPARMOR = "/sys/module/apparmor"
 INIT = "/sbin/docker-init"  # where images and their users know it from Docker
@@ -64,7 +64,8 @@ class Place(Value):
     to be process 1 before the container's own. `network` is `host` or empty for a namespace of its
     own; `joined` are the paths of those that others have made, by their kind in the spec, and `shm`
     the directory that a joined ipc namespace goes with. `bounding` is the mask of capabilities that
-    there are to give, `block_devices` the numbers of those that limits name.
+    there are to give, `block_devices` the numbers of those that limits name, `heat` further paths
+    to mask like the usual ones.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Place(Value):
     joined: Mapping[str, str] = {}
     shm: str = ""
     block_devices: Mapping[str, tuple[int, int]] = {}
+    heat: Sequence[str] = ()
 
 
 def specify(options: Options, place: Place) -> Spec:
@@ -239,7 +241,7 @@ def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
         linux["cgroupsPath"] = place.cgroups_path
     if place.devices:
         linux["devices"] = [device for device, _ in place.devices]
-    masked, readonly = hidden_paths(options)
+    masked, readonly = hidden_paths(options, place.heat)
     if masked:
         linux["maskedPaths"] = masked
     if readonly:
@@ -254,19 +256,19 @@ def _linux(options: Options, place: Place, bounding: Sequence[str]) -> Linux:
     return linux
 
 
-def hidden_paths(options: Options) -> tuple[list[str], list[str]]:
-    """Return what a container cannot look into, and what it cannot write to."""
+def hidden_paths(options: Options, more: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Return what a container cannot look into, `more` of it too, and what it cannot write to."""
     security = options.security
     if security.privileged or security.unmasked:
         return list(security.masked), []
     if not security.shown:
-        return [*MASKED_PATHS, *security.masked], list(READONLY_PATHS)
+        return [*MASKED_PATHS, *more, *security.masked], list(READONLY_PATHS)
     from fnmatch import fnmatchcase  # noqa: PLC0415 - for few containers
 
     def hidden(path: str) -> bool:
         return not any(fnmatchcase(path, pattern.rstrip("/")) for pattern in security.shown)
 
-    masked = [*filter(hidden, MASKED_PATHS), *security.masked]
+    masked = [*filter(hidden, (*MASKED_PATHS, *more)), *security.masked]
     return masked, list(filter(hidden, READONLY_PATHS))
 
 

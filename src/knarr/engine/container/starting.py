@@ -25,7 +25,7 @@ from knarr.engine.container.mounts import FILES, make_sources, plan_mounts, sour
 from knarr.engine.container.orders import make_order, with_secrets
 from knarr.engine.container.specify import Place, specify
 from knarr.engine.container.users import Identity, find_accounts, identify
-from knarr.engine.options.security import bounding_mask
+from knarr.engine.options.security import bounding_mask, heat_paths
 from knarr.errors import CommandFailed, Conflict, KnarrError, NotModified
 from knarr.network.model import BUILT_IN
 from knarr.store.layers import LayerRecords
@@ -269,6 +269,7 @@ class _Launch:
             network="host" if prepared.mode == "host" else "",
             architecture=ARCHITECTURES.get(os.uname().machine, os.uname().machine),
             bounding=bounding_mask(options.security),
+            heat=heat_paths(),
             joined=others.joined if others else {},
             shm=others.shm if others else "",
             block_devices=_block_devices(options),
