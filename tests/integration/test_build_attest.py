@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
+import stat
 import struct
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,6 +199,79 @@ def test_what_is_attested_is_kept_with_the_image(shop: Workshop) -> None:
     shop.build("", "--provenance", "true")
     assert shop.read("echo ran") == "ran"
     shop.knarr("rmi", "made")
+
+
+ATTESTED = ("--sbom=true", "--provenance=true")
+FILES = "FROM scratch\nCOPY root /\nCOPY root/etc /again\n"
+
+
+def subjects(statement: Any) -> dict[str, str]:
+    return {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
+
+
+def test_statements_about_files_are_files_beside_them(shop: Workshop, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shop.build(FILES, *ATTESTED, "-o", str(out))
+    assert sorted(os.listdir(out)) == [
+        "again", "etc", "lib", "provenance.json", "sbom.spdx.json", "usr", "var",
+    ]  # fmt: skip
+    text = (out / "provenance.json").read_text()
+    assert text.startswith('{\n  "')
+    statement = json.loads(text)
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    bill = json.loads((out / "sbom.spdx.json").read_bytes())
+    assert len(bill["predicate"]["packages"]) == 4
+    files = {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file() and path.suffix != ".json"
+    }
+    assert subjects(statement) == subjects(bill) == files
+    assert stat.S_IMODE((out / "provenance.json").stat().st_mode) == 0o600
+
+
+def test_an_archive_of_files_has_the_same_statements(shop: Workshop, tmp_path: Path) -> None:
+    shop.build(FILES, *ATTESTED, "-o", f"type=tar,dest={tmp_path}/tar,attestation-prefix=my-")
+    shop.build("", *ATTESTED, "-o", str(tmp_path / "out"))
+    with tarfile.open(tmp_path / "tar") as archive:
+        for name in ("sbom.spdx.json", "provenance.json"):
+            member = archive.extractfile(f"my-{name}")
+            assert member is not None
+            found = json.load(member)
+            assert subjects(found) == subjects(json.loads((tmp_path / "out" / name).read_bytes()))
+
+
+def test_statements_take_the_place_of_files_of_their_names_and_no_others(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    shop.write("root/provenance.json", "of the stage")
+    shop.write("elsewhere", "untouched")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "provenance.json").symlink_to(shop.directory / "elsewhere")
+    shop.build(FILES, "--provenance=true", "-o", str(out), "-o", f"type=tar,dest={tmp_path}/tar")
+    assert "subject" in json.loads((out / "provenance.json").read_bytes())
+    assert (shop.directory / "elsewhere").read_text() == "untouched"
+    with tarfile.open(tmp_path / "tar") as archive:
+        assert archive.getnames().count("provenance.json") == 1
+    prefixed = f"type=local,dest={tmp_path}/kept,attestation-prefix=about-"
+    shop.build("", "--provenance=true", "-o", prefixed)
+    assert (tmp_path / "kept/provenance.json").read_text() == "of the stage"
+    assert "subject" in json.loads((tmp_path / "kept/about-provenance.json").read_bytes())
+    refused = shop.try_build("-o", "type=local,dest=x,attestation-prefix=../x")
+    assert "invalid attestation-prefix" in refused.output
+
+
+def test_each_platform_has_its_statements(shop: Workshop, tmp_path: Path) -> None:
+    both = ("--platform", "linux/amd64,linux/arm64", "--provenance=true")
+    shop.build(FILES, *both, "-o", str(tmp_path / "apart"))
+    for platform in ("linux_amd64", "linux_arm64"):
+        statement = json.loads((tmp_path / "apart" / platform / "provenance.json").read_bytes())
+        assert "etc/os-release" in subjects(statement)
+    shop.build("", *both, "-o", f"type=local,dest={tmp_path}/one,platform-split=false")
+    assert {"provenance.linux_amd64.json", "provenance.linux_arm64.json"} < {
+        *os.listdir(tmp_path / "one")
+    }
 
 
 def test_nothing_is_attested_unless_asked(shop: Workshop, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,7 +72,13 @@ def test_files_of_each_are_in_a_directory_of_their_own(shop: Workshop, tmp_path:
     split = f"type=local,dest={tmp_path}/one,platform-split=true"
     shop.build("", "-o", split)
     assert len(os.listdir(tmp_path / "one")) == 1
-    assert "one platform" in shop.try_build(*BOTH, "-o", f"type=tar,dest={tmp_path}/tar").output
+    shop.build("", *BOTH, "-o", f"type=tar,dest={tmp_path}/tar")
+    with tarfile.open(tmp_path / "tar") as archive:
+        names = archive.getnames()
+        assert {"linux_amd64", "linux_arm64", "linux_amd64/made", "linux_arm64/made"} <= {*names}
+        made = archive.extractfile("linux_arm64/made")
+        assert made is not None
+        assert made.read() == b"made for arm64\n"
     docker = f"type=docker,dest={tmp_path}/docker.tar"
     assert "manifest lists" in shop.try_build(*BOTH, "-o", docker).output
 

@@ -60,12 +60,16 @@ class Packer:
 
     def pack(self) -> None:
         """Write everything and the end of the archive."""
+        self.pack_tree()
+        self.writer.close()
+
+    def pack_tree(self) -> None:
+        """Write everything; more may follow."""
         for path, directory_fd, name, status in self.walk:
             try:
                 self.place(os.fsencode(path), directory_fd, name, status)
             except FileNotFoundError:
                 continue  # the tree is in use, and this has gone since
-        self.writer.close()
 
     def place(self, path: bytes, directory_fd: int, name: str, status: os.stat_result) -> None:
         """Write what is called `name` in the open directory as `path`."""

@@ -12,6 +12,7 @@ import base64
 
 from knarr.api.buildkit import trees
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Built, Output
+from knarr.engine.build.words.attestations import parse_prefix
 from knarr.engine.build.words.fields import parse_flag
 from knarr.engine.build.words.packaging import read_packaging
 from knarr.engine.images import parse_tag
@@ -72,6 +73,7 @@ class Exporter(Value):
             split = given.get("platform-split")
             if split is not None:
                 output = output.replace(split=parse_flag(given, "platform-split", default=True))
+            output = output.replace(prefix=parse_prefix(given))
             if output.kind == LOCAL:
                 return output.replace(directory=path)
             return output.replace(open=ToFile(path))

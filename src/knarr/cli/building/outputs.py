@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Output
+from knarr.engine.build.words.attestations import PREFIX, parse_prefix
 from knarr.engine.build.words.fields import parse_fields, parse_flag
 from knarr.engine.build.words.packaging import PACKAGING, read_packaging
 from knarr.errors import InvalidArgument
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 _REGISTRY = "registry"
 _KINDS = (LOCAL, TAR, OCI, DOCKER, IMAGE, _REGISTRY)
 _PLACING = {
-    LOCAL: ("dest", "platform-split"),
-    TAR: ("dest", "platform-split"),
+    LOCAL: ("dest", "platform-split", PREFIX),
+    TAR: ("dest", "platform-split", PREFIX),
     OCI: ("dest", "name", "tar", *PACKAGING),
     DOCKER: ("dest", "name", "tar", *PACKAGING),
     IMAGE: ("name", "push", "push-by-digest", "store", "unpack", *PACKAGING),
@@ -127,10 +128,11 @@ def _parse(context: Context, text: str, annotations: Mapping[str, str]) -> Outpu
     split = (
         parse_flag(fields, "platform-split", default=True) if "platform-split" in fields else None
     )
+    output = output.replace(split=split, prefix=parse_prefix(fields))
     if kind == LOCAL or not parse_flag(fields, "tar", default=True):
-        return output.replace(directory=_directory(kind, dest), split=split)
+        return output.replace(directory=_directory(kind, dest))
     _check_file(context, kind, dest)
-    return output.replace(open=lambda: _open(context, dest), split=split)
+    return output.replace(open=lambda: _open(context, dest))
 
 
 def _refuse_unknown(text: str, kind: str, fields: Mapping[str, str]) -> None:

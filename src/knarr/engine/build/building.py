@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from knarr.build.events import Report
     from knarr.build.graph import Fetch, Stack
     from knarr.build.lower import Lowered
-    from knarr.engine.build.attesting.statements import Attest
+    from knarr.engine.build.attesting.statements import Attestations
     from knarr.engine.build.context import BuildContext
     from knarr.engine.build.dates import Dates
     from knarr.engine.build.looking import Looker
@@ -146,8 +146,8 @@ class Build:
 
     def _attest(
         self, build_id: str, solver: Solver, lowered: Lowered, stack: Stack
-    ) -> Attest | None:
-        """Return what makes statements about the image, None if none are wanted."""
+    ) -> Attestations | None:
+        """Return what makes statements about the result, None if none are wanted."""
         options = self._options
         if options.attest is None:
             return None

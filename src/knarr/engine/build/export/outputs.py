@@ -13,16 +13,12 @@ name in the store means the one for this machine.
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 
 from knarr.build.events import Finished, Noted, Started
 from knarr.engine.build.export.image import store_image
 from knarr.engine.build.export.parts import Part
-from knarr.errors import InvalidArgument
 from knarr.oci.descriptor import host_platform
-from knarr.util.times import SECOND_NS
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
     from knarr.build.graph import Stack
     from knarr.build.lower import Lowered
     from knarr.build.worker import Cached
-    from knarr.engine.build.attesting.statements import Attest
+    from knarr.engine.build.attesting.statements import Attestations
     from knarr.engine.build.export.composing import Packaging
     from knarr.engine.build.export.parts import Statement
     from knarr.engine.engine import Engine
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
     from knarr.util.compression import Writer
 
 LOCAL, TAR, OCI, DOCKER, IMAGE = "local", "tar", "oci", "docker", "image"
-_GAINED = stat.S_ISUID | stat.S_ISGID
 _EXPORT = "internal export"
 
 
@@ -54,8 +49,9 @@ class Output(Value):
     With neither it is an image for the store, or with `push` for a registry; then `kept` tells
     whether it is to be in the store too, and `by_digest` that it gets no tag there. `names` are the
     image's. `packaging` says what its documents are to be like, if that was said. `split` puts the
-    files of each platform into a directory of its own even if there is but one. With
-    `rewrite_timestamp` no time in it is after SOURCE_DATE_EPOCH.
+    files of each platform into a directory of its own even if there is but one; names of statements
+    about files begin with `prefix`. With `rewrite_timestamp` no time in it is after
+    SOURCE_DATE_EPOCH.
     """
 
     kind: str = IMAGE
@@ -67,6 +63,7 @@ class Output(Value):
     by_digest: bool = False
     kept: bool = True
     split: bool | None = None
+    prefix: str = ""
     rewrite_timestamp: bool = False
 
     @property
@@ -77,14 +74,14 @@ class Output(Value):
 class Result(Value):
     """What a build came to: the files, and what the image says; `inline` of its cache.
 
-    `attest` makes statements about the image, if any are wanted.
+    `attest` makes statements about the image or the files, if any are wanted.
     """
 
     lowered: Lowered
     stack: Stack
     steps: Mapping[str, Cached]
     inline: str = ""
-    attest: Attest | None = None
+    attest: Attestations | None = None
 
 
 class Built(Value):
@@ -129,39 +126,13 @@ class Exporting:
         return self._image(images) if images else Built()
 
     def _files(self, output: Output) -> None:
+        from knarr.engine.build.export.files import give_files  # noqa: PLC0415 - for who asks
+
         name = f"exporting to {'client directory' if output.kind == LOCAL else 'client tarball'}"
         activity = f"{_EXPORT} {output.directory or output.kind}"
         self._report(Started(activity, name))
-        split = len(self._results) > 1 if output.split is None else output.split
-        if output.kind == TAR:
-            self._archive_of_files(output, split=split)
-        else:
-            for result in self._results:
-                directory = output.directory
-                if split:
-                    directory = f"{directory}/{_folder(result)}"
-                root_fd = self._engine.layers.mount(result.stack, readonly=True)
-                try:
-                    copy_out(root_fd, directory)
-                finally:
-                    os.close(root_fd)
+        give_files(self._engine.layers, self._results, output)
         self._report(Finished(activity))
-
-    def _archive_of_files(self, output: Output, *, split: bool) -> None:
-        from knarr.snapshot.pack import Packer  # noqa: PLC0415 - for who asks for it
-
-        assert output.open is not None
-        if split:
-            message = "an archive of files is of one platform"
-            raise InvalidArgument(message, hint="type=local makes a directory for each.")
-        root_fd = self._engine.layers.mount(self._results[0].stack, readonly=True)
-        try:
-            with output.open() as out:
-                latest = self._results[0].lowered.latest
-                latest_ns = None if latest is None else latest * SECOND_NS
-                Packer(root_fd, out, latest_ns=latest_ns).pack()
-        finally:
-            os.close(root_fd)
 
     def _image(self, outputs: Sequence[Output]) -> Built:
         engine, report, began_ns = self._engine, self._report, time.time_ns()
@@ -257,42 +228,8 @@ def _below(result: Result) -> int:
     return sum(not line.empty_layer for line in result.lowered.inherited)
 
 
-def _about(attest: Attest, names: Sequence[Reference]) -> Callable[[Manifest], Sequence[Statement]]:
+def _about(
+    attest: Attestations, names: Sequence[Reference]
+) -> Callable[[Manifest], Sequence[Statement]]:
     """Return what makes statements about an image that gets `names`."""
-    return lambda manifest: attest(manifest, names)
-
-
-def _folder(result: Result) -> str:
-    """Return the name of the directory for the files of one platform."""
-    return str(result.lowered.platform).replace("/", "_")
-
-
-def copy_out(root_fd: int, directory: str) -> None:
-    """Copy files into a directory of the caller, which is made if need be.
-
-    They become the caller's, so they lose what would give others his rights: the set-user-ID and
-    set-group-ID bits. Devices are left out. No link that is there is followed.
-
-    Raises: Conflict, InvalidArgument, PermissionDenied
-    """
-    from knarr.snapshot.copy import SKIP, TAKE, CopyOptions, copy_tree  # noqa: PLC0415
-    from knarr.snapshot.faults import storage  # noqa: PLC0415 - for who asks for it
-
-    def select(path: str, is_directory: bool) -> str:  # noqa: FBT001 - as copy_tree has it
-        if is_directory:
-            return TAKE
-        mode = os.lstat(path, dir_fd=root_fd).st_mode
-        return SKIP if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else TAKE
-
-    def changed(mode: int, is_directory: bool) -> int:  # noqa: FBT001 - as copy_tree has it
-        return mode if is_directory else mode & ~_GAINED
-
-    with storage(f"writing to {directory}"):
-        os.makedirs(directory, exist_ok=True)
-        target_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        owner = (os.geteuid(), os.getegid())
-        options = CopyOptions(owner=owner, mode=changed, select=select)
-        copy_tree(root_fd, ".", target_fd, ".", options)
-    finally:
-        os.close(target_fd)
+    return lambda manifest: attest.of_image(manifest, names)

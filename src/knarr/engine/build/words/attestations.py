@@ -11,8 +11,9 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+PREFIX = "attestation-prefix"
 _KNOWN = {
     "sbom": ("disabled", "generator"),
     "provenance": ("disabled", "mode", "version"),
@@ -33,6 +34,15 @@ def parse_attestations(texts: Sequence[str], *, sbom: str = "", provenance: str 
     for text in (*texts, *short):
         wanted = _take(wanted, text)
     return wanted
+
+
+def parse_prefix(fields: Mapping[str, str]) -> str:
+    """Return what the names of statements about files begin with. Raises: InvalidArgument"""
+    prefix = fields.get(PREFIX, "")
+    if "/" in prefix or "\0" in prefix:
+        message = f"invalid {PREFIX} {prefix!r}: it is the beginning of a name, without a slash"
+        raise InvalidArgument(message)
+    return prefix
 
 
 def _opposite(text: str) -> str:
