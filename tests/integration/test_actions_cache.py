@@ -138,13 +138,18 @@ def test_a_branch_reads_what_it_came_from_and_writes_its_own(
     assert len(cache.keys("index-", scope=FEATURE)) == 1
 
 
-def test_caches_of_mounts_go_along(shop: Workshop, elsewhere: Workshop, job: Job) -> None:
+@pytest.mark.parametrize(("dropped", "found"), [(False, "1 2"), (True, "2")])
+def test_caches_of_mounts_go_along(
+    shop: Workshop, elsewhere: Workshop, cache: ActionsCache, job: Job, *, dropped: bool, found: str
+) -> None:
     job(2)
     step = "RUN --mount=type=cache,target=/c,id=words echo $N >> /c/f && cp /c/f /"
     shop.write("Dockerfile", f"FROM busybox\nARG N\n{step}")
     shop.build("", "--build-arg", "N=1", "--cache-to", "type=gha,mounts=all")
+    if dropped:
+        cache.drop(BLOBS)
     elsewhere.build("", "--build-arg", "N=2", "--cache-from", "type=gha")
-    assert elsewhere.read("cat /f").split() == ["1", "2"]
+    assert elsewhere.read("cat /f").split() == found.split()
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -156,13 +156,7 @@ class StepMounts:
 
     def _cache(self, mount: RunMount, inputs: Sequence[Stack]) -> Mount:
         data = f"{self._caches.directory(mount)}/data"
-        if not os.path.isdir(data):
-            imported = self._imports.mount(cache_key(mount)) if self._imports else None
-            if imported is not None:
-                from knarr.engine.build.caching.mounts import unpack  # noqa: PLC0415 - seldom
-
-                unpack(data, *imported)
-                return _mount(mount, data, "ro" if mount.readonly else "rw")
+        if not os.path.isdir(data) and not self._import(mount, data):
             if mount.origin:
                 self._copy(inputs[mount.origin], data)
             else:
@@ -170,6 +164,15 @@ class StepMounts:
             os.chown(data, mount.uid, mount.gid)
             os.chmod(data, mount.mode)
         return _mount(mount, data, "ro" if mount.readonly else "rw")
+
+    def _import(self, mount: RunMount, data: str) -> bool:
+        """Get the contents of a cache from elsewhere; tell whether they could be had."""
+        imported = self._imports.mount(cache_key(mount)) if self._imports else None
+        if imported is None:
+            return False
+        from knarr.engine.build.caching.mounts import unpack  # noqa: PLC0415 - seldom
+
+        return unpack(data, *imported)
 
     def _secret(self, mount: RunMount, number: int) -> list[Mount]:
         secret = self._secrets.get(mount.id)

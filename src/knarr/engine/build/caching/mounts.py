@@ -12,6 +12,7 @@ import os
 from knarr.engine.build.mounts import cache_dir
 from knarr.engine.image.forms import Form
 from knarr.engine.image.sending import Spooled
+from knarr.errors import NotFound
 from knarr.oci.digest import VerifyingReader
 from knarr.util import compression
 from knarr.util.files import FileLock
@@ -46,14 +47,20 @@ def packed(engine: Engine, name: str, form: Form) -> Iterator[Spooled | None]:
         yield spooled
 
 
-def unpack(directory: str, blob: Descriptor, source: Source) -> None:
-    """Unpack a cache into a new directory. Raises: Corrupt, Unavailable"""
+def unpack(directory: str, blob: Descriptor, source: Source) -> bool:
+    """Unpack a cache into a new directory, and return True; False if it is there no more.
+
+    Raises: Corrupt, Unavailable
+    """
     from knarr.linux.tree import remove_path  # noqa: PLC0415 - for who has imported one
     from knarr.snapshot.archive import unpack_archive_into  # noqa: PLC0415 - as above
 
+    try:
+        stream = source.open(blob)
+    except NotFound:
+        return False
     aside = f"{directory}.{os.getpid()}"
     os.makedirs(aside, 0o755)
-    stream = source.open(blob)
     target = os.open(aside, _DIRECTORY)
     try:
         reader = VerifyingReader(stream, blob.digest, blob.size)
@@ -67,3 +74,4 @@ def unpack(directory: str, blob: Descriptor, source: Source) -> None:
     finally:
         os.close(target)
         stream.close()
+    return True
