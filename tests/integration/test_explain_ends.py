@@ -31,18 +31,13 @@ HOG = "x=aaaaaaaa; while :; do x=$x$x; done"
 INTEL = pytest.mark.skipif(os.uname().machine != "x86_64", reason="machine code for amd64")
 
 
-def explained(knarr: Knarr, name: str = "one") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(knarr("explain", "--format", "json", name))
-    return found
-
-
 def end(
     knarr: Knarr, cause: str, *words: str, status: int, aloud: bool = False, stdin: bytes = b""
 ) -> dict[str, Any]:
     """Run something to its end, and assert its cause, and whether `run` says it."""
     done = knarr.do("run", "--name", "one", *words, stdin=stdin)
     assert done.returncode == status, done
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == cause, found
     assert (f"knarr: {found['Sentence']}\n{found['Fix']}\n" in done.stderr) == aloud, done.stderr
     assert aloud or "knarr" not in done.stderr
@@ -101,7 +96,7 @@ def run_and(knarr: Knarr, *words: str, name: str = "one") -> None:
 def test_stop_of_what_ends(knarr: Knarr) -> None:
     run_and(knarr, "--init", "busybox", "sleep", "60")
     knarr("stop", "one")
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "stopped"
     assert "SIGTERM" in found["Sentence"]
     assert "status 143" in found["Sentence"]
@@ -110,7 +105,7 @@ def test_stop_of_what_ends(knarr: Knarr) -> None:
 def test_stop_of_what_does_not_listen(knarr: Knarr) -> None:
     run_and(knarr, "busybox", "sleep", "60")
     knarr("stop", "-t", "1", "one")
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "stop-swallowed"
     assert "kill sleep after 1 second" in found["Sentence"]
     assert "--init" in found["Fix"]
@@ -119,7 +114,7 @@ def test_stop_of_what_does_not_listen(knarr: Knarr) -> None:
 def test_stop_of_a_shell_in_front(knarr: Knarr) -> None:
     run_and(knarr, "busybox", "sh", "-c", "sleep 60; true")
     knarr("stop", "-t", "1", "one")
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "stop-swallowed-by-shell"
     assert "sh -c, which does not hand SIGTERM on" in found["Sentence"]
 
@@ -131,7 +126,7 @@ def test_kill(knarr: Knarr) -> None:
     knarr("kill", "one")
     assert process.communicate()[1] == b""  # who kills it knows
     assert process.returncode == 137
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "killed"
     assert "knarr kill (SIGKILL)" in found["Sentence"]
 
@@ -141,7 +136,7 @@ def test_a_signal_that_the_program_ends_by(knarr: Knarr) -> None:
     time.sleep(0.2)
     knarr("kill", "-s", "USR1", "one")
     knarr("wait", "one")
-    assert explained(knarr)["Cause"] == "ended-by-signal-sent"
+    assert knarr.explained()["Cause"] == "ended-by-signal-sent"
 
 
 def test_somebody_on_the_host(knarr: Knarr) -> None:
@@ -150,7 +145,7 @@ def test_somebody_on_the_host(knarr: Knarr) -> None:
     assert process.stdout.readline() == b"\n"
     os.kill(int(knarr("inspect", "-f", "{{.State.Pid}}", "one")), signal.SIGKILL)
     assert b"by somebody on the host" in process.communicate()[1]
-    assert explained(knarr)["Cause"] == "killed-from-outside"
+    assert knarr.explained()["Cause"] == "killed-from-outside"
 
 
 def test_a_child_that_was_killed(knarr: Knarr) -> None:

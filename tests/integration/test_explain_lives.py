@@ -19,18 +19,13 @@ FAST = ("--health-interval", "50ms", "--health-retries", "2")
 SERVE = "busybox httpd -f -p"
 
 
-def explained(knarr: Knarr, name: str = "one") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(knarr("explain", "--format", "json", name))
-    return found
-
-
 def start(knarr: Knarr, *words: str) -> None:
     knarr("run", "-d", "--name", "one", *words)
 
 
 def await_cause(knarr: Knarr, cause: str) -> dict[str, Any]:
-    knarr.wait_until(lambda: explained(knarr)["Cause"] == cause)
-    return explained(knarr)
+    knarr.wait_until(lambda: knarr.explained()["Cause"] == cause)
+    return knarr.explained()
 
 
 def test_never_started(knarr: Knarr) -> None:
@@ -43,7 +38,7 @@ def test_never_started(knarr: Knarr) -> None:
 def test_running_and_paused(knarr: Knarr) -> None:
     start(knarr, *NONE, "busybox", "sleep", "60")
     assert "nothing is known to be wrong" in knarr("explain", "one")
-    assert explained(knarr)["Cause"] == "running"
+    assert knarr.explained()["Cause"] == "running"
     knarr("pause", "one")
     assert knarr("explain", "one").endswith("knarr unpause one\n")
     knarr("unpause", "one")
@@ -53,7 +48,7 @@ def test_health(knarr: Knarr) -> None:
     check = "test -e /ready || { echo 'not ready'; exit 2; }"
     start(knarr, *NONE, *FAST, "--health-cmd", check, "--health-start-period", "1m",
           "--health-start-interval", "50ms", "busybox", "sleep", "60")  # fmt: skip
-    assert explained(knarr)["Cause"] == "health-unknown"
+    assert knarr.explained()["Cause"] == "health-unknown"
     knarr("exec", "one", "touch", "/ready")
     await_cause(knarr, "healthy")
     knarr("exec", "one", "rm", "/ready")
@@ -82,7 +77,7 @@ def test_ended_for_its_health(knarr: Knarr) -> None:
     start(knarr, *NONE, *FAST, "--health-cmd", "false", "--health-on-failure", "kill", "busybox",
           "sleep", "60")  # fmt: skip
     knarr("wait", "one")
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "killed-as-unhealthy"
     assert "--health-on-failure is kill" in found["Sentence"]
 
@@ -98,7 +93,7 @@ def test_a_loop_that_goes_on(knarr: Knarr) -> None:
 def test_a_loop_that_was_given_up(knarr: Knarr) -> None:
     start(knarr, *NONE, "--restart", "on-failure:3,min=1ms", "busybox", "sh", "-c", "exit 3")
     knarr.wait_until(lambda: knarr("inspect", "-f", "{{.State.Status}}", "one") == "exited\n")
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == "restart-loop"
     assert "started again 3 times (--restart on-failure), and is given up" in found["Sentence"]
 
@@ -116,7 +111,7 @@ def test_a_server_for_itself_alone(knarr: Knarr) -> None:
 def test_a_server_at_another_port(knarr: Knarr) -> None:
     start(knarr, *PUBLISH, "busybox", "sh", "-c", f"exec {SERVE} 8080")
     found = await_cause(knarr, "nothing-listens")
-    knarr.wait_until(lambda: "it listens on 8080" in explained(knarr)["Sentence"])
+    knarr.wait_until(lambda: "it listens on 8080" in knarr.explained()["Sentence"])
     assert "nothing in the container listens on it" in found["Sentence"]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ import pytest
 from knarr.linux import netlink, sublinks
 from support.engine import engine_on
 from support.nameserver import NameServer, serving
-from support.netns import HOST, NEIGHBOUR, Host, entered
+from support.netns import HOST, NEIGHBOUR, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,19 +46,8 @@ def start(knarr: Knarr, name: str, *options: str) -> None:
     knarr("run", "-d", "--name", name, "--dns", NEIGHBOUR, *options, *IDLE)
 
 
-@contextlib.contextmanager
-def inside(knarr: Knarr, name: str) -> Iterator[None]:
-    pid = knarr("inspect", "-f", "{{.State.Pid}}", name).strip()
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        with entered(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
-
-
 def listen(knarr: Knarr, name: str, port: int, address: str = "") -> socket.socket:
-    with inside(knarr, name):
+    with knarr.inside(name):
         return socket.create_server((address, port))
 
 
@@ -166,7 +153,7 @@ def test_the_allowlist_does_not_have_it(knarr: Knarr, host: Host) -> None:
     start(knarr, "box", "--egress", f"{NEIGHBOUR}:80")
     with host.neighbour.serve(80):
         assert cause(knarr, "box", f"{NEIGHBOUR}:80") == "reached"
-    with inside(knarr, "box"), pytest.raises(OSError, match=r"host|unreach"):
+    with knarr.inside("box"), pytest.raises(OSError, match=r"host|unreach"):
         socket.create_connection((NEIGHBOUR, 443), 3)
     found = explain(knarr, "box", f"{NEIGHBOUR}:443")
     assert found["Cause"] == "egress"
@@ -203,7 +190,7 @@ def test_names_are_unknown_or_nobody_answers(knarr: Knarr, host: Host) -> None:
 def test_there_is_no_route(knarr: Knarr) -> None:
     start(knarr, "box")
     assert cause(knarr, "box", "[2001:db8::1]:80") == "no-route"
-    with inside(knarr, "box"):
+    with knarr.inside("box"):
         run("ip route del default")
     assert cause(knarr, "box", f"{NEIGHBOUR}:80") == "no-route"
 
@@ -242,10 +229,10 @@ def test_the_other_side_refuses_or_is_silent(knarr: Knarr, host: Host) -> None:
 
 def test_something_of_the_kernel_s_is_gone(knarr: Knarr) -> None:
     start(knarr, "box")
-    with inside(knarr, "box"):
+    with knarr.inside("box"):
         run("ip link set eth0 down")
     assert cause(knarr, "box") == "interface-down"
-    with inside(knarr, "box"):
+    with knarr.inside("box"):
         run("ip link del eth0")
     assert cause(knarr, "box") == "interface-gone"
     knarr("restart", "-t", "0", "box")

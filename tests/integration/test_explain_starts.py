@@ -5,7 +5,6 @@ Each sentence is asked for twice: under the error of `run`, and of `explain` aft
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -29,15 +28,10 @@ NONE = ("--network", "none")
 INTEL = pytest.mark.skipif(os.uname().machine != "x86_64", reason="machine code for amd64")
 
 
-def explained(knarr: Knarr, name: str = "one") -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(knarr("explain", "--format", "json", name))
-    return found
-
-
 def fail(knarr: Knarr, cause: str, *words: str, status: int = 127) -> dict[str, Any]:
     """Fail to run, and assert that `run` and `explain` say the same."""
     said = knarr.fails("run", "--name", "one", *words, status=status)
-    found = explained(knarr)
+    found = knarr.explained()
     assert found["Cause"] == cause, found
     assert found["Certain"]
     assert found["Sentence"] in said
@@ -163,7 +157,7 @@ def test_by_another_runtime(knarr: Knarr, tmp_path: Path) -> None:
     file = write(tmp_path, b"#!/bin/sh\r\n")
     words = ("--runtime", "runc", *NONE, "-v", f"{file}:/x", "busybox", "/x")
     knarr.do("run", "--name", "one", *words)  # runc finds it out too late to give 127
-    assert explained(knarr)["Cause"] == "script-with-windows-line-ends"
+    assert knarr.explained()["Cause"] == "script-with-windows-line-ends"
 
 
 # what it needs
@@ -176,7 +170,7 @@ def test_a_port_of_another_container(knarr: Knarr) -> None:
     found = fail(knarr, "port-taken-by-container", *words, status=125)
     assert found["Sentence"] == f"Port {port} of the host belongs to the container web."
     knarr("rm", "-f", "web")
-    assert explained(knarr)["Cause"] == "port-was-in-use"
+    assert knarr.explained()["Cause"] == "port-was-in-use"
 
 
 def test_a_port_of_a_program(knarr: Knarr) -> None:
@@ -205,7 +199,7 @@ def test_a_network_that_has_gone(knarr: Knarr) -> None:
     knarr("create", "--name", "one", "--network", "inner", "busybox", "true")
     knarr("network", "rm", "inner")
     said = knarr.fails("start", "one")
-    assert explained(knarr)["Sentence"] == "There was no network inner when it was started."
+    assert knarr.explained()["Sentence"] == "There was no network inner when it was started."
     assert "There was no network inner when it was started." in said
     assert "There was no network inner when it was started." in knarr.fails("restart", "one")
     assert "There was no network inner when it was started." in knarr.fails("start", "-a", "one")

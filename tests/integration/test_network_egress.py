@@ -17,7 +17,7 @@ import pytest
 from knarr.network import dns
 from support.engine import lent_engine
 from support.nameserver import NameServer, addresses, code, question, serving
-from support.netns import HOST, NEIGHBOUR, Host, entered
+from support.netns import HOST, NEIGHBOUR, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,20 +106,8 @@ def start(knarr: Knarr, name: str, *options: str) -> None:
     knarr("run", "-d", "--name", name, "--dns", NEIGHBOUR, *options, *IDLE)
 
 
-@contextlib.contextmanager
-def inside(knarr: Knarr, name: str) -> Iterator[None]:
-    """Be in a container's network namespace."""
-    pid = knarr.do("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        with entered(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
-
-
 def connect(knarr: Knarr, name: str, address: str, port: int = 80) -> socket.socket:
-    with inside(knarr, name):
+    with knarr.inside(name):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         made = socket.socket(family, socket.SOCK_STREAM)
         made.settimeout(3)
@@ -149,7 +137,7 @@ def reaches(knarr: Knarr, name: str, address: str, port: int = 80) -> bool:
 
 def ask(knarr: Knarr, name: str, what: str, kind: int = dns.A) -> tuple[int, list[str]]:
     """Return what a container's resolver says of a name."""
-    with inside(knarr, name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+    with knarr.inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(5)
         asker.connect(("127.0.0.11", 53))
         asker.send(question(what, kind))
@@ -207,7 +195,7 @@ def test_addresses_and_blocks(knarr: Knarr) -> None:
 @pytest.mark.usefixtures("world")
 def test_name_servers_are_not_reached_but_through_the_resolver(knarr: Knarr) -> None:
     start(knarr, "box", "--egress", "good.example:80")
-    with inside(knarr, "box"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+    with knarr.inside("box"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(0.5)
         asker.connect((NEIGHBOUR, 53))
         with pytest.raises(OSError, match=r"timed out|unreachable|No route|denied|host"):
@@ -256,7 +244,7 @@ def test_ipv6_is_held_too(knarr: Knarr) -> None:
 
 
 def serve(knarr: Knarr, name: str, port: int) -> contextlib.AbstractContextManager[None]:
-    with inside(knarr, name):
+    with knarr.inside(name):
         return accepting(socket.create_server(("", port)))
 
 
@@ -374,7 +362,7 @@ def test_nothing_of_it_is_left(knarr: Knarr) -> None:
 
 def test_a_forged_address_goes_nowhere(knarr: Knarr, host: Host) -> None:
     start(knarr, "box", "--egress", f"{NEIGHBOUR}:7/udp")
-    with host.neighbour.udp(7) as server, inside(knarr, "box"):
+    with host.neighbour.udp(7) as server, knarr.inside("box"):
         server.settimeout(0.5)
         subprocess.run(["ip", "addr", "add", "10.1.2.3/32", "dev", "lo"], check=True)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

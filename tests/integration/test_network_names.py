@@ -24,7 +24,7 @@ from support.nameserver import (
     serving,
     truncated,
 )
-from support.netns import NEIGHBOUR, Host, entered
+from support.netns import NEIGHBOUR, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,20 +48,8 @@ def knarr(host: Host, tmp_path: Path) -> Iterator[Knarr]:
     assert {name for name in host.links() if not name.startswith("kv")} == set()
 
 
-@contextlib.contextmanager
-def inside(knarr: Knarr, name: str) -> Iterator[None]:
-    """Be in a container's network namespace."""
-    pid = knarr("inspect", "-f", "{{.State.Pid}}", name).strip()
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        with entered(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
-
-
 def asker(knarr: Knarr, name: str) -> socket.socket:
-    with inside(knarr, name):
+    with knarr.inside(name):
         found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     found.settimeout(10)
     found.connect(SERVER)
@@ -76,7 +64,7 @@ def ask(knarr: Knarr, container: str, name: str, kind: int = dns.A, room: int = 
 
 
 def ask_stream(knarr: Knarr, container: str, name: str) -> bytes:
-    with inside(knarr, container), socket.create_connection(SERVER, 10) as one:
+    with knarr.inside(container), socket.create_connection(SERVER, 10) as one:
         message = question(name)
         one.sendall(struct.pack("!H", len(message)) + message)
         return receive(one)
@@ -187,7 +175,7 @@ def test_nonsense_and_floods_end_nothing(knarr: Knarr) -> None:
             one.send(message)
         for number in range(2000):  # of a server that does not answer
             one.send(question(f"x{number}.example", number=number))
-    with inside(knarr, "box"):
+    with knarr.inside("box"):
         idle = [socket.create_connection(SERVER, 10) for _ in range(100)]
     for connection in idle:
         connection.close()

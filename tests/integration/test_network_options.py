@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.engine import engine_on
-from support.netns import HOST, NEIGHBOUR, Host, entered, exchange
+from support.netns import HOST, NEIGHBOUR, Host, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,19 +45,8 @@ def start(knarr: Knarr, name: str, *options: str) -> None:
     knarr("run", "-d", "--name", name, *options, *IDLE)
 
 
-@contextlib.contextmanager
-def inside(knarr: Knarr, name: str) -> Iterator[None]:
-    pid = knarr("inspect", "-f", "{{.State.Pid}}", name).strip()
-    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-    try:
-        with entered(descriptor):
-            yield
-    finally:
-        os.close(descriptor)
-
-
 def serve(knarr: Knarr, name: str, port: int = 80) -> socket.socket:
-    with inside(knarr, name):
+    with knarr.inside(name):
         return socket.create_server(("", port))
 
 
@@ -67,7 +56,7 @@ def address_of(knarr: Knarr, name: str, network: str) -> str:
 
 
 def reaches(knarr: Knarr, name: str, address: str, port: int = 80) -> bool:
-    with inside(knarr, name), contextlib.suppress(OSError):
+    with knarr.inside(name), contextlib.suppress(OSError):
         socket.create_connection((address, port), 0.5).close()
         return True
     return False
@@ -120,7 +109,7 @@ def test_without_masquerade_the_outside_sees_the_container(knarr: Knarr, host: H
     create(knarr, f"{BRIDGE}enable_ip_masquerade=false")
     host.route_from_neighbour("10.9.8.0/24")
     start(knarr, "one", "--network", "net")
-    with host.neighbour.serve(80) as server, inside(knarr, "one"):
+    with host.neighbour.serve(80) as server, knarr.inside("one"):
         client = socket.create_connection((NEIGHBOUR, 80), 5)
         assert exchange(client, server) == "10.9.8.2"
 
@@ -140,7 +129,7 @@ def test_mtu_and_names_of_interfaces(knarr: Knarr) -> None:
         knarr, "com.docker.network.driver.mtu=1300", "com.docker.network.container_iface_prefix=lan"
     )
     start(knarr, "one", "--network", "net")
-    with inside(knarr, "one"):
+    with knarr.inside("one"):
         shown = subprocess.run(["ip", "link"], check=True, capture_output=True, text=True).stdout
     assert "lan0@" in shown
     assert "mtu 1300" in shown
@@ -169,7 +158,7 @@ def test_a_routed_network_translates_nothing(knarr: Knarr, host: Host) -> None:
             host.neighbour.connect("10.9.8.2", 81, timeout=0.5)
         with pytest.raises(OSError, match="refused"):
             host.neighbour.connect(HOST, 8080)
-    with host.neighbour.serve(80) as server, inside(knarr, "one"):
+    with host.neighbour.serve(80) as server, knarr.inside("one"):
         assert exchange(socket.create_connection((NEIGHBOUR, 80), 5), server) == "10.9.8.2"
     knarr("rm", "-f", "one")
     with serve(knarr, "two"):
@@ -182,7 +171,7 @@ def test_an_unprotected_network_is_open_to_who_routes_to_it(knarr: Knarr, host: 
     start(knarr, "one", "--network", "net")
     with serve(knarr, "one", 81) as server:
         assert exchange(host.neighbour.connect("10.9.8.2", 81), server) == NEIGHBOUR
-    with host.neighbour.serve(80) as server, inside(knarr, "one"):
+    with host.neighbour.serve(80) as server, knarr.inside("one"):
         assert exchange(socket.create_connection((NEIGHBOUR, 80), 5), server) == HOST
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
 import tarfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knarr.engine.engine import Engine
 from knarr.oci import config as images
@@ -26,6 +27,7 @@ from knarr.oci.descriptor import host_platform
 from knarr.oci.digest import digest_of
 from knarr.oci.reference import parse_reference
 from support.images import docker_archive
+from support.netns import entered
 from support.rootfs import make_rootfs, need_busybox
 
 if TYPE_CHECKING:
@@ -92,6 +94,22 @@ class Knarr:
         return subprocess.Popen(
             self.command(*words), stdin=pipe, stdout=pipe, stderr=pipe, env=environment
         )
+
+    def explained(self, name: str = "one") -> dict[str, Any]:
+        """Return what `explain` says of a container, as a document."""
+        found: dict[str, Any] = json.loads(self("explain", "--format", "json", name))
+        return found
+
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Be in the network namespace of a container with this thread."""
+        pid = self.do("inspect", "-f", "{{.State.Pid}}", name).stdout.strip()
+        descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with entered(descriptor):
+                yield
+        finally:
+            os.close(descriptor)
 
     def add_image(
         self,
