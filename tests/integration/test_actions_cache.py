@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.actionscache import GITHUB_TOKEN, READ, REPOSITORY, WRITE, ActionsCache
+from support.certificates import Authority
 from support.mischief import cut_after, hang_up, refuse
 from support.workshop import STAGES, two_stages, with_another
 
@@ -90,6 +91,14 @@ def test_another_machine_builds_from_what_a_job_has_kept(
     )
     used = "/_apis/" if version == 1 else "/twirp/"
     assert {one.path[: len(used)] for one in cache.requests} <= {used, "/storage/"[: len(used)]}
+
+
+def test_the_service_may_speak_tls(shop: Workshop, elsewhere: Workshop, tmp_path: Path) -> None:
+    with ActionsCache(authority=Authority(tmp_path / "authority")) as cache:
+        where = f"type=gha,url_v2={cache.url},token={cache.token((MAIN, READ | WRITE))}"
+        shop.build("", "--cache-to", where)
+        assert cache.url.startswith("https://")
+        assert steps_done(elsewhere.build("", "--cache-from", where)) == []
 
 
 def test_a_document_says_what_its_blobs_are_as_buildkits_does(

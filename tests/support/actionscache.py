@@ -19,10 +19,13 @@ import json
 import re
 import secrets
 import time
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from support import webservice
+
+if TYPE_CHECKING:
+    from support.certificates import Authority
 
 READ, WRITE = 1, 2
 GITHUB_TOKEN = "ghp_of-erik"
@@ -231,12 +234,12 @@ ROUTES = (
 class ActionsCache(webservice.Service):
     """The service: tokens with their scopes, and entries by their numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, authority: Authority | None = None) -> None:
         self.tokens: dict[str, tuple[tuple[str, int], ...]] = {}
         self.entries: dict[int, Entry] = {}
         self._signed: dict[str, str] = {}
         self._order: list[Entry] = []
-        super().__init__(Handler)
+        super().__init__(Handler, authority=authority)
 
     def token(self, *scopes: tuple[str, int], life: float = 3600.0) -> str:
         """Return a new token for (name, permission), good for `life` seconds."""
