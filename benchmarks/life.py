@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.engines import APPLETS, IMAGE, Docker, Engine, Knarr, Podman, make_rootfs
-from benchmarks.helpers import Helpers
 from benchmarks.rows import QUIET
+from benchmarks.supervisors import Supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,16 +86,16 @@ def _idle(engines: list[Engine], options: argparse.Namespace) -> None:
     )
 
 
-def _watch(engine: Engine, options: argparse.Namespace) -> Helpers:
+def _watch(engine: Engine, options: argparse.Namespace) -> Supervisors:
     """Return what looks after idle containers, which are removed again."""
     names = [f"idle{number}" for number in range(options.idle)]
-    daemons = Helpers.daemons(engine)
+    daemons = Supervisors.daemons(engine)
     for name in names:
         engine.call("run", "-d", *QUIET, "--name", name, IMAGE, "sleep", "600")
     try:
         pids = [int(engine.call("inspect", "--format", "{{.State.Pid}}", n)) for n in names]
         time.sleep(2)  # what starting them left to do
-        return Helpers(pids, daemons, options.seconds)
+        return Supervisors(pids, daemons, options.seconds)
     finally:
         engine.call("rm", "-f", *names)
 

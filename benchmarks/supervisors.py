@@ -16,7 +16,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PRIVATE = ("Private_Clean:", "Private_Dirty:")
 
 
-class Helpers:
+class Supervisors:
     """Those of a number of containers: memory in KiB, processor time in ms a second."""
 
     def __init__(self, pids: Iterable[int], daemons: Iterable[int], seconds: float) -> None:
