@@ -203,18 +203,25 @@ class _Level:
 def entries_of(directory_fd: int) -> list[tuple[str, os.stat_result]]:
     """Return name and lstat of what is in a directory, in the order of the names' bytes."""
     found = []
+    plain = True
     with os.scandir(directory_fd) as entries:
         for entry in entries:
+            name = entry.name
+            plain = plain and name.isascii()
             try:
-                found.append((entry.name, entry.stat(follow_symlinks=False)))
+                found.append((name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue
     # UTF-8 sorts as its code points do; names that are not UTF-8 sort as what they are.
-    found.sort(key=_by_bytes)
+    found.sort(key=_name if plain else _bytes_of_name)
     return found
 
 
-def _by_bytes(entry: tuple[str, os.stat_result]) -> bytes:
+def _name(entry: tuple[str, os.stat_result]) -> str:
+    return entry[0]
+
+
+def _bytes_of_name(entry: tuple[str, os.stat_result]) -> bytes:
     return os.fsencode(entry[0])
 
 
