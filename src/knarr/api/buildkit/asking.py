@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 FRONTEND, GATEWAY = "dockerfile.v0", "gateway.v0"
 LOCAL, INPUT = "local:", "input:"
+_LAYOUT = "oci-layout://"
 _IMAGES = ("docker-image", "oci-layout")  # kinds of contexts, before `:` or `://`
 GIT_SECRETS = ("GIT_AUTH_TOKEN", "GIT_AUTH_HEADER")
 _NETWORKS = {"": "default", "sandbox": "default", "host": "host", "none": "none"}
@@ -52,10 +53,10 @@ class Asked(Value):
     """A build as it is asked for.
 
     `context` and `dockerfile` are what the client calls the directories of these; without the
-    latter the Dockerfile is in the context, which is somewhere else. `locals` are its directories
-    that are named contexts. `sessions` offer those directories that the session of the build does
-    not; `subdir` is where in an archive that is uploaded the context is. `call` is for what is no
-    build: `check`, `outline`, `targets`.
+    latter the Dockerfile is in the context, which is somewhere else. Contexts with names may be
+    its, too: `locals` are directories, `layouts` images. `sessions` offer those
+    directories that the session of the build does not; `subdir` is where in an archive that is
+    uploaded the context is. `call` is for what is no build: `check`, `outline`, `targets`.
     """
 
     options: BuildOptions
@@ -63,6 +64,7 @@ class Asked(Value):
     context: str
     dockerfile: str
     locals: Mapping[str, str]
+    layouts: Mapping[str, str] = {}
     sessions: Mapping[str, str] = {}
     subdir: str = ""
     call: str = ""
@@ -79,7 +81,7 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
     """
     _refuse(frontend, attributes, inputs)
     get = attributes.get
-    contexts, locals_ = _contexts(attributes)
+    contexts, locals_, layouts = _contexts(attributes)
     no_cache = get("no-cache")
     options = BuildOptions(
         get("context", ""),
@@ -103,6 +105,7 @@ def read(frontend: str, attributes: Mapping[str, str], inputs: Iterable[str] = (
         get("contextkey", "context"),
         get("dockerfilekey", "" if options.context else "dockerfile"),
         locals_,
+        layouts,
         _below(attributes, "local-sessionid:"),
         get("contextsubdir", ""),
         _call(get("requestid", "")),
@@ -144,24 +147,28 @@ def _arguments(attributes: Mapping[str, str]) -> dict[str, str]:
     return given
 
 
-def _contexts(attributes: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the named contexts, and those of them that are directories of the client.
+def _contexts(
+    attributes: Mapping[str, str],
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the named contexts, and those that are the client's: directories, and images.
 
     Raises: Unsupported
     """
-    contexts, locals_ = {}, {}
+    contexts, locals_, layouts = {}, {}, {}
     for name, text in _below(attributes, "context:").items():
         kind, _, rest = text.partition(":")
         value = f"{kind}://{rest.removeprefix('//')}" if kind in _IMAGES else text
         if value.startswith(LOCAL):
             locals_[name] = value.removeprefix(LOCAL)
-        elif value.startswith((INPUT, "oci-layout://")):
+        elif value.startswith(_LAYOUT):
+            layouts[name] = value.removeprefix(_LAYOUT)
+        elif value.startswith(INPUT):
             message = f"the named context {name} is {value}, which only BuildKit itself can take"
-            hint = "A directory, a URL, a repository, or docker-image://NAME can be one."
+            hint = "A directory, a URL, a repository, an OCI layout, or docker-image://NAME can."
             raise Unsupported(message, hint=hint)
         else:
             contexts[name] = value
-    return contexts, locals_
+    return contexts, locals_, layouts
 
 
 def _hosts(text: str) -> Iterable[str]:
@@ -218,7 +225,6 @@ def _attestations(attributes: Mapping[str, str]) -> Wanted | None:
 def caches(
     sources: Iterable[tuple[str, Mapping[str, str]]],
     targets: Iterable[tuple[str, Mapping[str, str]]],
-    arguments: Mapping[str, str],
 ) -> tuple[tuple[CachePlace, ...], tuple[CacheTarget, ...]]:
     """Return where the cache comes from and goes to, by types and their attributes.
 
@@ -228,12 +234,18 @@ def caches(
     """
     given = [{"type": kind, **fields} for kind, fields in sources]
     wanted = [{"type": kind, **fields} for kind, fields in targets]
-    if any(fields["type"] == "local" for fields in (*given, *wanted)):
-        message = "a cache in a directory of the client cannot be reached from here"
-        raise Unsupported(message, hint="A registry can: type=registry,ref=….")
+    found = parse_sources([_row(fields) for fields in given], {})
+    asked = parse_targets([_row(fields) for fields in wanted], {}, {})
+    # The directories are the client's, which knows them as it has written them.
     return (
-        parse_sources([_row(fields) for fields in given], {}),
-        parse_targets([_row(fields) for fields in wanted], arguments, {}),
+        tuple(
+            place.replace(directory=fields.get("src", ""))
+            for place, fields in zip(found, given, strict=True)
+        ),
+        tuple(
+            target.replace(place=target.place.replace(directory=fields.get("dest", "")))
+            for target, fields in zip(asked, wanted, strict=True)
+        ),
     )
 
 
@@ -249,7 +261,7 @@ def _imports(attributes: Mapping[str, str]) -> tuple[CachePlace, ...]:
         sources = [(one.text("Type"), dict(one.mapping("Attrs"))) for one in entries]
     names = filter(None, attributes.get("cache-from", "").split(","))
     sources += [("registry", {"ref": name}) for name in names]
-    return caches(sources, (), {})[0]
+    return caches(sources, ())[0]
 
 
 def _row(fields: Mapping[str, str]) -> str:

@@ -172,7 +172,6 @@ class Services:
             *asking.caches(
                 [(one.Type, one.Attrs) for one in asked.Cache.Imports],
                 [(one.Type, one.Attrs) for one in asked.Cache.Exports],
-                {},
             ),
         )
         entry = BUILDS.open(reference)

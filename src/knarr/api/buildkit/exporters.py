@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 
-from knarr.api.buildkit import trees
+from knarr.api.buildkit import stores, trees
 from knarr.engine.build.export.outputs import DOCKER, IMAGE, LOCAL, OCI, TAR, Built, Output
 from knarr.engine.build.words.attestations import parse_prefix
 from knarr.engine.build.words.fields import parse_flag
@@ -85,9 +85,17 @@ class Exporter(Value):
                 packaging=packaging, push=self.pushes, by_digest=by_digest, kept=kept
             )
         if output.kind in (OCI, DOCKER):
+            if self.is_layout:
+                return output.replace(packaging=packaging, directory=path)
             return output.replace(packaging=packaging, open=ToFile(path))
         message = f"exporter {self.kind} could not be found"
         raise Unsupported(message)
+
+    @property
+    def is_layout(self) -> bool:
+        """Tell whether the client gets blobs for a store of its own, and no archive of them."""
+        archived = parse_flag(self.attributes, "tar", default=True)
+        return self.kind in (OCI, DOCKER) and not archived
 
     @property
     def is_here(self) -> bool:
@@ -104,6 +112,8 @@ class Exporter(Value):
         metadata = [(_EXPORTER, str(self.index))]
         if self.kind == LOCAL:
             await trees.send(session, path, metadata)
+        elif self.is_layout:
+            await stores.give(session, stores.EXPORT, path)
         else:
             await _send_file(session, path, metadata)
 

@@ -9,7 +9,8 @@ The classes are made when this module is loaded, by the library's own descriptor
 one by its full name.
 
 Spec: Protocol Buffers, encoding and proto3; BuildKit's control.proto, gateway.proto,
-    filesync.proto, auth.proto, secrets.proto, ssh.proto; fsutil's wire.proto and stat.proto
+    filesync.proto, auth.proto, secrets.proto, ssh.proto; fsutil's wire.proto and stat.proto;
+    containerd's content.proto
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ FILES = "moby.filesync.v1"
 SECRETS = "moby.buildkit.secrets.v1"
 SSH = "moby.sshforward.v1"
 TREE = "fsutil.types"
+CONTENT = "containerd.services.content.v1"
 STATUS = "google.rpc"
 _TIME = "google.protobuf.Timestamp"
 
@@ -137,6 +139,13 @@ Workers:3 *{WORKER}.WorkerRecord
         BytesMessage  data:1 bytes
         CheckAgentRequest  ID:1 string
         CheckAgentResponse
+    """,
+    CONTENT: """
+        ReadContentRequest  digest:1 string
+        ReadContentResponse  offset:1 int64, data:2 bytes
+        WriteContentRequest  action:1 int32, ref:2 string, total:3 int64, expected:4 string, \
+offset:5 int64, data:6 bytes
+        WriteContentResponse  action:1 int32, offset:4 int64, digest:6 string
     """,
     TREE: """
         Stat  path:1 string, mode:2 uint32, uid:3 uint32, gid:4 uint32, size:5 int64, \

@@ -16,11 +16,11 @@ from __future__ import annotations
 import asyncio
 
 from grpclib import GRPCError
-from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
+from grpclib.client import StreamStreamMethod, UnaryStreamMethod, UnaryUnaryMethod
 from grpclib.const import Status
 
 from knarr.api.buildkit import wire
-from knarr.api.buildkit.schema import CONTROL, FILES, SECRETS, SSH, TREE, message
+from knarr.api.buildkit.schema import CONTENT, CONTROL, FILES, SECRETS, SSH, TREE, message
 from knarr.errors import NotFound, Unsupported
 from knarr.registry.credentials import Login
 
@@ -71,6 +71,18 @@ class Session:
     def upload(self) -> StreamStreamMethod[Any, Any]:
         """Return the method by which the client sends what it has under a URL of its own."""
         return self._stream("moby.upload.v1.Upload/Pull", f"{CONTROL}.BytesMessage")
+
+    def reading(self) -> UnaryStreamMethod[Any, Any]:
+        """Return the method by which it sends a blob of a store."""
+        request, reply = (message(f"{CONTENT}.ReadContent{end}") for end in ("Request", "Response"))
+        return UnaryStreamMethod(self._channel, f"/{CONTENT}.Content/Read", request, reply)
+
+    def writing(self) -> StreamStreamMethod[Any, Any]:
+        """Return the method by which it takes a blob into a store."""
+        request, reply = (
+            message(f"{CONTENT}.WriteContent{end}") for end in ("Request", "Response")
+        )
+        return StreamStreamMethod(self._channel, f"/{CONTENT}.Content/Write", request, reply)
 
     def agent(self) -> StreamStreamMethod[Any, Any]:
         """Return the method that is a connection to its SSH agent."""

@@ -20,6 +20,7 @@ from knarr.api.buildkit import agents, asking, trees, uploads, wire
 from knarr.api.buildkit import sessions as offered
 from knarr.api.buildkit.exporters import Exporter, describe
 from knarr.api.buildkit.progress import Story
+from knarr.api.buildkit.stores import Stores
 from knarr.build.dockerfile.program import parse_dockerfile
 from knarr.build.events import Finished, Started
 from knarr.build.ignore import read_patterns
@@ -154,12 +155,15 @@ class _Work:
             options = options.replace(dockerfile=path, called=asked.filename, context=context)
         else:
             options = options.replace(dockerfile=asked.filename)
+        stores = Stores(self._build.ask, self._session, self._files)
+        layouts = {name: stores.image(text) for name, text in asked.layouts.items()}
+        sources = (*options.cache_from, *self._build.request.cache_from)
         options = options.replace(
-            contexts={**options.contexts, **self._named()},
+            contexts={**options.contexts, **self._named(), **layouts},
             secrets=self._secrets(program),
             allowed=frozenset(self._build.request.entitlements),
-            cache_from=(*options.cache_from, *self._build.request.cache_from),
-            cache_to=self._build.request.cache_to,
+            cache_from=tuple(stores.source(place) for place in sources),
+            cache_to=tuple(stores.target(each) for each in self._build.request.cache_to),
         )
         if asked.call:
             found = self._engine.builds.look(asked.call, options, self._tell)
@@ -177,7 +181,8 @@ class _Work:
         for exporter in exporters:
             if exporter.is_sent:
                 self._deliver(exporter)
-        return Answer(describe(built, [one for one in exporters if one.is_here]))
+        told = describe(built, [one for one in exporters if one.is_here])
+        return Answer({**told, **stores.deliver()})
 
     def _tell(self, event: Event) -> None:
         """Let the client know what happens, but for what it was told already."""

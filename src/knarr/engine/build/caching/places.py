@@ -42,7 +42,10 @@ class ActionsCache(Value):
 
 
 class CachePlace(Value):
-    """A cache: in a registry, or in a directory under `tag`, or with `digest`, or in a service."""
+    """A cache: in a registry, or in a directory under `tag`, or with `digest`, or in a service.
+
+    `called` is how messages name it, if it is not where who asked for it has it.
+    """
 
     kind: str
     reference: Reference | None = None
@@ -50,12 +53,13 @@ class CachePlace(Value):
     tag: str = "latest"
     digest: Digest | None = None
     actions: ActionsCache | None = None
+    called: str = ""
 
     def __str__(self) -> str:
         """Return the place as messages name it."""
         if self.actions is not None:
             return f"{GHA}:{self.actions.scope}"
-        return self.directory or str(self.reference)
+        return self.called or self.directory or str(self.reference)
 
 
 class CacheTarget(Value):
