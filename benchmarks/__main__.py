@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
-from pathlib import Path
 
-from benchmarks.engines import ENGINES, Engine, make_rootfs
+from benchmarks.engines import ENGINES, Engine, make_rootfs, taking_part, workplace
 from benchmarks.harness import Result, Timer, measure
-from benchmarks.memory import helper_memory
 from benchmarks.rows import QUIET, Run, rows
+from benchmarks.supervisors import memory_of_one
 
 
 def main() -> int:
@@ -20,30 +17,10 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only rows whose name has this text")
     parser.add_argument("--engines", default="", help="only these engines, by commas")
     options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("benchmarks: containers are started as root here", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="knarr-bench-", dir="/var/tmp") as directory:
-        return _run(Path(directory), options)
-
-
-def _run(work: Path, options: argparse.Namespace) -> int:
-    make_rootfs(work / "rootfs")
-    wanted = options.engines.split(",") if options.engines else [kind.name for kind in ENGINES]
-    engines: list[Engine] = []
-    try:
-        for kind in ENGINES:
-            reason = "" if kind.name not in wanted else kind.missing()
-            if reason:
-                print(f"Without {kind.name}: {reason}.")
-            elif kind.name in wanted:
-                engine = kind(work / kind.name)
-                engines.append(engine)
-                engine.set_up(work / "rootfs")
-        _measure_all(engines, options)
-    finally:
-        for engine in engines:
-            engine.tear_down()
+    with workplace() as work:
+        make_rootfs(work / "rootfs")
+        with taking_part(ENGINES, work, wanted=options.engines) as engines:
+            _measure_all(engines, options)
     return 0
 
 
@@ -65,8 +42,8 @@ def _measure_all(engines: list[Engine], options: argparse.Namespace) -> None:
             if row.name == Run(*QUIET).name:
                 budget = _budget(results, interpreter)
     print(f"\n{budget}")
-    helpers = {engine.name: helper_memory(engine) for engine in engines if not engine.runtime}
-    figures = ", ".join(f"{name} {figure}" for name, figure in helpers.items())
+    memory = {engine.name: memory_of_one(engine) for engine in engines if not engine.runtime}
+    figures = ", ".join(f"{name} {figure}" for name, figure in memory.items())
     print(f"Process that looks after a container, kB of its own memory (PSS): {figures}.")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,7 +18,7 @@ import knarr
 from benchmarks.harness import Timer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 IMAGE = "bench-busybox"
 APPLETS = ("cat", "echo", "ls", "sh", "sleep", "true")
@@ -241,3 +243,37 @@ def make_rootfs(directory: Path, applets: Iterable[str] = APPLETS) -> None:
     shutil.copy2("/bin/busybox", directory / "bin" / "busybox")
     for applet in applets:
         (directory / "bin" / applet).symlink_to("busybox")
+
+
+@contextlib.contextmanager
+def workplace() -> Iterator[Path]:
+    """Lend a directory to work in, to root alone."""
+    if os.geteuid() != 0:
+        raise SystemExit("benchmarks: containers are started as root here")
+    with tempfile.TemporaryDirectory(prefix="knarr-bench-", dir="/var/tmp") as directory:
+        yield Path(directory)
+
+
+@contextlib.contextmanager
+def taking_part(
+    kinds: Iterable[type[Engine]], work: Path, *, wanted: str = ""
+) -> Iterator[list[Engine]]:
+    """Lend those engines that are there, set up with the tree `work`/rootfs; say why others not.
+
+    `wanted` names some, by commas; without it all are.
+    """
+    engines: list[Engine] = []
+    try:
+        for kind in kinds:
+            if wanted and kind.name not in wanted.split(","):
+                continue
+            if reason := kind.missing():
+                print(f"Without {kind.name}: {reason}.")
+                continue
+            engine = kind(work / kind.name)
+            engines.append(engine)
+            engine.set_up(work / "rootfs")
+        yield engines
+    finally:
+        for engine in engines:
+            engine.tear_down()

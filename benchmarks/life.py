@@ -13,12 +13,20 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.engines import APPLETS, IMAGE, Docker, Engine, Knarr, Podman, make_rootfs
+from benchmarks.engines import (
+    APPLETS,
+    IMAGE,
+    Docker,
+    Engine,
+    Knarr,
+    Podman,
+    make_rootfs,
+    taking_part,
+    workplace,
+)
 from benchmarks.rows import QUIET
 from benchmarks.supervisors import Supervisors
 
@@ -38,31 +46,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often streams are measured")
     parser.add_argument("--engines", default="", help="only these engines, by commas")
     options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("benchmarks: containers are started as root here", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="knarr-bench-", dir="/var/tmp") as directory:
-        return _run(Path(directory), options)
-
-
-def _run(work: Path, options: argparse.Namespace) -> int:
-    make_rootfs(work / "rootfs", (*APPLETS, "dd", "head", "yes"))
-    engines: list[Engine] = []
-    try:
-        for kind in ENGINES:
-            if kind.missing() or (options.engines and kind.name not in options.engines.split(",")):
-                print(f"Without {kind.name}: {kind.missing() or 'not wanted'}.")
-                continue
-            engine = kind(work / kind.name)
-            engines.append(engine)
-            engine.set_up(work / "rootfs")
-        print(f"\n| | {' | '.join(engine.name for engine in engines)} |")
-        print(f"|---{'|--:' * len(engines)}|")
-        _idle(engines, options)
-        _streams(engines, options)
-    finally:
-        for engine in engines:
-            engine.tear_down()
+    with workplace() as work:
+        make_rootfs(work / "rootfs", (*APPLETS, "dd", "head", "yes"))
+        with taking_part(ENGINES, work, wanted=options.engines) as engines:
+            print(f"\n| | {' | '.join(engine.name for engine in engines)} |")
+            print(f"|---{'|--:' * len(engines)}|")
+            _idle(engines, options)
+            _streams(engines, options)
     return 0
 
 

@@ -14,12 +14,20 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from benchmarks import traffic
-from benchmarks.engines import APPLETS, IMAGE, Docker, Engine, Knarr, make_rootfs
+from benchmarks.engines import (
+    APPLETS,
+    IMAGE,
+    Docker,
+    Engine,
+    Knarr,
+    make_rootfs,
+    taking_part,
+    workplace,
+)
 from knarr.linux import namespaces, netlink, rtnetlink
 from knarr.linux.rtnetlink import Peer
 
@@ -47,33 +55,21 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often traffic is measured")
     parser.add_argument("--starts", type=int, default=15, help="how often `run` is measured")
     options = parser.parse_args()
-    if os.geteuid() != 0:
-        print("benchmarks: containers are started as root here", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="knarr-bench-", dir="/var/tmp") as directory:
-        return _run(Path(directory), options)
+    with workplace() as work:
+        return _run(work, options)
 
 
 def _run(work: Path, options: argparse.Namespace) -> int:
     beside = _move_into_a_world()
     make_rootfs(work / "rootfs", APPLETS)
-    engines: list[Engine] = []
     try:
-        for kind in (Knarr, NetworkedDocker):
-            if kind.missing():
-                print(f"Without {kind.name}: {kind.missing()}.")
-                continue
-            engine = kind(work / kind.name)
-            engines.append(engine)
-            engine.set_up(work / "rootfs")
-        names = [engine.name for engine in engines]
-        print(f"\n| | {' | '.join(names)} | {Host.name} |\n|---{'|--:' * (len(names) + 1)}|")
-        _traffic(engines, beside, options)
-        _starts(engines, options)
-        _starts_at_once(engines)
+        with taking_part((Knarr, NetworkedDocker), work) as engines:
+            names = [engine.name for engine in engines]
+            print(f"\n| | {' | '.join(names)} | {Host.name} |\n|---{'|--:' * (len(names) + 1)}|")
+            _traffic(engines, beside, options)
+            _starts(engines, options)
+            _starts_at_once(engines)
     finally:
-        for engine in engines:
-            engine.tear_down()
         beside.kill()
     return 0
 

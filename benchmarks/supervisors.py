@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.engines import IMAGE
+from benchmarks.rows import QUIET
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,6 +49,16 @@ class Supervisors:
         ]
 
 
+def memory_of_one(engine: Engine) -> int:
+    """Return the proportional memory of what looks after one container that idles, in KiB."""
+    engine.call("run", "-d", *QUIET, "--name", "memory", IMAGE, "sleep", "600")
+    try:
+        pid = engine.call("inspect", "--format", "{{.State.Pid}}", "memory")
+        return _memory(_parent(int(pid)))[0]
+    finally:
+        engine.call("rm", "-f", "memory")
+
+
 def _program(directory: Path) -> str:
     try:
         return (directory / "comm").read_text().strip()
@@ -69,7 +82,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _same(pid: int, parent: int) -> bool:
-    """Tell whether a child is a helper itself: a fork of its parent."""
+    """Tell whether a child looks after the container, too: a fork of its parent."""
     return os.readlink(f"/proc/{pid}/exe") == os.readlink(f"/proc/{parent}/exe")
 
 
