@@ -23,7 +23,7 @@ import os
 import time
 
 from knarr.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
-from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, Network
+from knarr.network.model import BUILT_IN, DEFAULT_NETWORK, PREDEFINED, Network
 from knarr.network.records import decode_network, encode_network
 from knarr.store.networks import NetworkRecords, NetworkRow
 from knarr.store.ports import Marks, PortRecords
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     IdList = list[str]
 
 _CREATING = "network"  # in the journal; see `engine.network.mending`
-
-PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 
 _FIRST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _LETTERS = _FIRST_LETTERS | frozenset("_.- ")

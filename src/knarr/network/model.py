@@ -27,6 +27,7 @@ _GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
 
 # Names that are networks without a record: one shares the host's namespace, one has nothing.
 BUILT_IN = ("host", "none")
+PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 
 # Drivers whose networks stand on a link of the host: `knarr.network.parents`.
 WIRES = ("macvlan", "ipvlan")

@@ -135,7 +135,7 @@ class _View:
         published = self._ports.get(container.id, [])
         inside = {(port[2], port[3]) for port in published}
         exposed = []
-        if container.options.networking.mode not in ("none", "host"):
+        if container.options.networking.has_ports:
             for text in container.options.exposed:
                 number, _, protocol = text.partition("/")
                 if (int(number), protocol or "tcp") not in inside:

@@ -54,7 +54,7 @@ def _run(context: Context, options: Options, arguments: list[str], starting: Sta
         from knarr.engine.supplies.apisocket import supply  # noqa: PLC0415 - for few containers
 
         asked = supply(context.engine.paths, asked)
-    if asked.networking.ports and asked.networking.mode == "host":
+    if asked.networking.ports and asked.networking.on_host:
         context.warn("WARNING: Published ports are discarded when using host network mode")
     if not detached:
         _refuse_early(options, asked)

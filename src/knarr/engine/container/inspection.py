@@ -12,7 +12,7 @@ from knarr.engine.container.hostconfig import host_config
 from knarr.engine.container.orders import log_path
 from knarr.engine.network.naming import names_in
 from knarr.engine.options.values import NetworkJoin
-from knarr.network.model import BUILT_IN, DEFAULT_NETWORK
+from knarr.network.model import BUILT_IN, PREDEFINED
 from knarr.store.layers import LayerRecords
 from knarr.store.ports import PortRecords
 from knarr.util.times import ZERO, render_rfc3339
@@ -238,7 +238,7 @@ def networks(container: Container, endpoints: Sequence[Endpoint], *, active: boo
             one.network_name: _network(container, _asked(container, one), one) for one in endpoints
         }
     mode = container.options.networking.mode
-    if mode in ("none", "host"):
+    if mode in BUILT_IN:
         return {mode: _network(container, NetworkJoin(mode), None)}
     places = () if active else container.options.networking.places
     return {place.network: _network(container, place, None) for place in places}
@@ -274,7 +274,7 @@ def _asked(container: Container, endpoint: Endpoint) -> NetworkJoin:
 def _network(container: Container, asked: NetworkJoin, endpoint: Endpoint | None) -> Document:
     addresses: Document = {"IPv4Address": asked.address, "IPv6Address": asked.address6}
     addresses["LinkLocalIPs"] = list(asked.link_local)
-    custom = asked.network not in (DEFAULT_NETWORK, *BUILT_IN)
+    custom = asked.network not in PREDEFINED
     return {
         "IPAMConfig": {key: text for key, text in addresses.items() if text} or None,
         "Links": list(asked.links) or None,
@@ -290,7 +290,7 @@ def _network(container: Container, asked: NetworkJoin, endpoint: Endpoint | None
 
 
 def _ports(container: Container) -> Mapping[str, Any]:
-    if container.options.networking.mode in ("none", "host"):
+    if not container.options.networking.has_ports:
         return {}
     found: dict[str, Any] = {_whole(port): None for port in container.options.exposed}
     for port in PortRecords(container.engine.database).of(container.id):

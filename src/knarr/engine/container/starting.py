@@ -301,7 +301,7 @@ class _Launch:
             return self.options.hostname
         if self.neighbours is not None and self.neighbours.network is not None:
             return self._their_hostname(self.neighbours.network.id)
-        return os.uname().nodename if self.options.networking.mode == "host" else self.row.id[:12]
+        return os.uname().nodename if self.options.networking.on_host else self.row.id[:12]
 
     def _their_hostname(self, container_id: str) -> str:
         """Return the hostname of who made the network: it is in the hosts file that they share."""

@@ -71,7 +71,7 @@ class Summaries:
         """Return the published ports, and those that are only exposed, without a host's."""
         found = self._published.get(container.id, [])
         inside = {(port["PrivatePort"], port["Type"]) for port in found}
-        if container.options.networking.mode in ("none", "host"):
+        if not container.options.networking.has_ports:
             return found
         exposed = []
         for text in container.options.exposed:

@@ -67,7 +67,7 @@ def disconnect(engine: Engine, network: Network, row: ContainerRow) -> None:
     """
     with ContainerLock(engine.paths, row.id):
         before, options = _read(engine, row.id)
-        if options.networking.mode == "host":
+        if options.networking.on_host:
             message = (
                 "container cannot be disconnected from host network or connected to host network"
             )

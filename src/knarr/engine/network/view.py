@@ -6,7 +6,7 @@ import time
 
 from knarr.engine.filters import boolean, matches_labels, parse_filters
 from knarr.network.address import version_of
-from knarr.network.model import BUILT_IN, DEFAULT_NETWORK
+from knarr.network.model import DEFAULT_NETWORK, PREDEFINED
 from knarr.store.containers import ContainerRecords
 from knarr.util.times import parse_when, render_rfc3339
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("label", "label!", "until")
 SCOPE = "local"
-PREDEFINED = (DEFAULT_NETWORK, *BUILT_IN)
 _KINDS = ("builtin", "custom")
 
 

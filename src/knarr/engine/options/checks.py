@@ -32,7 +32,7 @@ def check_options(options: Options, *, processors: int) -> None:
         from knarr.engine.options.restart import check_restart  # noqa: PLC0415 - for few
 
         check_restart(options.restart)
-    if shares_network(options) or options.namespaces != values.Namespaces():
+    if options.networking.shared or options.namespaces != values.Namespaces():
         from knarr.engine.options import namespaces  # noqa: PLC0415 - for few containers
 
         namespaces.check_namespaces(options.namespaces)
@@ -45,11 +45,6 @@ def check_options(options: Options, *, processors: int) -> None:
             names.parse_signal(options.stop_signal)
 
 
-def shares_network(options: Options) -> bool:
-    """Tell whether its network is the host's or another container's."""
-    return options.networking.mode == "host" or ":" in options.networking.mode
-
-
 def _check_together(options: Options) -> None:
     message = ""
     if options.auto_remove and options.restart.name != "no":
@@ -59,9 +54,9 @@ def _check_together(options: Options) -> None:
             f"the working directory '{options.working_dir}' is invalid, it needs to be an "
             "absolute path"
         )
-    elif options.networking.asks_addresses and options.networking.mode in ("host", "none"):
+    elif options.networking.asks_addresses and not options.networking.has_ports:
         message = "conflicting options: an address needs a network with addresses"
-    elif options.networking.egress is not None and shares_network(options):
+    elif options.networking.egress is not None and options.networking.shared:
         message = "conflicting options: --egress and the network of the host or another container"
     elif options.shm_size < 0:
         message = "SHM size can not be less than 0"

@@ -262,9 +262,24 @@ class Networking(Value):
     @property
     def places(self) -> tuple[NetworkJoin, ...]:
         """Return the networks to join, which are none for the modes that are not a network."""
-        if self.joins or self.mode in ("none", "host") or ":" in self.mode:
+        if self.joins or self.shared or self.mode == "none":
             return self.joins
         return (NetworkJoin(self.mode),)
+
+    @property
+    def on_host(self) -> bool:
+        """Tell whether it is the host's."""
+        return self.mode == "host"
+
+    @property
+    def shared(self) -> bool:
+        """Tell whether it is the host's or another container's."""
+        return self.on_host or ":" in self.mode
+
+    @property
+    def has_ports(self) -> bool:
+        """Tell whether ports are its own: without any network, or on the host's, none are."""
+        return self.mode not in ("none", "host")
 
     @property
     def asks_addresses(self) -> bool:

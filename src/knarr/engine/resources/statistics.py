@@ -69,8 +69,8 @@ def figures(container: Container) -> Figures | None:
         return None
     try:
         stats = read_stats(lifecycle.group_of(state.pid))
-        own_network = container.options.networking.mode != "host"
-        interfaces = read_interfaces(state.pid) if own_network else {}
+        on_host = container.options.networking.on_host
+        interfaces = {} if on_host else read_interfaces(state.pid)
     except (Conflict, FileNotFoundError, ProcessLookupError):  # it ended meanwhile
         return None
     return Figures(time.time_ns(), stats, interfaces, _system_time())

@@ -50,10 +50,10 @@ def check(engine: Engine, options: Options) -> None:
 
     Raises: InvalidArgument
     """
-    mode = options.networking.mode
-    if mode in ("host", "none") or ":" in mode:
+    networking = options.networking
+    if networking.shared or networking.mode == "none":
         message = "conflicting options: links and a network mode without names"
-        if mode == "host":
+        if networking.on_host:
             message = "conflicting options: host type networking can't be used with links"
         raise InvalidArgument(message)
     for link in requests(options):

@@ -187,7 +187,7 @@ class _Walk:
         ]
         known = {(one.port, one.protocol) for one in found}
         asked = owner.options.networking.ports
-        if owner.options.networking.mode not in ("host", "none"):
+        if owner.options.networking.has_ports:
             found += [
                 PublishedPort(one.container_port, one.protocol)
                 for one in asked
