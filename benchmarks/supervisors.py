@@ -25,16 +25,16 @@ class Supervisors:
     def __init__(self, pids: Iterable[int], daemons: Iterable[int], seconds: float) -> None:
         """Look at the parents of `pids` and at `daemons`, for a while."""
         parents = sorted({_parent(pid) for pid in pids})
-        keepers = [pid for parent in parents for pid in _children(parent) if _same(pid, parent)]
+        keepers = [pid for parent in parents for pid in children(parent) if _same(pid, parent)]
         daemons = list(daemons)
         everyone = [*parents, *keepers, *daemons]
         before = sum(map(_busy, everyone))
         time.sleep(seconds)
         self.busy = (sum(map(_busy, everyone)) - before) / seconds
-        memory = [_memory(pid) for pid in (*parents, *keepers)]
-        self.pss = sum(pss for pss, _ in memory)
-        self.private = sum(private for _, private in memory)
-        self.daemon = sum(_memory(pid)[0] for pid in daemons)
+        found = [memory(pid) for pid in (*parents, *keepers)]
+        self.pss = sum(pss for pss, _ in found)
+        self.private = sum(private for _, private in found)
+        self.daemon = sum(memory(pid)[0] for pid in daemons)
 
     @staticmethod
     def daemons(engine: Engine) -> list[int]:
@@ -54,7 +54,7 @@ def memory_of_one(engine: Engine) -> int:
     engine.call("run", "-d", *QUIET, "--name", "memory", IMAGE, "sleep", "600")
     try:
         pid = engine.call("inspect", "--format", "{{.State.Pid}}", "memory")
-        return _memory(_parent(int(pid)))[0]
+        return memory(_parent(int(pid)))[0]
     finally:
         engine.call("rm", "-f", "memory")
 
@@ -74,7 +74,8 @@ def _parent(pid: int) -> int:
     return int(_stat(pid)[1])
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started and has not waited for."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").iterdir():
         found += map(int, (path / "children").read_text().split())
@@ -92,7 +93,7 @@ def _busy(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * 1000 / TICKS
 
 
-def _memory(pid: int) -> tuple[int, int]:
+def memory(pid: int) -> tuple[int, int]:
     """Return the proportional and the private memory of a process, in KiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     fields = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
