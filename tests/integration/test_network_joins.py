@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,6 +170,16 @@ def test_ipv6_gets_an_address_of_the_roots_own_block(knarr: Knarr) -> None:
     page = f"http://[{address}]/page"
     knarr.wait_until(lambda: knarr.do("exec", "box", "wget", "-qO-", page).stdout == "hello\n")
     assert "default via" in knarr("exec", "box", "ip", "-6", "route")
+
+
+def test_the_ipv6_loopback_address_of_the_host_refuses_at_once(knarr: Knarr, host: Host) -> None:
+    knarr("network", "create", "--ipv6", "six")
+    knarr("run", "-d", "--name", "web", "--network", "six", "-p", "8080:80", *SERVE)
+    knarr.wait_until(lambda: answers(host))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("::1", 8080), timeout=10)
+    said = knarr.fails("run", "--network", "six", "-p", "[::1]:81:80", *SERVE, status=125)
+    assert said.startswith("knarr: cannot publish port 80 on [::1]\n")
 
 
 def test_a_network_of_ipv6_alone(knarr: Knarr) -> None:

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 # Counts the changes of chains, sets and rules: a table of another version is made anew. A test
 # knows the fingerprint of each version.
-VERSION = 3
+VERSION = 4
 
 # Characters of a root's path that a comment has room for.
 _ROOT_SHOWN = 50
@@ -130,6 +130,7 @@ _BY_NAME = {one.name: one for one in SETS}
 _FROM_BRIDGE = lookup(("iifname",), "bridges")
 _TO_BRIDGE = lookup(("oifname",), "bridges")
 _LOOPBACK = bytes((127, 0, 0, 0))
+_LOOPBACK6 = bytes(15) + bytes((1,))
 _PORT = ("meta l4proto", "th dport")
 _MULTICAST_HERE = bytes((0xFF, 0x02)) + bytes(14)  # ff02::/16 never leaves the link
 
@@ -162,6 +163,8 @@ RULES = (
     Rule("prerouting", "loopback is not outside",
          (within("ip daddr", _LOOPBACK, 8, "127.0.0.0/8"), accept())),
     Rule("prerouting", "published ports, from outside", (local_destination(), jump("published"))),
+    Rule("output", "the host's loopback, which IPv6 cannot leave: refused, not lost",
+         (within("ip6 daddr", _LOOPBACK6, 128, "::1"), accept())),
     Rule("output", "published ports, from the host", (local_destination(), jump("published"))),
     Rule("published", "on one address", (dnat(4, ("ip daddr", *_PORT), "ports4_on"),)),
     Rule("published", "on one IPv6 address", (dnat(6, ("ip6 daddr", *_PORT), "ports6_on"),)),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from knarr.network.model import Endpoint, SandboxOptions
 
 EVERY_IPV4, EVERY_IPV6 = EVERYWHERE
+LOOPBACK_IPV6 = "::1"
 
 # How long a supervisor that lives no more than its container may take to close a port's socket.
 _PATIENCE = 0.05
@@ -141,13 +142,22 @@ def _host_ips(mapping: PortMapping, endpoint: Endpoint, binding: str) -> tuple[s
     if not host_ip:
         every = ((EVERY_IPV4, endpoint.address), (EVERY_IPV6, endpoint.address6))
         return tuple(host_ip for host_ip, address in every if address)
-    if not (endpoint.address6 if ":" in host_ip else endpoint.address):
-        version = "IPv6" if ":" in host_ip else "IPv4"
+    fault = _unpublishable(host_ip, endpoint)
+    if fault:
         shown = f"[{host_ip}]" if ":" in host_ip else host_ip
         message = f"cannot publish port {mapping.container_port} on {shown}"
-        hint = f"The network {endpoint.network_name} has no {version} addresses."
-        raise InvalidArgument(message, hint=hint)
+        raise InvalidArgument(message, hint=fault)
     return (host_ip,)
+
+
+def _unpublishable(host_ip: str, endpoint: Endpoint) -> str:
+    """Return why a host's address cannot lead to an endpoint, or an empty text."""
+    if not (endpoint.address6 if ":" in host_ip else endpoint.address):
+        version = "IPv6" if ":" in host_ip else "IPv4"
+        return f"The network {endpoint.network_name} has no {version} addresses."
+    if host_ip == LOOPBACK_IPV6:
+        return "The kernel lets nothing that is sent there leave the host: publish on 127.0.0.1."
+    return ""
 
 
 def _wanted(options: SandboxOptions) -> Iterator[PortMapping]:
