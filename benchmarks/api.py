@@ -194,9 +194,8 @@ def main() -> int:
 
 def _print(clients: list[Client], idle: list[float], rounds: int) -> None:
     names = [client.engine.name for client in clients]
-    print(
-        f"\nMilliseconds, median of {rounds}; ratios are docker to knarr; memory is proportional (PSS).\n"
-    )
+    print(f"\nMilliseconds, median of {rounds}; ratios are docker's figures to knarr's; memory is")
+    print("proportional (PSS).\n")
     print(f"| | {' | '.join(names)} | ratio |")
     print(f"|---{'|--:' * (len(names) + 1)}|")
     for row in clients[0].times:
