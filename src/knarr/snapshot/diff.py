@@ -27,7 +27,7 @@ from knarr.snapshot.apply import OPAQUE, WHITEOUT
 from knarr.snapshot.copyfile import copy_seen
 from knarr.snapshot.pack import Packer, refuse_reserved
 from knarr.util import tar
-from knarr.util.aside import Aside
+from knarr.util.threadedhash import ThreadedHash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ _LATEST = f"{whiteout.XATTRS}knarr.latest"
 class HashingSink:
     """Hands on what is written to it, or drops it, and knows the digest of it.
 
-    It is for a `with` statement, as `Aside` is.
+    It is for a `with` statement, as `ThreadedHash` is.
     """
 
     def __init__(self, sink: Sink | None = None) -> None:
         """Hand on to `sink`, if there is one."""
         self._sink = sink
-        self._hash = Aside(hasher())
+        self._hash = ThreadedHash(hasher())
         self.size = 0
 
     def write(self, data: bytes, /) -> None:

@@ -28,7 +28,7 @@ from knarr.oci.digest import Digest, hasher
 from knarr.snapshot.contents import LARGE, SMALL, key_of
 from knarr.snapshot.copy import SKIP, TAKE
 from knarr.snapshot.pack import kept_xattrs, open_file
-from knarr.util.aside import Aside
+from knarr.util.threadedhash import ThreadedHash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _digest_of_file(descriptor: int, xattrs: bytes, start: bytes) -> bytes:
     """Return the digest of an open file of which `start` was read."""
     size = os.fstat(descriptor).st_size
     digest = hasher(start)
-    with Aside(digest, least=_PIECE if size >= LARGE else size + 1) as hashing:
+    with ThreadedHash(digest, least=_PIECE if size >= LARGE else size + 1) as hashing:
         while piece := os.read(descriptor, _PIECE):
             hashing.update(piece)
     digest.update(b"\0" + xattrs)

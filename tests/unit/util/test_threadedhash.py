@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from knarr.util.aside import Aside
+from knarr.util.threadedhash import ThreadedHash
 
 PIECE = 1 << 17
 
@@ -16,7 +16,7 @@ PIECE = 1 << 17
 @pytest.mark.parametrize("sizes", [[], [5], [PIECE], [3, PIECE, 7, 1] * 20, [PIECE] * 100], ids=len)
 def test_the_digest_is_that_of_all_pieces_in_order(sizes: list[int]) -> None:
     pieces = [os.urandom(size) for size in sizes]
-    with Aside(hashlib.sha256()) as digest:
+    with ThreadedHash(hashlib.sha256()) as digest:
         for piece in pieces:
             digest.update(piece)
     assert digest.hexdigest() == hashlib.sha256(b"".join(pieces)).hexdigest()
@@ -24,14 +24,14 @@ def test_the_digest_is_that_of_all_pieces_in_order(sizes: list[int]) -> None:
 
 def test_the_thread_ends_with_the_statement_even_after_an_error() -> None:
     plain = hashlib.sha256()
-    with pytest.raises(ZeroDivisionError), Aside(plain) as digest:
+    with pytest.raises(ZeroDivisionError), ThreadedHash(plain) as digest:
         digest.update(bytes(PIECE))
         raise ZeroDivisionError
     assert plain.hexdigest() == hashlib.sha256(bytes(PIECE)).hexdigest()
 
 
 def test_more_can_come_after_the_digest() -> None:
-    with Aside(hashlib.sha256()) as digest:
+    with ThreadedHash(hashlib.sha256()) as digest:
         digest.update(bytes(PIECE))
         first = digest.hexdigest()
         digest.update(b"end")
@@ -41,6 +41,6 @@ def test_more_can_come_after_the_digest() -> None:
 
 def test_small_pieces_need_no_thread() -> None:
     before = threading.active_count()
-    with Aside(hashlib.sha256()) as digest:
+    with ThreadedHash(hashlib.sha256()) as digest:
         digest.update(b"small")
         assert threading.active_count() == before

@@ -1,6 +1,6 @@
 """Digesting on another processor.
 
-    with Aside(hasher()) as digest:
+    with ThreadedHash(hasher()) as digest:
         digest.update(data)            returns before the data are digested
         …
     digest.hexdigest()                 after the end
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _WAITING = 16  # pieces at most that are not digested yet
 
 
-class Aside:
+class ThreadedHash:
     """A hash object whose work is done by a thread."""
 
     def __init__(self, digest: Hash, *, least: int = 1 << 17) -> None:
