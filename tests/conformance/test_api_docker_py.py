@@ -9,23 +9,15 @@ import pytest
 
 from support.images import archive
 from support.offers import offer
-from support.serving import lent_server
 from support.testregistry import PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.serving import Served
 
 docker = pytest.importorskip("docker", reason="docker-py is not installed (pip install docker)")
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with lent_server(tmp_path) as lent:
-        yield lent
 
 
 @pytest.fixture(params=["1.30", "1.41", "auto"])
