@@ -69,6 +69,40 @@ def test_check_of_what_cannot_be_read_shows_where(shop: Workshop) -> None:
     assert ">>> FORM x" in built.output
 
 
+def test_check_looks_at_every_stage_unless_one_is_the_target(shop: Workshop) -> None:
+    dockerfile = "FROM scratch AS a\nENV one value\nFROM scratch AS b\nENV other value\n"
+    found = json.loads(call(shop, dockerfile, "--call=check,format=json", status=1))
+    assert [each["location"]["ranges"][0]["start"]["line"] for each in found["warnings"]] == [2, 4]
+    found = json.loads(call(shop, dockerfile, "--call=check,format=json", "--target=b", status=1))
+    assert [each["location"]["ranges"][0]["start"]["line"] for each in found["warnings"]] == [4]
+
+
+def test_check_tells_what_it_found_before_what_fails(shop: Workshop) -> None:
+    dockerfile = "FROM scratch AS Upper\nENV key value\nCOPY --from=$it a b\n"
+    found = json.loads(call(shop, dockerfile, "--call=check,format=json", status=1))
+    assert {each["ruleName"] for each in found["warnings"]} >= {"StageNameCasing"}
+    assert "variable expansion is not supported" in found["buildError"]["message"]
+    assert found["buildError"]["location"]["ranges"][0]["start"]["line"] == 3
+    said = call(shop, dockerfile, "--check", status=1)
+    assert said.index("StageNameCasing") < said.index("ERROR: ")
+    assert "   3 | >>> COPY --from=$it a b\n" in said
+
+
+def test_findings_that_are_errors_are_why_there_is_no_build(shop: Workshop) -> None:
+    dockerfile = "# check=error=true\nFROM scratch as a\nENV one value\n"
+    found = json.loads(call(shop, dockerfile, "--call=check,format=json", status=1))
+    rules = "FromAsCasing, LegacyKeyValueFormat"
+    assert found["buildError"]["message"] == f"lint violation found for rules: {rules}"
+
+
+def test_a_build_that_fails_warns_first(shop: Workshop) -> None:
+    shop.write("Dockerfile", "FROM scratch AS Upper\nCOPY --from=$it a b\n")
+    built = shop.try_build()
+    assert built.status == 1
+    warned = built.output.index("Stage name 'Upper' should be lowercase")
+    assert warned < built.output.index("variable expansion is not supported")
+
+
 def test_outline_lists_what_the_target_takes(shop: Workshop) -> None:
     said = call(shop, OFFERING, "--call=outline", "--build-arg", "EXTRA=all")
     assert said.splitlines() == [

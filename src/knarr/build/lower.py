@@ -112,8 +112,11 @@ class Lowering:
         self._declared: set[str] = set()
         self._asked_epoch: int | None = None
 
-    def lower(self) -> Lowered:
-        """Return the work for the target. Raises: SyntaxFault, NotFound, InvalidArgument"""
+    def lower(self, *, every: bool = False) -> Lowered:
+        """Return the work for the target, having looked at `every` stage if that is wanted.
+
+        Raises: SyntaxFault, NotFound, InvalidArgument
+        """
         check_program(self.program, self._checks)
         self.target = target = self._find_target()
         platform = self._demand.platform or self._demand.build
@@ -127,6 +130,8 @@ class Lowering:
         self._froms.check_defaults(predefined)
         self._declare(self.program.arguments)
         state = self._stage(target)
+        for stage in self.program.stages if every else ():
+            self._stage(stage.index)
         assert state.vertex is not None
         config = state.config
         if self._demand.labels:

@@ -48,8 +48,10 @@ def describe_targets(program: Program, text: bytes) -> Document:
     return {"targets": targets, "sources": [_encode(text)]}
 
 
-def describe_findings(findings: Iterable[Finding], name: str, text: bytes) -> Document:
-    """Return what the build checks found."""
+def describe_findings(
+    findings: Iterable[Finding], name: str, text: bytes, fault: tuple[str, int, int] | None = None
+) -> Document:
+    """Return what the build checks found; `fault` is why there can be no build, with its lines."""
     warnings = [
         {
             "ruleName": found.rule,
@@ -61,7 +63,11 @@ def describe_findings(findings: Iterable[Finding], name: str, text: bytes) -> Do
         for found in findings
     ]
     source = {"fileName": name, "language": "Dockerfile", "data": _encode(text)}
-    return {"warnings": warnings, "sources": [source]}
+    found: Document = {"warnings": warnings, "sources": [source]}
+    if fault is not None:
+        message, first, last = fault
+        found["buildError"] = {"message": message, "location": _range(first, last)}
+    return found
 
 
 def rule_url(rule: str) -> str:

@@ -61,7 +61,7 @@ def show_call(context: Context, call: Call, document: dict[str, Any]) -> int:
         {"check": _show_check, "outline": _show_outline, "targets": _show_targets}[call.method](
             context, document
         )
-    found = call.method == "check" and bool(document["warnings"])
+    found = call.method == "check" and bool(document["warnings"] or "buildError" in document)
     return int(found and not call.status_ignored)
 
 
@@ -70,19 +70,27 @@ def _show_check(context: Context, document: dict[str, Any]) -> None:
     from knarr.build.dockerfile.excerpt import excerpt  # noqa: PLC0415
     from knarr.build.dockerfile.lines import decode  # noqa: PLC0415
 
-    warnings = document["warnings"]
-    if not warnings:
+    warnings, error = document["warnings"], document.get("buildError")
+    if not warnings and not error:
         context.print("Check complete, no warnings found.")
         return
-    count = f"{len(warnings)} warnings have" if len(warnings) > 1 else "1 warning has"
-    context.print(f"Check complete, {count} been found!")
     about = document["sources"][0]
     lines = tuple(decode(b64decode(about["data"])).splitlines())
     source = Source(about["fileName"], lines)
-    for warning in warnings:
-        context.print(f"\nWARNING: {warning['ruleName']} - {warning['url']}\n{warning['detail']}")
-        place = warning["location"]["ranges"][0]
+
+    def show(text: str, location: dict[str, Any]) -> None:
+        place = location["ranges"][0]
+        context.print(f"\n{text}")
         context.print(excerpt(source, place["start"]["line"], place["end"]["line"]), end="")
+
+    if warnings:
+        count = f"{len(warnings)} warnings have" if len(warnings) > 1 else "1 warning has"
+        context.print(f"Check complete, {count} been found!")
+    for warning in warnings:
+        text = f"WARNING: {warning['ruleName']} - {warning['url']}\n{warning['detail']}"
+        show(text, warning["location"])
+    if error:
+        show(f"ERROR: {error['message']}", error["location"])
 
 
 def _show_outline(context: Context, document: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from knarr.oci.descriptor import host_platform, parse_platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from knarr.build.dockerfile.program import Program
@@ -132,8 +132,7 @@ class Build:
         if wanted and not is_known_syntax(wanted):
             message = f"the front end {wanted} is not run: the file is read as docker/dockerfile"
             findings.append(Finding("ForeignSyntax", message, 0, 0))
-        for finding in dict.fromkeys(findings):
-            self._report(Warned(finding, self._source.name))
+        self._tell(findings)
         for _, _, checks in several:
             checks.raise_if_errors()
 
@@ -180,15 +179,35 @@ class Build:
         from knarr.build import outline  # noqa: PLC0415 - not for builds
         from knarr.engine.build.looking import Looker  # noqa: PLC0415 - as above
 
-        name, text = self._source.name, self._context.dockerfile
+        text = self._context.dockerfile
         if call == "targets":
             return outline.describe_targets(self._parse(), text)
         looker = Looker(self._engine, self._context.matcher())
-        lowering, _, checks = self._lower(looker, self._platforms()[0])
-        if call == "outline":
-            found = lowering.program, lowering.states, lowering.target, lowering.globals
-            return outline.describe_outline(*found, text)
-        return outline.describe_findings(checks.findings(), name, text)
+        if call == "check":
+            return self._check(looker)
+        lowering, _, _ = self._lower(looker, self._platforms()[0])
+        found = lowering.program, lowering.states, lowering.target, lowering.globals
+        return outline.describe_outline(*found, text)
+
+    def _check(self, looker: Looker) -> dict[str, Any]:
+        """Return what the build checks find, and why the Dockerfile cannot be built, if it cannot.
+
+        Docker: without a target all stages are looked at
+        """
+        from knarr.build.outline import describe_findings  # noqa: PLC0415 - not for builds
+
+        lowering, checks = self._prepare(looker, self._platforms()[0])
+        fault = None
+        try:
+            lowering.lower(every=not self._options.target)
+            checks.raise_if_errors()
+        except SyntaxFault as error:
+            fault = error.message, error.line, error.line
+        except KnarrError as error:
+            at = lowering.at or lowering.program.stages[-1].head.node
+            fault = error.message, at.first, at.last
+        name, text = self._source.name, self._context.dockerfile
+        return describe_findings(checks.findings(), name, text, fault)
 
     def _parse(self) -> Program:
         try:
@@ -197,25 +216,39 @@ class Build:
             self._show(fault.line, fault.line, (fault.line, fault.column))
             raise
 
-    def _lower(
+    def _prepare(
         self, worker: BuildWorker | Looker, platform: Platform | None
-    ) -> tuple[Lowering, Lowered, Checks]:
-        lowering = None
+    ) -> tuple[Lowering, Checks]:
         program = self._parse()
+        switches = self._options.arguments.get("BUILDKIT_DOCKERFILE_CHECK", "")
+        switches = switches or program.document.directive("check").split(" ")[0]
+        checks = Checks(parse_switches(switches))
+        demand = self._demand(worker, platform)
         try:
-            switches = self._options.arguments.get("BUILDKIT_DOCKERFILE_CHECK", "")
-            switches = switches or program.document.directive("check").split(" ")[0]
-            checks = Checks(parse_switches(switches))
-            demand = self._demand(worker, platform)
-            lowering = Lowering(program, demand, worker=worker, checks=checks)
-            return lowering, lowering.lower(), checks
+            return Lowering(program, demand, worker=worker, checks=checks), checks
         except SyntaxFault as fault:
             self._show(fault.line, fault.line, (fault.line, fault.column))
             raise
+
+    def _lower(
+        self, worker: BuildWorker | Looker, platform: Platform | None
+    ) -> tuple[Lowering, Lowered, Checks]:
+        lowering, checks = self._prepare(worker, platform)
+        try:
+            return lowering, lowering.lower(), checks
+        except SyntaxFault as fault:
+            self._tell(checks.findings())
+            self._show(fault.line, fault.line, (fault.line, fault.column))
+            raise
         except KnarrError:
-            if lowering is not None and lowering.at is not None:
+            self._tell(checks.findings())
+            if lowering.at is not None:
                 self._show_word(lowering.at.first, lowering.at.last, lowering.word)
             raise
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        for finding in dict.fromkeys(findings):
+            self._report(Warned(finding, self._source.name))
 
     def _demand(self, worker: BuildWorker | Looker, platform: Platform | None) -> Demand:
         options = self._options
