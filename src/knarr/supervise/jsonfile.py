@@ -29,15 +29,13 @@ LINE_LIMIT = 16 << 10
 NAMES = {1: "stdout", 2: "stderr"}
 
 
-class Encoder:
-    """Turns one stream of output into entries, keeping the beginning of an unfinished line."""
+class Cutter:
+    """Cuts one stream of output into whole lines and pieces of long ones, keeping a beginning."""
 
-    __slots__ = ("_fields", "_pending")
+    __slots__ = ("_pending",)
 
-    def __init__(self, stream: int, attributes: tuple[tuple[str, str], ...] = ()) -> None:
-        """Encode output of `stream`, STDOUT or STDERR, with `attributes` in every entry."""
-        extra = f',"attrs":{dumps(dict(attributes))}' if attributes else ""
-        self._fields = f',"stream":"{NAMES[stream]}"{extra},"time":"'
+    def __init__(self) -> None:
+        """Begin without anything."""
         self._pending = b""
 
     @property
@@ -45,33 +43,59 @@ class Encoder:
         """Return how many bytes of an unfinished line are kept."""
         return len(self._pending)
 
-    def encode(self, data: bytes, now_ns: int) -> bytes:
-        """Return the entries that `data`, read at `now_ns`, completes."""
+    def cut(self, data: bytes) -> list[tuple[bytes, bool]]:
+        """Return what `data` completes: whole lines, many at once (true), or a piece of one."""
         if self._pending:
             data = self._pending + data
-        end = f'{self._fields}{rfc3339(now_ns)}"}}\n'
-        entries = []
-        start = 0  # of whole lines not yet encoded
+        found = []
+        start = 0  # of whole lines not yet returned
         position = 0
         while position < len(data):
             # One search for each 16 KiB, not for each line.
-            found = data.rfind(b"\n", position, position + LINE_LIMIT)
-            if found >= 0:
-                position = found + 1
+            end = data.rfind(b"\n", position, position + LINE_LIMIT)
+            if end >= 0:
+                position = end + 1
             elif len(data) - position <= LINE_LIMIT:
                 break
             else:
-                cut = cut_line(data, position + LINE_LIMIT)
-                entries += [_lines(data[start:position], end), _part(data[position:cut], end)]
-                start = position = cut
-        entries.append(_lines(data[start:position], end))
+                limit = _last_character(data, position + LINE_LIMIT)
+                if start < position:
+                    found.append((data[start:position], True))
+                found.append((data[position:limit], False))
+                start = position = limit
+        if start < position:
+            found.append((data[start:position], True))
         self._pending = data[position:]
-        return b"".join(entries)
+        return found
+
+    def rest(self) -> bytes:
+        """Return the unfinished line, and forget it."""
+        pending, self._pending = self._pending, b""
+        return pending
+
+
+class Encoder(Cutter):
+    """Turns one stream of output into entries."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, stream: int, attributes: tuple[tuple[str, str], ...] = ()) -> None:
+        """Encode output of `stream`, STDOUT or STDERR, with `attributes` in every entry."""
+        super().__init__()
+        extra = f',"attrs":{dumps(dict(attributes))}' if attributes else ""
+        self._fields = f',"stream":"{NAMES[stream]}"{extra},"time":"'
+
+    def encode(self, data: bytes, now_ns: int) -> bytes:
+        """Return the entries that `data`, read at `now_ns`, completes."""
+        end = f'{self._fields}{rfc3339(now_ns)}"}}\n'
+        return b"".join(
+            _lines(piece, end) if whole else _part(piece, end) for piece, whole in self.cut(data)
+        )
 
     def flush(self, now_ns: int) -> bytes:
         """Return the unfinished line as an entry without line feed, or nothing."""
-        pending, self._pending = self._pending, b""
-        return _part(pending, f'{self._fields}{rfc3339(now_ns)}"}}\n')
+        pending = self.rest()
+        return _part(pending, f'{self._fields}{rfc3339(now_ns)}"}}\n') if pending else b""
 
 
 def note(text: str, now_ns: int) -> bytes:
@@ -82,8 +106,6 @@ def note(text: str, now_ns: int) -> bytes:
 
 def _lines(data: bytes, end: str) -> bytes:
     """Return the entries of whole lines."""
-    if not data:
-        return b""
     between = f'\\n"{end}{{"log":"'
     text = data.decode("utf-8", "replace")
     # Neither is escaped in JSON. The second never comes out of decoding, but doubles the memory.
@@ -95,13 +117,11 @@ def _lines(data: bytes, end: str) -> bytes:
 
 def _part(data: bytes, end: str) -> bytes:
     """Return the entry of a piece of a line."""
-    if not data:
-        return b""
     return f'{{"log":{_quote(data.decode("utf-8", "replace"))}{end}'.encode()
 
 
-def cut_line(data: bytes, limit: int) -> int:
-    """Return where to cut at `limit` or up to three bytes before, so that no character is hurt."""
+def _last_character(data: bytes, limit: int) -> int:
+    """Return where to cut, `limit` or up to three bytes before, so that no character is hurt."""
     for position in range(limit, limit - 4, -1):
         if data[position] & 0xC0 != 0x80:
             return position
