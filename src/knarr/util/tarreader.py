@@ -168,8 +168,8 @@ class Reader:
     def _header(self) -> bytes | None:
         """Return the next header, None at the end."""
         skip = self._left + self._padding
-        if skip:
-            self._skip(skip)
+        if skip and not self._skip(skip):
+            return None
         at = self._at
         block = self._buffer[at : at + BLOCK]
         if len(block) < BLOCK:
@@ -212,13 +212,23 @@ class Reader:
         self._at = end
         return data
 
-    def _skip(self, size: int) -> None:
+    def _skip(self, size: int) -> bool:
+        """Pass over `size` bytes, and tell whether the archive goes on behind them.
+
+        The padding of the last file may be missing. Docker: the context of `build -f` with a file
+        from elsewhere ends so
+        """
+        padding = self._padding
         self._left = self._padding = 0
         while size > len(self._buffer) - self._at:
             size -= len(self._buffer) - self._at
             self._at = len(self._buffer)
-            self._fill()
+            if size > padding:
+                self._fill()
+            elif not self._more():
+                return False
         self._at += size
+        return True
 
     def _fill(self) -> None:
         """Read more.

@@ -268,8 +268,11 @@ def test_errors_name_the_entry_before() -> None:
 
 
 def test_ends() -> None:
-    """An archive may end without zeros; what comes after zeros is not part of it."""
+    """An archive may end without padding or zeros; what comes after zeros is not part of it."""
     assert [entry.name for entry, _ in read(header())] == [b"name"]
+    for missing in (1, 500, 507):
+        whole = header(size=5, stored=5) + b"words".ljust(512, b"\0")
+        assert [content for _, content in read(whole[:-missing])] == [b"words"]
     assert [entry.name for entry, _ in read(header() + bytes(1024) + header())] == [b"name"]
     assert read(b"") == []
 
