@@ -25,55 +25,43 @@ if TYPE_CHECKING:
 MAX_LAYERS = 1000
 
 
-class Manifest(Value):
-    """One platform's image: its config and its layers, bottom first."""
+class Listable(Value):
+    """A document that an index can list: its bytes, and what they are announced as."""
 
     raw: bytes
     media_type: str
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the bytes."""
+        return digest_of(self.raw)
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.raw)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What an index says of it."""
+        return Descriptor(self.media_type, self.digest, self.size)
+
+
+class Manifest(Listable):
+    """One platform's image: its config and its layers, bottom first."""
+
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: FrozenDict = EMPTY
     artifact_type: str = ""
     subject: Descriptor | None = None
 
-    @property
-    def digest(self) -> Digest:
-        """The digest of the manifest's bytes."""
-        return digest_of(self.raw)
 
-    @property
-    def size(self) -> int:
-        """How many bytes the manifest has."""
-        return len(self.raw)
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What an index says of this manifest."""
-        return Descriptor(self.media_type, self.digest, self.size)
-
-
-class Index(Value):
+class Index(Listable):
     """A list of manifests, usually one a platform."""
 
-    raw: bytes
-    media_type: str
     manifests: tuple[Descriptor, ...]
     annotations: FrozenDict = EMPTY
-
-    @property
-    def digest(self) -> Digest:
-        """The digest of the index's bytes."""
-        return digest_of(self.raw)
-
-    @property
-    def size(self) -> int:
-        """How many bytes the index has."""
-        return len(self.raw)
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What another index says of this one."""
-        return Descriptor(self.media_type, self.digest, self.size)
 
 
 def decode_manifest(raw: bytes, media_type: str | None = None) -> Manifest | Index:
