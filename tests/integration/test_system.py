@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -135,6 +137,12 @@ def test_info_has_what_programs_look_for(knarr: Knarr) -> None:
     assert "name=seccomp,profile=builtin" in facts["SecurityOptions"]
     assert facts["CgroupDriver"] == "cgroupfs"
     assert "\n  Network: bridge host null\n" in knarr.do("info").stdout
+
+
+def test_scripts_find_what_they_ask_a_server_for(knarr: Knarr) -> None:
+    version = "{{.Server.Version}} {{.Server.Os}} {{.Client.Version}}"
+    assert knarr("version", "-f", version) == f"{__version__} linux {__version__}\n"
+    assert knarr("info", "-f", "{{.Swarm.LocalNodeState}} {{.OSType}}") == "inactive linux\n"
 
 
 def test_info_names_the_settings_in_use(knarr: Knarr, settings: Callable[[str], Path]) -> None:

@@ -22,7 +22,7 @@ SHELLS = ("bash", "fish", "zsh")
 NAMES = {
     "containers": "ps --all --format {{.Names}}",
     "running": "ps --format {{.Names}}",
-    "images": "images --format {{.Repository}}:{{.Tag}}",
+    "images": "images --filter dangling=false --format {{.Repository}}:{{.Tag}}",
     "volumes": "volume ls --quiet",
     "networks": "network ls --format {{.Name}}",
 }

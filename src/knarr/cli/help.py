@@ -33,7 +33,8 @@ def page(names: list[str], columns: int) -> str:
 
 def command_page(path: str, command: Command, paths: list[str], columns: int) -> str:
     """Return the help of one command, called as `path`, that can be called by all of `paths`."""
-    parts = [f"Usage:  {path} {command.usage}".rstrip(), "", command.long or command.short]
+    about = _wrap(command.long or command.short, columns)
+    parts = [f"Usage:  {path} {command.usage}".rstrip(), "", *about]
     if len(paths) > 1:
         parts += ["", "Aliases:", "  " + ", ".join(f"knarr {other}" for other in paths)]
     options = list(command.options)

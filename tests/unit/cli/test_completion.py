@@ -17,7 +17,7 @@ ASK = """
 knarr() { case "$*" in
     'ps --all '*) echo web db ;;
     'ps --format '*) echo web ;;
-    images*) echo debian:bookworm debian:sid busybox:latest ;;
+    images*dangling=false*) echo debian:bookworm debian:sid busybox:latest ;;
 esac }
 source "$1"
 COMP_WORDS=("${@:2}") COMP_CWORD=$(($# - 2)) COMP_LINE="${*:2}"

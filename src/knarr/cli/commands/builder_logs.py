@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Show what the steps of a build printed",
     long=(
-        "Show all that the steps of a build printed, or what one of them did. A build is\n"
-        "the beginning of its ID, a directory, a name or a tag, without one the last; a step\n"
+        "Show all that the steps of a build printed, or what one of them did. A build is "
+        "the beginning of its ID, a directory, a name or a tag, without one the last; a step "
         "its number in the progress, the beginning of its cache record's ID, or words of it.\n"
         "What was found in the cache has the log of when it was done."
     ),

@@ -25,8 +25,8 @@ COMMAND = Command(
     minimum=2,
     maximum=2,
     long=(
-        "Show in which files the second image differs from the first: what was added (A),\n"
-        "changed (C) and deleted (D), each with its sizes. Contents, types, modes, owners, link\n"
+        "Show in which files the second image differs from the first: what was added (A), "
+        "changed (C) and deleted (D), each with its sizes. Contents, types, modes, owners, link "
         "targets and file capabilities count; times do not."
     ),
     completes="images",

@@ -25,7 +25,7 @@ COMMAND = Command(
     minimum=1,
     maximum=None,
     long=(
-        "Display detailed information on one or more images, in the local store or elsewhere: a\n"
+        "Display detailed information on one or more images, in the local store or elsewhere: a "
         "registry (docker://NAME[:TAG]) or another place that image copy knows. Nothing is kept."
     ),
     completes="images",

@@ -24,8 +24,8 @@ COMMAND = Command(
     ),
     maximum=None,
     long=(
-        "Mount the file system of one or more images, read-only, and print where it is. Without\n"
-        "images list those that are mounted. A mount stays until the image is unmounted, or the\n"
+        "Mount the file system of one or more images, read-only, and print where it is. Without "
+        "images list those that are mounted. A mount stays until the image is unmounted, or the "
         "machine is booted again."
     ),
     completes="images",

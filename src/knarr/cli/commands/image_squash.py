@@ -26,8 +26,8 @@ COMMAND = Command(
     minimum=1,
     maximum=1,
     long=(
-        "Make an image of one layer, with the files, the config and the times of another image,\n"
-        "and print its ID. What layers of that have and others hide is left out. The other image\n"
+        "Make an image of one layer, with the files, the config and the times of another image, "
+        "and print its ID. What layers of that have and others hide is left out. The other image "
         "stays as it is. With --from or --new the layers below stay layers, shared with others."
     ),
     completes="images",

@@ -56,9 +56,10 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
     facts = system_info(context.engine)
     form = options.text("format")
     if form:
-        from knarr.cli.output import show_object  # noqa: PLC0415 - only for who asks
+        from knarr.api.render.system import OUTSIDE_OF_SWARM  # noqa: PLC0415 - only for who asks
+        from knarr.cli.output import show_object  # noqa: PLC0415 - as above
 
-        show_object(context, facts, form)
+        show_object(context, {**facts, "Swarm": OUTSIDE_OF_SWARM}, form)
         return 0
     for label, name in LINES:
         if facts[name] != "":

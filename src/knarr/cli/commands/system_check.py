@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 COMMAND = Command(
     short="Look for what is not as it should be",
     long=(
-        "Compare what is recorded with what is there: containers and their directories, tasks\n"
-        "and processes, supervisors, control groups, mounts, interfaces, firewall rules, ports,\n"
-        "volumes, images and layers, operations that were interrupted. Nothing is changed without\n"
+        "Compare what is recorded with what is there: containers and their directories, tasks "
+        "and processes, supervisors, control groups, mounts, interfaces, firewall rules, ports, "
+        "volumes, images and layers, operations that were interrupted. Nothing is changed without "
         "--repair. The status is 1 if anything is, or remains, wrong."
     ),
     options=(FORMAT, Option("repair", "Mend what can be mended")),

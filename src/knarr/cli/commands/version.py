@@ -24,7 +24,8 @@ def run(context: Context, options: Options, arguments: list[str]) -> int:  # noq
     if form:
         from knarr.cli.output import show_object  # noqa: PLC0415 - only for who asks
 
-        show_object(context, {"Client": facts}, form)
+        # Scripts ask for the version of the server; what they mean is the engine, which is here.
+        show_object(context, {"Client": facts, "Server": facts}, form)
         return 0
     context.print("Client: knarr")
     for label, key in _LINES:
