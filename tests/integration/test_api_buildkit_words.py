@@ -109,3 +109,14 @@ def test_nothing_is_in_the_place_of_an_image(served: Served, tmp_path: Path) -> 
     with client(served, tmp_path / "context", "FROM busybox\nCOPY Dockerfile /it\n") as one:
         one.solve({"context:busybox": "docker-image:scratch"}, MOBY)
     assert len(served.get("/images/one/json")["RootFS"]["Layers"]) == 1
+
+
+def test_who_has_no_context_needs_none(served: Served, tmp_path: Path) -> None:
+    directory = tmp_path / "only"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text("FROM busybox\nCOPY <<END /it\nis\nEND\n")
+    with BuildClient(served.path, directories={"dockerfile": directory}) as one:
+        one.solve({}, MOBY)
+        (directory / "Dockerfile").write_text("FROM busybox\nCOPY it /it\n")
+        with pytest.raises(GRPCError, match="no access allowed to dir 'context'"):
+            one.solve({}, MOBY)

@@ -42,8 +42,8 @@ def source_of_stage(
         elif isinstance(instruction, ins.Add) and found is None:
             found = _source(instruction, lexer, env)
         elif not isinstance(instruction, ins.Add):
-            message = f"{VARIABLE} stage may have ADD and ARG alone"
-            raise Fault(message)
+            message = f"{VARIABLE} stage does not meet source-only requirements"
+            raise Fault(message, hint="It may have ADD and ARG alone.")
         else:
             found = None
             break

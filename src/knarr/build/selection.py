@@ -234,7 +234,8 @@ def _takes_any(top_fd: int, choose: Chooser) -> bool:
 
 def _missing(path: str) -> NotFound:
     message = (
-        f"failed to compute cache key: failed to calculate checksum: {quote(f'/{path}')}: not found"
+        "failed to compute cache key: failed to calculate checksum of ref context: "
+        f"{quote(f'/{path}')}: not found"
     )
     return NotFound(message)
 

@@ -11,6 +11,7 @@ import io
 from knarr.api.parse.reading import reading
 from knarr.api.parse.resources import parse_resources
 from knarr.build.dockerfile import instructions as ins
+from knarr.build.remote import is_remote
 from knarr.engine.build.steps import Limits
 from knarr.engine.build.words.attestations import parse_attestations
 from knarr.engine.build.words.caches import parse_sources, parse_targets
@@ -292,6 +293,23 @@ def agents_of(program: Program) -> list[str]:
     return list(dict.fromkeys(fields.get("id") or "default" for fields in _mounts(program, "ssh")))
 
 
+def uses_context(program: Program) -> bool:
+    """Tell whether a step takes files of the context, as far as the file itself says that.
+
+    It does not where variables are, and triggers of base images are not in it.
+    """
+    steps = [each for stage in program.stages for each in stage.instructions]
+    named = [
+        source
+        for each in steps
+        if isinstance(each, ins.Add) or (isinstance(each, ins.Copy) and not each.origin)
+        for source in each.sources
+    ]
+    if any(not is_remote(source) and "$" not in source for source in named):
+        return True
+    return any("from" not in fields for fields in _mounts(program, "bind"))
+
+
 def _mounts(program: Program, kind: str) -> Iterable[dict[str, str]]:
     for stage in program.stages:
         for instruction in stage.instructions:
@@ -300,7 +318,7 @@ def _mounts(program: Program, kind: str) -> Iterable[dict[str, str]]:
             for text in instruction.mounts:
                 parts = (part.partition("=") for part in next(csv.reader([text])))
                 fields = {key.lower(): value for key, _, value in parts}
-                if fields.get("type") == kind:
+                if fields.get("type", "bind") == kind:
                     yield fields
 
 

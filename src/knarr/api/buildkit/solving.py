@@ -16,6 +16,9 @@ import os
 import stat
 import threading
 
+from grpclib import GRPCError
+from grpclib.const import Status
+
 from knarr.api.buildkit import agents, asking, trees, uploads, wire
 from knarr.api.buildkit import sessions as offered
 from knarr.api.buildkit.exporters import Exporter, describe
@@ -151,7 +154,7 @@ class _Work:
         if asked.dockerfile or uploaded:
             path = self._dockerfile(uploaded)
             program = self._parse(path)
-            context = uploaded or options.context or self._context(path)
+            context = uploaded or options.context or self._context(path, program)
             options = options.replace(dockerfile=path, called=asked.filename, context=context)
         else:
             options = options.replace(dockerfile=asked.filename)
@@ -199,7 +202,7 @@ class _Work:
         try:
             session = self._session_of(wanted.name)
             self._build.ask(trees.receive(session, wanted, path))
-        except KnarrError as error:
+        except (KnarrError, GRPCError) as error:
             self._build.tell(Finished(activity, error=str(error)))
             raise
         self._build.tell(Finished(activity))
@@ -244,8 +247,22 @@ class _Work:
                     file.write(text)
         return path
 
-    def _context(self, dockerfile: str) -> str:
-        """Get the context, but for what is to be ignored; return where it is."""
+    def _context(self, dockerfile: str, program: Program | None) -> str:
+        """Get the context, but for what is to be ignored; return where it is.
+
+        A client that has none need not have one, if nothing is taken from it.
+        """
+        try:
+            return self._fetch_context(dockerfile)
+        except GRPCError as error:
+            refused = error.status is Status.NOT_FOUND
+            if not refused or program is None or asking.uses_context(program):
+                raise
+        place = self._files.path("no context")
+        os.mkdir(place, 0o700)
+        return place
+
+    def _fetch_context(self, dockerfile: str) -> str:
         name, lists = self._asked.context, ".dockerignore"
         directory, beside = os.path.split(f"{dockerfile}{lists}")
         ignored = _read(directory, beside)
