@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-Emit = "Callable[[int, bytes], None]"
-"""Takes output of a command: 1 or 2 for the stream, and the bytes."""
-
 
 class Base(Value):
     """An image to build on: its full reference, its config, the stack of its layers."""

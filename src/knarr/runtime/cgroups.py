@@ -30,7 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from knarr.linux.cgroup import Hierarchy
     from knarr.runtime.resources import Write
 
 
@@ -87,7 +86,7 @@ class Cgroup:
         return any(os.path.isdir(place.directory) for place in self.places)
 
 
-def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None = None) -> Cgroup:
+def locate(path: str, container_id: str) -> Cgroup:
     """Return the cgroup that the spec's cgroupsPath `path` means; nothing is made yet.
 
     Raises: InvalidArgument
@@ -99,7 +98,7 @@ def locate(path: str, container_id: str, hierarchies: Iterable[Hierarchy] | None
         message = f'cgroupsPath "{path}" leads upwards'
         raise InvalidArgument(message)
     places = []
-    for hierarchy in cgroup.hierarchies() if hierarchies is None else hierarchies:
+    for hierarchy in cgroup.hierarchies():
         if path.startswith("/"):
             inside = os.path.normpath("/" + path.lstrip("/"))
         else:

@@ -62,14 +62,13 @@ def parse_dockerfile(data: bytes, *, name: str = "Dockerfile") -> Program:
     return Program(document, tuple(arguments), stages)
 
 
-def parse_trigger(trigger: str, place: From, *, escape: str = "\\") -> Instruction:
+def parse_trigger(trigger: str, place: From) -> Instruction:
     """Return the instruction of an ONBUILD trigger, placed at the FROM that obeys it.
 
     Raises: Fault
     """
-    lead = b"" if escape == "\\" else f"# escape={escape}\n".encode()
     try:
-        nodes = parse_document(lead + trigger.encode("utf-8", "surrogateescape"), name="").nodes
+        nodes = parse_document(trigger.encode("utf-8", "surrogateescape"), name="").nodes
     except SyntaxFault as fault:
         raise Fault(fault.message, hint=fault.hint) from None
     if len(nodes) != 1:

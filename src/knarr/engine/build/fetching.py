@@ -40,7 +40,6 @@ MOST_REDIRECTS = 10
 LONGEST = 1 << 40  # bytes; a server that goes on for ever fills a disk, and no more
 _BLOCK = 1 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
-_NO_SUCH = "Couldn't find remote ref", "not our ref", "no such remote ref"
 
 
 def open_url(url: str, headers: Mapping[str, str], *, method: str = "GET") -> Answer:

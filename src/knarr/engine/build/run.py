@@ -56,7 +56,6 @@ else:
 _NETWORKS = {"default": "bridge"}
 _NAMELESS = ("default", "bridge", "host", "none")
 _PIECE = 1 << 16
-_ABSENT = 127
 
 
 class Means(Value):

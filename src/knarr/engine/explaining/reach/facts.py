@@ -9,7 +9,6 @@ UNASKED, FOUND, UNKNOWN, SILENT = "", "found", "unknown", "silent"
 MADE, REFUSED, UNREACHABLE = "made", "refused", "unreachable"
 
 BRIDGE = "bridge"
-_EVERY = ("0.0.0.0", "::")
 
 
 class Place(Value):
