@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,15 +31,21 @@ MISSING = {
     "info.RegistryConfig.AllowNondistributableArtifactsCIDRs": _OLD,
     "info.RegistryConfig.AllowNondistributableArtifactsHostnames": _OLD,
     "space.BuilderSize": _OLD,
+    "image.ContainerConfig.Healthcheck": "of the container that was committed: gone with 1.45",
+    "image.ContainerConfig.Healthcheck.Interval": "as before",
+    "image.ContainerConfig.Healthcheck.Test": "as before",
     "waited.Error": "only where there is one, as later versions have it",
 }
 # Objects whose keys are data, not fields.
-OPEN = ("Labels", "stats", "blkio_stats", "Networks", "Runtimes", "Data", "Details", "Options")
+OPEN = (
+    "Labels", "stats", "blkio_stats", "Networks", "Runtimes", "Data", "Details", "Options",
+    "Containers",
+)  # fmt: skip
 LIFE: dict[str, Any] = {
     "Image": IMAGE,
     "Cmd": ["sleep", "60"],
     "Healthcheck": {"Test": ["CMD", "true"], "Interval": 10**8},
-    "HostConfig": {"NetworkMode": "none", "Memory": 64 << 20, "Binds": ["data:/data"]},
+    "HostConfig": {"NetworkMode": "net", "Memory": 64 << 20, "Binds": ["data:/data"]},
 }
 
 
@@ -56,11 +63,23 @@ def ask(path: str, method: str, url: str, body: Any = None) -> Any:
 def documents(path: str, parent: str = "") -> dict[str, Any]:
     """Live a life, and return the documents that are seen on the way."""
     life = {**LIFE, "HostConfig": {**LIFE["HostConfig"], "CgroupParent": parent}}
-    found = {"created": ask(path, "POST", "/containers/create?name=one", life)}
+    net = {"Name": "net", "Internal": True, "IPAM": {"Config": [{"Subnet": "10.77.0.0/24"}]}}
+    found = {"network_created": ask(path, "POST", "/networks/create", net)}
+    found["created"] = ask(path, "POST", "/containers/create?name=one", life)
     ask(path, "POST", "/containers/one/start")
     made = ask(path, "POST", "/containers/one/exec", {"Cmd": ["sleep", "9"], "AttachStdout": True})
     ask(path, "POST", f"/exec/{made['Id']}/start", {"Detach": True})
+    ask(path, "POST", "/commit?container=one&repo=made&comment=words")
     for name, url in {
+        "image": "/images/made/json",
+        "images": "/images/json?digests=1&shared-size=1",
+        "history": "/images/made/history",
+        "network": "/networks/net",
+        "networks": "/networks",
+        "volume": "/volumes/data",
+        "volumes": "/volumes",
+        "changes": "/containers/one/changes",
+        "event": f"/events?since=1&until={int(time.time())}",
         "exec": f"/exec/{made['Id']}/json",
         "listed": "/containers/json?size=1",
         "inspected": "/containers/one/json?size=1",
@@ -74,7 +93,9 @@ def documents(path: str, parent: str = "") -> dict[str, Any]:
     ask(path, "POST", "/containers/one/kill")
     found["waited"] = ask(path, "POST", "/containers/one/wait")
     ask(path, "DELETE", "/containers/one?v=1")
-    found["pruned"] = ask(path, "POST", "/containers/prune")
+    found["image_removed"] = ask(path, "DELETE", "/images/made")
+    for kind in ("containers", "images", "networks", "volumes", "build"):
+        found[f"{kind}_pruned"] = ask(path, "POST", f"/{kind}/prune")
     return found
 
 
@@ -87,7 +108,7 @@ def fields(value: Any, where: str) -> set[str]:
     found = set()
     for key, item in value.items():
         found.add(f"{where}.{key}")
-        if key not in OPEN:
+        if key not in OPEN or isinstance(item, list):
             found |= fields(item, f"{where}.{key}")
     return found
 
