@@ -120,3 +120,17 @@ def test_who_has_no_context_needs_none(served: Served, tmp_path: Path) -> None:
         (directory / "Dockerfile").write_text("FROM busybox\nCOPY it /it\n")
         with pytest.raises(GRPCError, match="no access allowed to dir 'context'"):
             one.solve({}, MOBY)
+
+
+def test_a_secret_in_the_environment_is_not_in_the_name_of_its_step(
+    served: Served, tmp_path: Path
+) -> None:
+    dockerfile = (
+        "FROM busybox\nENV WORD=other\n"
+        'RUN --mount=type=secret,id=word,env=WORD [ "$WORD" = open-sesame ]\n'
+    )
+    with client(served, tmp_path / "context", dockerfile) as one:
+        one.secrets = {"word": b"open-sesame"}
+        one.solve({}, MOBY)
+        told = {vertex.name for each in one.statuses for vertex in each.vertexes}
+    assert '[2/2] RUN --mount=type=secret,id=word,env=WORD [ "****" = open-sesame ]' in told

@@ -103,6 +103,27 @@ def test_a_build_that_fails_warns_first(shop: Workshop) -> None:
     assert warned < built.output.index("variable expansion is not supported")
 
 
+@pytest.mark.parametrize(
+    ("ignored", "source", "found"),
+    [
+        ("*", ".", "."),
+        ("**", "./", "."),
+        (".*", ".", ""),
+        ("left", ".", ""),
+        ("left", "/left", "left"),
+        ("*\n!left", ".", ""),
+    ],
+)
+def test_check_knows_what_is_ignored(shop: Workshop, ignored: str, source: str, found: str) -> None:
+    shop.write("left", "x")
+    shop.write(".dockerignore", f"{ignored}\n")
+    dockerfile = f"FROM scratch\nCOPY {source} /to/\n"
+    said = call(shop, dockerfile, "--call=check,format=json,ignorestatus=true")
+    told = [each["detail"] for each in json.loads(said)["warnings"]]
+    warning = f'Attempting to Copy file "{found}" that is excluded by .dockerignore'
+    assert told == ([warning] if found else [])
+
+
 def test_outline_lists_what_the_target_takes(shop: Workshop) -> None:
     said = call(shop, OFFERING, "--call=outline", "--build-arg", "EXTRA=all")
     assert said.splitlines() == [

@@ -365,8 +365,9 @@ class Lowering:
     def _check_ignored(self, transfer: ins.Transfer) -> None:
         ignored = self._demand.ignored
         for source in transfer.sources:
-            path = normpath(source).removeprefix("/")
-            if ignored is not None and path not in ("", ".") and ignored(path):
+            path = normpath(source).removeprefix("/") or "."
+            # What no file is called fits nothing but patterns that leave out the whole context.
+            if ignored is not None and ignored("\0" if path == "." else path):
                 keyword = transfer.keyword.capitalize()
                 message = (
                     f"Attempting to {keyword} file {quote(path)} that is excluded by .dockerignore"

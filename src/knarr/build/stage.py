@@ -17,7 +17,7 @@ from knarr.util.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from knarr.build.dockerfile.instructions import Instruction
     from knarr.build.dockerfile.nodes import Node
@@ -146,13 +146,22 @@ class StageState:
         return f"[{name}{self.step:{width}d}/{self.steps}] {trigger}{text}"
 
     def step_title(
-        self, instruction: Instruction, *, suffix: str = "", triggered: bool, quotes: bool = False
+        self,
+        instruction: Instruction,
+        *,
+        suffix: str = "",
+        triggered: bool,
+        quotes: bool = False,
+        secret: Iterable[str] = (),
     ) -> str:
-        """Return the name of an instruction's step: its text, with known variables replaced."""
+        """Return the name of an instruction's step: its text, with known variables replaced.
+
+        Of `secret` ones it is known only when the step runs what they are, and is not to be shown.
+        """
         text = instruction.node.text.strip() + suffix
         try:
             lexer = _NAMING.replace(escape=self.lexer.escape) if quotes else self.lexer
-            text = lexer.expand(text, self.env).text
+            text = lexer.expand(text, {**self.env, **dict.fromkeys(secret, "****")}).text
         except Fault:
             pass  # then it is shown as written
         keyword, blank, rest = text.partition(" ")

@@ -48,7 +48,10 @@ def run(
     if not arguments:
         message = "RUN requires a command"
         raise Fault(message, word=instruction.node.name)
-    title = state.step_title(instruction, suffix=summary, triggered=triggered, quotes=True)
+    secret = [mount.env for mount in mounts[0] if mount.env]
+    title = state.step_title(
+        instruction, suffix=summary, triggered=triggered, quotes=True, secret=secret
+    )
     operation = Run(
         arguments=arguments,
         env=_environment(state),
