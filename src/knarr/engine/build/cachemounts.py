@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.workplace import builds_dir
 from knarr.linux.tree import remove_path
 from knarr.store.buildcache import CacheRow
 from knarr.util import jsontext

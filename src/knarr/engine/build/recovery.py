@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from knarr.engine.build.steps import builds_dir, control_group
+from knarr.engine.build.steps import control_group
+from knarr.engine.build.workplace import builds_dir
 from knarr.linux.process import start_time
 from knarr.linux.tree import remove_path
 from knarr.runtime import cgroups, members

@@ -12,45 +12,23 @@ from __future__ import annotations
 import os
 import threading
 
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.workplace import Workplace, builds_dir
 from knarr.linux.tree import remove_path
 from knarr.snapshot.archive import unpack_archive_into
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from knarr.engine.engine import Engine
     from knarr.store.journal import Entry
 
 KIND = "sent files"
 
 
-class SentFiles:
+class SentFiles(Workplace):
     """A directory for the files of one build, for a `with` statement."""
 
     def __init__(self, engine: Engine) -> None:
-        name = os.urandom(16).hex()
-        self.directory = f"{builds_dir(engine.paths)}/{name}"
-        self._operation = engine.journal.begin(KIND, name)
-
-    def __enter__(self) -> Self:
-        """Make the directory."""
-        self._operation.__enter__()
-        os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
-        os.mkdir(self.directory, 0o700)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove it with everything in it."""
-        remove_path(self.directory)
-        self._operation.__exit__(kind, error, trace)
+        super().__init__(engine, KIND)
 
     def path(self, name: str) -> str:
         """Return where what is called `name` is, whatever the client calls it."""

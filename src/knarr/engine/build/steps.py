@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from knarr.engine.build.workplace import Workplace
 from knarr.linux.process import start_time
 from knarr.linux.tree import remove_path
 from knarr.runtime import cgroups, members
@@ -24,18 +25,12 @@ from knarr.util.value import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
 
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import Resources
     from knarr.engine.paths import Paths
 
 KIND = "build"
-
-
-def builds_dir(paths: Paths) -> str:
-    """Return where builds under way have their directories."""
-    return f"{paths.root}/builds"
 
 
 def control_group(paths: Paths, build_id: str, parent: str = "") -> str:
@@ -53,29 +48,16 @@ class Limits(Value):
     shm_size: int = 0
 
 
-class Steps:
+class Steps(Workplace):
     """A build under way, for a `with` statement; `limits` are those of each of its steps."""
 
     def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
-        self.limits = limits
-        self.id = os.urandom(16).hex()
-        self.directory = f"{builds_dir(engine.paths)}/{self.id}"
-        self._paths = engine.paths
         # Everything is spared from collection: what a build comes to need is not known before.
-        self._operation = engine.journal.begin(KIND, self.id, needs=(EVERYTHING,))
+        super().__init__(engine, KIND, needs=(EVERYTHING,))
+        self.limits = limits
+        self._paths = engine.paths
         self._running: dict[str, list[int]] = {}
         self._ran = False
-
-    def __enter__(self) -> Self:
-        """Begin the build."""
-        self._operation.__enter__()
-        try:
-            os.makedirs(os.path.dirname(self.directory), 0o700, exist_ok=True)
-            os.mkdir(self.directory, 0o700)
-        except OSError as error:
-            self._operation.__exit__(type(error), error, error.__traceback__)
-            raise
-        return self
 
     def begin(self, step_id: str) -> str:
         """Make the directory of a step and return it."""
@@ -115,8 +97,7 @@ class Steps:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the build: its directory and its journal entry go."""
+        """End the build: its control group goes, its directory and its journal entry."""
         if self._ran:
             members.delete(cgroups.locate(self._group, self.id))
-        remove_path(self.directory)
-        self._operation.__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)

@@ -11,7 +11,7 @@ from knarr.build.worker import Base, Cached
 from knarr.engine.build.bases import Bases
 from knarr.engine.build.claims import Claim
 from knarr.engine.build.layouts import LAYOUT
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.workplace import builds_dir
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.contents import Contents
 from knarr.snapshot.treehash import StatCache

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.workplace import builds_dir
 from knarr.util import jsontext
 from knarr.util.files import write_all
 from knarr.util.value import Value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from knarr.build.reasons.values import Entered, decode_entered, encode
-from knarr.engine.build.steps import builds_dir
+from knarr.engine.build.workplace import builds_dir
 from knarr.util import jsontext
 from knarr.util.files import write_atomically
 
