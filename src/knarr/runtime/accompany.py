@@ -54,14 +54,7 @@ def accompany(request: Request, plan: Plan, child: Newborn) -> int:
     while True:
         message, descriptor = child.channel.receive_noting(request.note)
         if message == talk.MOUNTED:
-            outside.do_all(plan.net_devices, child.pid)
-            state = request.state("creating", child.pid)
-            for moment in ("prestart", "createRuntime"):
-                for hook in plan.hooks.get(moment, ()):
-                    hook.run(state)
-            outside.do_all(plan.scores, child.pid)
-            if plan.namespaces.has("user"):
-                outside.do_all(plan.limits, child.pid)
+            _finish(request, plan, child)
             child.channel.send(talk.GO)
         elif message[:1] == (talk.MAP_MOUNT,):
             from knarr.runtime import errands  # noqa: PLC0415 - for few containers
@@ -82,6 +75,18 @@ def accompany(request: Request, plan: Plan, child: Newborn) -> int:
             talk.raise_error(message)
         else:
             raise _died(child)
+
+
+def _finish(request: Request, plan: Plan, child: Newborn) -> None:
+    """Do what is done from outside when everything is mounted: devices, hooks, scores, limits."""
+    outside.do_all(plan.net_devices, child.pid)
+    state = request.state("creating", child.pid)
+    for moment in ("prestart", "createRuntime"):
+        for hook in plan.hooks.get(moment, ()):
+            hook.run(state)
+    outside.do_all(plan.scores, child.pid)
+    if plan.namespaces.has("user"):
+        outside.do_all(plan.limits, child.pid)
 
 
 def _bind_of(plan: Plan, number: str) -> Bind:

@@ -45,11 +45,31 @@ _TOOL = re.compile(
 
 def gather(container: Container) -> Facts:
     """Return the facts about a container."""
-    engine, options = container.engine, container.options
-    directory = engine.paths.container(container.id)
-    fields = task.read(directory) or dict(task.FIELDS)
-    state = container.state
+    engine, state = container.engine, container.state
     identity = _identity(container)
+    facts = _recorded(container, identity)
+    if state.pid and state.status in tasks.ACTIVE:
+        return facts.replace(**_network(engine, container.id, state.pid))
+    tail = _RECENT_EVENTS if facts.ended_ago < _RECENT else None
+    history = read_history(engine.paths.root, container.id, state.finished_ns, tail=tail)
+    facts = facts.replace(**history)
+    facts = facts.replace(binds=_binds(container), holder=_holder(engine, facts.error))
+    if facts.ended:
+        facts = facts.replace(full=_full(container, facts.binds))
+    if state.oom_killed:
+        from knarr.engine.explaining.kernel import shortage_of  # noqa: PLC0415 - seldom
+
+        facts = facts.replace(shortage=shortage_of(container.id))
+    if facts.unexecuted or facts.unexecuted_late:
+        facts = facts.replace(program=_program(container, identity))
+    return facts
+
+
+def _recorded(container: Container, identity: Identity | None) -> Facts:
+    """Return what its record, its task and its log say of a container."""
+    options, state = container.options, container.state
+    directory = container.engine.paths.container(container.id)
+    fields = task.read(directory) or dict(task.FIELDS)
     failed = state.status == tasks.CREATED and bool(state.error)
     error = state.error if failed or state.error not in (tasks.UNSEEN, UNSEEN) else ""
     lost = state.error in (tasks.UNSEEN, UNSEEN)
@@ -89,22 +109,7 @@ def gather(container: Container) -> Facts:
         host_platform=str(host_platform()),
         log=_log(container),
     )
-    facts = facts.replace(**_health(container, directory, state.health))
-    if state.pid and state.status in tasks.ACTIVE:
-        return facts.replace(**_network(engine, container.id, state.pid))
-    tail = _RECENT_EVENTS if facts.ended_ago < _RECENT else None
-    history = read_history(engine.paths.root, container.id, state.finished_ns, tail=tail)
-    facts = facts.replace(**history)
-    facts = facts.replace(binds=_binds(container), holder=_holder(engine, error))
-    if facts.ended:
-        facts = facts.replace(full=_full(container, facts.binds))
-    if state.oom_killed:
-        from knarr.engine.explaining.kernel import shortage_of  # noqa: PLC0415 - seldom
-
-        facts = facts.replace(shortage=shortage_of(container.id))
-    if facts.unexecuted or facts.unexecuted_late:
-        facts = facts.replace(program=_program(container, identity))
-    return facts
+    return facts.replace(**_health(container, directory, state.health))
 
 
 def _identity(container: Container) -> Identity | None:
