@@ -63,6 +63,9 @@ def test_containers_come_and_go(served: Served) -> None:
     assert served.ask("POST", "/networks/net/connect", body) == (200, None)
     member = served.get("/networks/net?verbose=1")["Containers"][container]
     assert (member["Name"], member["IPv4Address"]) == ("web", "10.77.0.50/24")
+    subnets = {"10.77.0.0/24": {"IPsInUse": 4, "DynamicIPsAvailable": 252}}
+    assert served.get("/networks/net")["Status"] == {"IPAM": {"Subnets": subnets}}
+    assert "Status" not in served.get("/v1.51/networks/net")
     assert served.get("/networks")[-1]["Containers"] == {}
     assert served.ask("DELETE", "/networks/net")[0] == 409
     status, error = served.ask("POST", "/networks/net/connect", body)

@@ -120,9 +120,7 @@ def next_address(pool: AddressPool, taken: Collection[str], last: str = "") -> s
     """Return the next free address behind `last`, or None when all are taken."""
     subnet = parse_subnet(pool.subnet)
     block = parse_subnet(pool.ip_range) if pool.ip_range else subnet
-    used = {parse_address(address) for address in (*taken, pool.gateway)}
-    used |= {parse_address(address) for _, address in pool.reserved}
-    used |= _nobodys(subnet)
+    used = _used(pool, subnet, taken)
     before = parse_address(last) if last and version_of(last) == subnet.version else block.last
     start = before + 1 if before in block else block.base
     for offset in range(min(block.size, len(used) + 1)):
@@ -130,6 +128,24 @@ def next_address(pool: AddressPool, taken: Collection[str], last: str = "") -> s
         if address not in used:
             return render_address(address, subnet.version)
     return None
+
+
+def count_addresses(pool: AddressPool, taken: Collection[str]) -> tuple[int, int]:
+    """Return how many addresses of the subnet nobody can have, and how many are left to hand out.
+
+    `taken` may have addresses of other subnets.
+    """
+    subnet = parse_subnet(pool.subnet)
+    block = parse_subnet(pool.ip_range) if pool.ip_range else subnet
+    used = _used(pool, subnet, [address for address in taken if _belongs(address, subnet)])
+    return len(used), block.size - sum(number in block for number in used)
+
+
+def _used(pool: AddressPool, subnet: Subnet, taken: Iterable[str]) -> set[int]:
+    """Return the addresses that are not to be had."""
+    others = (pool.gateway, *(address for _, address in pool.reserved))
+    used = {parse_address(address) for address in (*taken, *others)}
+    return used | _nobodys(subnet)
 
 
 def check_address(pool: AddressPool, address: str, taken: Collection[str]) -> str:

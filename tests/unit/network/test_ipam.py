@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from knarr.errors import Conflict, InvalidArgument, Unavailable
 from knarr.network import ipam
 from knarr.network.address import parse_address, parse_subnet
+from knarr.network.model import AddressPool
 
 SMALL = ipam.plan_pool(parse_subnet("10.9.0.0/28"), reserved={"printer": "10.9.0.5"})
 ALL = {f"10.9.0.{last}" for last in range(2, 15)} - {"10.9.0.5"}
@@ -32,6 +33,26 @@ def test_addresses_are_handed_out_once(steps: list[int | None]) -> None:
         assert address != last or set(taken) == ALL - {last}
         taken.append(address)
         last = address
+
+
+@pytest.mark.parametrize(
+    ("pool", "taken", "counts"),
+    [
+        (SMALL, (), (4, 12)),  # the network, its members, the gateway and the printer
+        (SMALL, ("10.9.0.2", "fd00::2"), (5, 11)),
+        (ipam.plan_pool(parse_subnet("10.9.0.0/28"), ip_range="10.9.0.8/30"), (), (3, 4)),
+        (
+            ipam.plan_pool(parse_subnet("10.9.0.0/28"), ip_range="10.9.0.8/30"),
+            ("10.9.0.9",),
+            (4, 3),
+        ),
+        (ipam.plan_pool(parse_subnet("fd00::/64")), ("10.9.0.2",), (2, 2**64 - 2)),
+    ],
+)
+def test_addresses_are_counted(
+    pool: AddressPool, taken: tuple[str, ...], counts: tuple[int, int]
+) -> None:
+    assert ipam.count_addresses(pool, taken) == counts
 
 
 def test_the_first_one_is_behind_the_gateway() -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from knarr.api.call import Call
 
 WITHOUT_CONTAINERS = (1, 28)  # since then, lists do not say who is in a network
+WITH_STATUS = (1, 52)  # since then, a network says how many addresses it has left
 
 
 def list_(call: Call) -> Answer:
@@ -31,9 +32,13 @@ def inspect(call: Call) -> Answer:
     if scope not in ("", view.SCOPE):
         message = f"network {name} not found"
         raise NotFound(message)
-    document = call.engine.networks.inspect(name)
+    networks = call.engine.networks
+    network = networks.get(name)
+    document = view.inspect(networks, network)
     if call.flag("verbose"):
-        document = {**document, "Services": {}}
+        document["Services"] = {}
+    if call.version >= WITH_STATUS:
+        document["Status"] = view.status(networks, network)
     return Json(document)
 
 

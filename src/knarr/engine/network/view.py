@@ -6,6 +6,7 @@ import time
 
 from knarr.engine.filters import boolean, matches_labels, parse_filters
 from knarr.network.address import version_of
+from knarr.network.ipam import count_addresses
 from knarr.network.model import DEFAULT_NETWORK, PREDEFINED
 from knarr.store.containers import ContainerRecords
 from knarr.util.times import parse_when, render_rfc3339
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FILTERS = ("dangling", "driver", "id", "label", "name", "scope", "type")
 PRUNE_FILTERS = ("label", "label!", "until")
 SCOPE = "local"
+MOST = (1 << 64) - 1  # Docker: more addresses than that are not told
 _KINDS = ("builtin", "custom")
 
 
@@ -112,6 +114,16 @@ def inspect(networks: Networks, network: Network) -> Document:
         "Options": _options(network),
         "Labels": dict(network.labels),
     }
+
+
+def status(networks: Networks, network: Network) -> Document:
+    """Return how many addresses of the network are in use, and how many are left."""
+    taken = networks.records.addresses(network.id)
+    subnets = {}
+    for pool in network.pools:
+        used, left = count_addresses(pool, taken)
+        subnets[pool.subnet] = {"IPsInUse": used, "DynamicIPsAvailable": min(left, MOST)}
+    return {"IPAM": {"Subnets": subnets}}
 
 
 def has_ipv6(network: Network) -> bool:
