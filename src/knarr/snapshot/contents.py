@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Key = tuple[int, int, int, int, int]
 
 SMALL = 1 << 16  # bytes that are read and written in one go
-LARGE = 1 << 22  # from here on it pays to have a second processor
+LARGE = 1 << 22  # from here on digesting has a second processor
 _LIMIT = 1 << 26  # bytes of small files that are kept
 _MOST = 64  # large files that are postponed, each with an open descriptor
 _PRIVILEGED = 0o6000  # bits that go when somebody writes

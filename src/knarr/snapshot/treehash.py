@@ -25,10 +25,10 @@ from knarr.linux import path as paths
 from knarr.linux import xattr
 from knarr.linux.tree import Walk
 from knarr.oci.digest import Digest, hasher
-from knarr.snapshot.contents import LARGE, SMALL, key_of
+from knarr.snapshot.contents import SMALL, key_of
 from knarr.snapshot.copy import SKIP, TAKE
 from knarr.snapshot.pack import kept_xattrs, open_file
-from knarr.util.threadedhash import ThreadedHash
+from knarr.util.threadedhash import digest_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     Keep = Callable[[Digest, bytes], None]
 
-_PIECE = 1 << 18
 _TICK = 20_000_000  # nanoseconds; twice the coarsest clock of a kernel (CONFIG_HZ=100)
 _COARSE = 2_000_000_000  # for file systems that keep whole seconds (FAT: two of them)
 _row = struct.Struct("=QQQqq32s")
@@ -222,30 +221,19 @@ class _Hashing:
         try:
             content = os.read(descriptor, SMALL) if status.st_size < SMALL else None
             xattrs = kept_xattrs(descriptor)
+            digest = hasher(content or b"")
             if content is None or len(content) != status.st_size:
-                digest = _digest_of_file(descriptor, _xattrs(xattrs), content or b"")
+                digest_file(digest, descriptor)
                 content = None
-            else:
-                digest = hasher(content + b"\0" + _xattrs(xattrs)).digest()
+            digest.update(b"\0" + _xattrs(xattrs))
             unchanged = key_of(os.fstat(descriptor)) == key_of(status)
         finally:
             os.close(descriptor)
         if unchanged:
-            self._cache.put(status, digest, read_ns)
+            self._cache.put(status, digest.digest(), read_ns)
             if self._contents is not None and content is not None and not xattrs:
                 self._contents.keep(key_of(status), content)
-        return digest
-
-
-def _digest_of_file(descriptor: int, xattrs: bytes, start: bytes) -> bytes:
-    """Return the digest of an open file of which `start` was read."""
-    size = os.fstat(descriptor).st_size
-    digest = hasher(start)
-    with ThreadedHash(digest, least=_PIECE if size >= LARGE else size + 1) as hashing:
-        while piece := os.read(descriptor, _PIECE):
-            hashing.update(piece)
-    digest.update(b"\0" + xattrs)
-    return digest.digest()
+        return digest.digest()
 
 
 def _xattrs(found: dict[bytes, bytes]) -> bytes:

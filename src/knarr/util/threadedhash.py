@@ -13,6 +13,8 @@ is not even begun for data that one piece holds.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _queue import SimpleQueue
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
     from typing import Self
 
 _WAITING = 16  # pieces at most that are not digested yet
+_PIECE = 1 << 18
+_LARGE = 1 << 22  # from here on a file is worth a thread
+
+
+def digest_file(digest: Hash, descriptor: int) -> None:
+    """Let `digest` see the rest of an open file."""
+    large = os.fstat(descriptor).st_size >= _LARGE
+    with ThreadedHash(digest, least=_PIECE if large else _PIECE + 1) as threaded:
+        while piece := os.read(descriptor, _PIECE):
+            threaded.update(piece)
 
 
 class ThreadedHash:

@@ -23,6 +23,7 @@ from knarr.snapshot.faults import storage
 from knarr.snapshot.pack import Packer, open_file
 from knarr.util import tar
 from knarr.util.tarwriter import Writer as ArchiveWriter
+from knarr.util.threadedhash import digest_file
 from knarr.util.times import SECOND_NS
 
 TYPE_CHECKING = False
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _GAINED = stat.S_ISUID | stat.S_ISGID
 _MODE = 0o600  # of statements, as BuildKit's
-_PIECE = 1 << 18
 
 
 def give_files(layers: Layers, results: Sequence[Result], output: Output) -> None:
@@ -101,8 +101,7 @@ def _digests(root_fd: int) -> Iterator[tuple[str, Digest]]:
         digest = hasher()
         descriptor = open_file(directory_fd, name)
         try:
-            while piece := os.read(descriptor, _PIECE):
-                digest.update(piece)
+            digest_file(digest, descriptor)
         finally:
             os.close(descriptor)
         yield path, Digest(f"sha256:{digest.hexdigest()}")
