@@ -51,11 +51,6 @@ if TYPE_CHECKING:
     from knarr.engine.build.caching.places import CachePlace, CacheTarget
     from knarr.engine.paths import Paths
 
-_TRUE = ("1", "t", "true")
-_MOBY = "moby"
-_EXPORTER = "buildkit-attachable-exporter-id"
-_PIECE = 1 << 20
-
 
 class Request(Value):
     """What a client asks for with a build, beside the attributes of the front end."""
