@@ -10,7 +10,7 @@
     <run>/boot_id                the boot in which a command last looked for what it left
 
 What only some commands need has its place beside these, named in the one module that it belongs to:
-`builds` (`build.steps`), `secrets`, `events.log` (`util.eventlog`) and `init` below the root;
+`builds` (`build.workplace`), `secrets`, `events.log` (`util.eventlog`) and `init` below the root;
 `seccomp`, `networks`, `images`, `volumes`, `secrets`, `builds` and `waiting` below run.
 `docs/architecture.md` shows the whole tree.
 """
