@@ -18,6 +18,8 @@ from support.offers import offer, offer_index
 from support.testregistry import PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.serving import Served
 
 pytestmark = pytest.mark.root
@@ -154,6 +156,27 @@ def test_pull_tells_how_it_goes(served: Served, registry: TestRegistry) -> None:
     assert again[-1] == f"Status: Image is up to date for {name}:1"
     by_digest = f"/images/create?fromImage={quote(name)}&tag={quote(str(digest))}"
     assert f"Digest: {digest}" in states(stream(served, by_digest))
+
+
+def test_images_say_where_they_came_from(
+    served: Served, registry: TestRegistry, tmp_path: Path
+) -> None:
+    offer(registry, "a/b", "1", [LAYER])
+    name = f"{registry.host}/a/b"
+    stream(served, f"/images/create?fromImage={quote(name)}&tag=1")
+    pulled = {"Pull": [{"Repository": name}]}
+    assert served.get(f"/images/{name}:1/json")["Identity"] == pulled
+    assert "Identity" not in served.get(f"/v1.52/images/{name}:1/json")
+    assert "Identity" not in served.get("/images/busybox/json")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN touch /made\n")
+    assert served.knarr.do("build", "--tag", "made", str(tmp_path)).returncode == 0
+    (built,) = served.get("/images/made/json")["Identity"]["Build"]
+    history = served.knarr("builder", "history", "ls", "--format", "{{.ID}}").split()
+    assert any(built["Ref"].startswith(identity) for identity in history)
+    filters = quote(json.dumps({"reference": [f"{name}:1"]}))
+    (listed,) = served.get(f"/images/json?manifests=1&identity=1&filters={filters}")
+    assert listed["Manifests"][0]["ImageData"]["Identity"] == pulled
+    assert served.ask("GET", "/images/json?identity=1")[0] == 400
 
 
 def test_a_pull_that_cannot_be_has_a_status(served: Served, registry: TestRegistry) -> None:

@@ -6,6 +6,7 @@ import time
 
 from knarr.api import versions
 from knarr.api.answers import Empty, Json
+from knarr.api.origins import Origins
 from knarr.api.parse.names import join_tag, parse_platforms
 from knarr.api.render import images as render
 from knarr.engine.image.filters import parse_image_filters
@@ -19,19 +20,21 @@ if TYPE_CHECKING:
     from knarr.store.images import ImageRow
 
 COUNTED = (1, 51)  # since then, lists say how many containers were made of an image
+IDENTIFIED = (1, 54)  # since then, lists say on demand where images came from
 
 
 def list_(call: Call) -> Answer:
     images = call.engine.images
     pattern = call.text("filter") if call.version < (1, 25) else ""
     filters = parse_image_filters(call.filters(), now_ns=time.time_ns(), reference=pattern)
-    manifests = call.flag("manifests")
-    if call.flag("identity") and not manifests:
+    manifests, identity = call.flag("manifests"), call.flag("identity")
+    if identity and not manifests:
         message = "conflicting options: identity requires manifests=1"
         raise InvalidArgument(message)
     found = images.list(filters, every=call.flag("all"))
     shared = _shared_sizes(call) if call.flag("shared-size") else {}
     made = _made_of(call) if manifests or call.version >= COUNTED else {}
+    origins = Origins(call.engine) if identity and call.version >= IDENTIFIED else None
     documents = []
     for image in found:
         key = str(image.row.id)
@@ -39,7 +42,7 @@ def list_(call: Call) -> Answer:
             image,
             shared.get(key, render.UNKNOWN),
             len(made.get(key, ())),
-            _manifests(call, image.row, made) if manifests else None,
+            _manifests(call, image.row, made, origins) if manifests else None,
         )
         document = render.summary(sized)
         documents.append(versions.take_back(document, call.version, render.SUMMARY))
@@ -61,16 +64,20 @@ def _made_of(call: Call) -> dict[str, list[str]]:
 
 
 def _manifests(
-    call: Call, row: ImageRow, made: dict[str, list[str]]
+    call: Call, row: ImageRow, made: dict[str, list[str]], origins: Origins | None = None
 ) -> tuple[render.Manifested, ...]:
     """Return the manifests of an image and of those that came by the same index."""
     from knarr.engine.image.places.storesource import StoreSource  # noqa: PLC0415 - few ask for it
     from knarr.engine.image.platforms import siblings  # noqa: PLC0415 - as above
 
-    source = StoreSource(call.engine)
+    source, images = StoreSource(call.engine), call.engine.images
     return tuple(
         render.Manifested(
-            source.resolve(each.id), each.platform, each.size, tuple(made.get(str(each.id), ()))
+            source.resolve(each.id),
+            each.platform,
+            each.size,
+            tuple(made.get(str(each.id), ())),
+            origins.of(images.image(each)) if origins else None,
         )
         for each in (row, *siblings(call.engine, row))
     )
@@ -82,7 +89,10 @@ def inspect(call: Call) -> Answer:
         message = "conflicting options: manifests and platform options cannot both be set"
         raise InvalidArgument(message)
     row = _chosen(call, platforms)
-    document = render.inspected(call.engine.images.inspect(str(row.id)))
+    images = call.engine.images
+    document = render.inspected(images.inspect(str(row.id)))
+    if identity := Origins(call.engine).of(images.image(row)):
+        document["Identity"] = identity
     if manifests:
         found = _manifests(call, row, _made_of(call))
         document["Manifests"] = [render.manifest_summary(each) for each in found]

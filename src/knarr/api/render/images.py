@@ -45,6 +45,7 @@ class Manifested(Value):
     platform: Platform
     size: int
     containers: tuple[str, ...] = ()
+    identity: Document | None = None
 
 
 def summary(sized: Sized) -> Document:
@@ -69,17 +70,20 @@ def summary(sized: Sized) -> Document:
 def manifest_summary(manifested: Manifested) -> Document:
     """Return what `manifests=1` shows of one platform's manifest."""
     descriptor = manifested.descriptor
+    data: Document = {
+        "Platform": encode_platform(manifested.platform),
+        "Containers": list(manifested.containers),
+        "Size": {"Unpacked": manifested.size},
+    }
+    if manifested.identity:
+        data["Identity"] = manifested.identity
     return {
         "ID": str(descriptor.digest),
         "Descriptor": encode_descriptor(descriptor),
         "Available": True,
         "Size": {"Content": descriptor.size, "Total": descriptor.size + manifested.size},
         "Kind": "image",
-        "ImageData": {
-            "Platform": encode_platform(manifested.platform),
-            "Containers": list(manifested.containers),
-            "Size": {"Unpacked": manifested.size},
-        },
+        "ImageData": data,
     }
 
 
@@ -142,7 +146,12 @@ def _with_container(document: Document) -> Document:
     return {**document, "Container": "", "ContainerConfig": config}
 
 
+def _without_identity(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "Identity"}
+
+
 INSPECTED: Changes = (
+    ((1, 53), _without_identity),
     ((1, 52), _with_empty_fields),
     ((1, 50), _with_fields_of_containers),
     ((1, 45), _with_container),
