@@ -134,3 +134,14 @@ def test_a_secret_in_the_environment_is_not_in_the_name_of_its_step(
         one.solve({}, MOBY)
         told = {vertex.name for each in one.statuses for vertex in each.vertexes}
     assert '[2/2] RUN --mount=type=secret,id=word,env=WORD [ "****" = open-sesame ]' in told
+
+
+def test_clients_hear_how_much_they_have_sent(served: Served, tmp_path: Path) -> None:
+    with client(served, tmp_path / "context", "FROM scratch\nCOPY large /\n") as one:
+        (tmp_path / "context" / "large").write_bytes(bytes(2 << 20))
+        one.solve({}, MOBY)
+        told = {each.ID: each for status in one.statuses for each in status.statuses}
+    dockerfile, context = told["transferring dockerfile:"], told["transferring context:"]
+    assert dockerfile.current < 100
+    assert 2 << 20 <= context.current < (2 << 20) + 100
+    assert context.HasField("completed")

@@ -39,6 +39,14 @@ class Noted(Value):
     text: str
 
 
+class Received(Value):
+    """An activity got `size` bytes of files from the client, which calls them `name`."""
+
+    id: str
+    name: str
+    size: int
+
+
 class Finished(Value):
     """An activity ended: well, from the cache, or with the message of an error.
 
@@ -95,5 +103,8 @@ class Planned(Value):
 
 
 if TYPE_CHECKING:
-    Event = Started | Printed | Noted | Finished | Warned | Ticked | Located | Planned | Explained
+    Event = (
+        Started | Printed | Noted | Received | Finished | Warned | Ticked | Located | Planned
+        | Explained
+    )  # fmt: skip
     Report = Callable[[Event], None]

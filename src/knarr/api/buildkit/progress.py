@@ -59,6 +59,8 @@ class Story:
                 self._tell(logs=[{**log, "stream": event.stream, "msg": event.data}])
             case events.Noted():
                 self._tell(statuses=[_status(event, now)])
+            case events.Received():
+                self._tell(statuses=[_transfer(event, now)])
             case events.Warned():
                 self._tell(warnings=[_warning(event.finding, event.source, self.dockerfile)])
             case events.Located():
@@ -121,6 +123,13 @@ def _status(event: events.Noted, now: int) -> dict[str, Any]:
     done = {"completed": timestamp(now)} if name != event.text else {}
     moment = {"timestamp": timestamp(now), "started": timestamp(now), **done}
     return {"ID": name, "name": name, "vertex": _digest(event.id), **moment}
+
+
+def _transfer(event: events.Received, now: int) -> dict[str, Any]:
+    """Return a transfer that is done: clients show its ID, and how much it was."""
+    moment = dict.fromkeys(("timestamp", "started", "completed"), timestamp(now))
+    about = {"ID": f"transferring {event.name}:", "name": "transferring", "current": event.size}
+    return {**about, "vertex": _digest(event.id), **moment}
 
 
 def _warning(finding: Finding, source: str, dockerfile: bytes) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from knarr.api.buildkit.exporters import Exporter, describe
 from knarr.api.buildkit.progress import Story
 from knarr.api.buildkit.stores import Stores
 from knarr.build.dockerfile.program import parse_dockerfile
-from knarr.build.events import Finished, Started
+from knarr.build.events import Finished, Received, Started
 from knarr.build.ignore import read_patterns
 from knarr.engine.build.agents import Agent
 from knarr.engine.build.apart import Apart
@@ -196,7 +196,8 @@ class _Work:
         self._build.tell(Started(activity, told))
         try:
             session = self._session_of(wanted.name)
-            self._build.ask(trees.receive(session, wanted, path))
+            size = self._build.ask(trees.receive(session, wanted, path))
+            self._build.tell(Received(activity, wanted.name, size))
         except (KnarrError, GRPCError) as error:
             self._build.tell(Finished(activity, error=str(error)))
             raise
