@@ -76,6 +76,11 @@ class Paths:
             os.makedirs(self.tasks_dir, 0o711, exist_ok=True)
 
     @property
+    def recovery_lock_path(self) -> str:
+        """The lock of who finishes, or takes back, what killed processes left."""
+        return f"{self.root}/recovery.lock"
+
+    @property
     def realm(self) -> str:
         """The name that control groups of this root have in common, and no other root's."""
         if self.root == SYSTEM_ROOT:

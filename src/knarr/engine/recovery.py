@@ -61,7 +61,7 @@ KINDS: dict[str, str] = {
 
 def recover(engine: Engine) -> list[str]:
     """Clean up what is found, and return what was done, one sentence each."""
-    with FileLock(f"{engine.paths.root}/recovery.lock"):
+    with FileLock(engine.paths.recovery_lock_path):
         if not leftovers.suspected(engine.paths):  # another process was faster
             return []
         return recover_all(engine)

@@ -55,7 +55,7 @@ def repair(engine: Engine) -> tuple[list[Finding], list[Finding]]:
 
     What a repair itself fails with is put to `engine.notices`.
     """
-    with FileLock(f"{engine.paths.root}/recovery.lock"):
+    with FileLock(engine.paths.recovery_lock_path):
         before = list(_examine(engine))
         for check, found in before:
             # What was repaired already may have taken this with it.
