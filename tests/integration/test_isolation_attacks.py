@@ -333,3 +333,40 @@ def test_setuid_programs_gain_nothing_without_new_privileges(knarr: Knarr) -> No
     assert os.stat(f"{upper}/grep").st_mode & stat.S_ISUID
     found = knarr("exec", "-u", "1000", "one", "/grep", "^Uid", "/proc/self/status")
     assert found.split()[1:] == ["1000"] * 4
+
+
+# What a file may be that is to be executed: a pipe, a socket's name, and an ELF file whose table
+# of headers is nowhere (at 2^64 - 1) and as long as there are numbers.
+_NOWHERE = r"\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\076\0\1\0\0\0" + r"\377" * 100
+_LONG = r"\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\076\0\1\0\0\0" + r"\0" * 16 + r"\377" * 16
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        ("mkfifo /x", "permission denied"),
+        ("mkfifo /p; printf '#!/p\\n' > /x", "permission denied"),
+        ("mkdir /x", "directory"),
+        (f"printf '{_NOWHERE}' > /x", "exec"),
+        (f"printf '{_LONG}' > /x", "exec"),
+        (r"printf '#!\377\377 x\n' > /x", "no such file"),
+        ("printf '#!/x\\n' > /x", ""),
+    ],
+    ids=["pipe", "script-of-a-pipe", "directory", "nowhere", "long", "bytes", "itself"],
+)
+def test_programs_that_are_none(knarr: Knarr, prepare: str, says: str) -> None:
+    """Saying why a program does not start holds nobody up and breaks nothing."""
+    knarr("run", "--name", "made", "busybox", "sh", "-c", f"{prepare}; chmod 755 /x")
+    knarr("commit", "made", "hostile")
+    done = knarr.do("run", "--name", "one", "hostile", "/x", timeout=20)
+    assert done.returncode in (125, 126, 127), done
+    assert "supervisor ended" not in done.stderr
+    assert "internal error" not in done.stderr
+    assert says in done.stderr.lower()
+    explained = knarr.do("explain", "one", timeout=20)
+    assert "internal error" not in explained.stderr
+    knarr("rm", "-f", "one")
+    knarr("run", "-d", "--name", "two", "hostile", "sleep", "60")
+    entered = knarr.do("exec", "two", "/x", timeout=20)
+    assert entered.returncode in (126, 127), entered
+    assert "internal error" not in entered.stderr

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
+_MOST_HEADERS = 64 << 10  # bytes; the kernel reads no more either
 _LONGEST_PASSWD = 1 << 20
 
 NOT_FOUND = 127
@@ -186,7 +187,7 @@ def explain(file: str, error: OSError, *, filtered: bool = False) -> CommandFail
         reason = "exec format error"
     try:
         hint = _cause(file, error.errno or 0, filtered=filtered)
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, OverflowError):  # the file says what it likes
         hint = ""
     return CommandFailed(f"exec {file}: {reason}", status=status, hint=hint)
 
@@ -197,7 +198,11 @@ def _cause(file: str, number: int, *, filtered: bool) -> str:
         return "The seccomp filter of the container refuses execve, which every program needs."
     if number == errno.EACCES and (hint := _no_permission(file)):
         return hint
-    with open(file, "rb", buffering=0) as opened:
+    # Whatever it is: a pipe would let nobody get on before somebody writes to it.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return "It is no file that can be executed: a pipe, a device or a directory."
         begin = opened.read(4096)
         if begin.startswith(b"#!") and (hint := _script_cause(begin)):
             return hint
@@ -260,7 +265,7 @@ def _elf_cause(begin: bytes, descriptor: int, number: int) -> str:
         if wide
         else (integer(28, 4), integer(42, 2), integer(44, 2))
     )
-    headers = os.pread(descriptor, size * count, at)
+    headers = os.pread(descriptor, min(size * count, _MOST_HEADERS), at)
     for start in range(0, len(headers), size or 1):
         if integer(start, 4, headers) != 3:  # PT_INTERP
             continue
