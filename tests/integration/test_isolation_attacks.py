@@ -5,6 +5,8 @@ Attacks on the making of a container, below the command line, are in test_runtim
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import resource
@@ -15,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from knarr.errors import KnarrError
 from knarr.linux import cgroup
 from knarr.oci.config import RunConfig
+from support.archives import archive
 from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -370,3 +374,28 @@ def test_programs_that_are_none(knarr: Knarr, prepare: str, says: str) -> None:
     entered = knarr.do("exec", "two", "/x", timeout=20)
     assert entered.returncode in (126, 127), entered
     assert "internal error" not in entered.stderr
+
+
+def test_copying_into_a_directory_that_comes_and_goes(knarr: Knarr, tmp_path: Path) -> None:
+    """CVE-2018-15664: a directory is exchanged for a link to the host while files are copied."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    outside.chmod(0o777)
+    script = f"""mkdir -p /d /v/d; ln -s {outside} /l; ln -s {"../" * 20}{outside} /v/l
+        while :; do
+            mv /d /m; mv /l /d; mv /d /l; mv /m /d
+            mv /v/d /v/m; mv /v/l /v/d; mv /v/d /v/l; mv /v/m /v/d
+        done"""
+    knarr("run", "-d", "--name", "mean", "-v", "vol:/v", "busybox", "sh", "-c", script)
+    container = knarr.engine.containers.get("mean")
+    packed = archive("\n".join(f"dir f{n}\nfile f{n}/g data=x" for n in range(20))).read()
+    copied, end = 0, time.monotonic() + 3
+    while time.monotonic() < end:
+        for place in ("/d", "/v/d"):
+            with contextlib.suppress(KnarrError, OSError):
+                container.archive_put(place, io.BytesIO(packed))
+                copied += 1
+            with contextlib.suppress(KnarrError, OSError):
+                container.archive_get(place, io.BytesIO())
+    assert copied > 10
+    assert os.listdir(outside) == []
