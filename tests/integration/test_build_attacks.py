@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.sources import git_server, web_server
+from support.sources import git_server, serve_repository, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,15 +128,6 @@ def test_no_mount_of_a_step_covers_proc(
     assert "Traceback" not in done.stderr
 
 
-def serve(web: Web, repository: Repository, path: str) -> None:
-    """Let a web server have a repository as files, which is all that git needs."""
-    subprocess.run(["git", "update-server-info"], cwd=repository.bare, check=True)
-    for file in repository.bare.rglob("*"):
-        if file.is_file():
-            web.files[f"{path}/{file.relative_to(repository.bare)}"] = file.read_bytes()
-    web.files[f"{path}/info/refs?service=git-upload-pack"] = web.files[f"{path}/info/refs"]
-
-
 def give(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "token").write_text(TOKEN)
     return "--secret", f"id=GIT_AUTH_TOKEN,src={tmp_path}/token"
@@ -152,7 +143,7 @@ def test_tokens_are_not_shown_to_hosts_of_submodules(
     subprocess.run(["git", *words], cwd=repository.work, check=True)
     (repository.work / "sub").mkdir()
     repository.commit({".gitmodules": module})
-    serve(web, repository, "/main.git")
+    serve_repository(web, repository, "/main.git")
     knarr.do("build", *give(tmp_path), f"{web.url}/main.git")
     assert f"basic {SHOWN}" in {shown for _, _, shown in web.asked}
     assert elsewhere.asked
@@ -163,7 +154,7 @@ def test_tokens_are_not_shown_where_a_repository_leads_on(
     knarr: Knarr, tmp_path: Path, repository: Repository, web: Web, elsewhere: Web
 ) -> None:
     repository.commit({"Dockerfile": "FROM busybox\n"})
-    serve(elsewhere, repository, "/main.git")
+    serve_repository(elsewhere, repository, "/main.git")
     asked = "/main.git/info/refs?service=git-upload-pack"
     web.redirects[asked] = f"{elsewhere.url}{asked}"
     done = knarr.do("build", *give(tmp_path), f"{web.url}/main.git")

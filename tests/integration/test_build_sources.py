@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.sources import git_server, web_server
+from support.sources import git_server, serve_repository, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,6 +157,28 @@ def test_add_of_a_repository(knarr: Knarr, tmp_path: Path, repository: Repositor
     repository.commit({"top": "three\n"})
     assert build(knarr, tmp_path, f"FROM busybox\nADD {url} /head\n").returncode == 0
     assert made(knarr, "cat", "/head/top") == "three\n"
+
+
+def test_servers_of_plain_files_have_submodules_too(
+    knarr: Knarr, tmp_path: Path, repository: Repository, web: Web
+) -> None:
+    """They know nothing of histories that are cut, nor of what a ref is at."""
+    commit = repository.commit({"top": "one\n"})
+    words = ["update-index", "--add", "--cacheinfo", f"160000,{commit},sub"]
+    subprocess.run(["git", *words], cwd=repository.work, check=True)
+    (repository.work / "sub").mkdir()
+    module = f'[submodule "sub"]\npath = sub\nurl = {web.url}/main.git\n'
+    repository.commit({"top": "two\n", ".gitmodules": module})
+    serve_repository(web, repository, "/main.git")
+    done = build(knarr, tmp_path, f"FROM busybox\nADD {web.url}/main.git /x\n")
+    assert done.returncode == 0, done.stderr
+    assert made(knarr, "cat", "/x/top", "/x/sub/top") == "two\none\n"
+    url = f"{web.url}/main.git?branch=none"
+    for done in (
+        build(knarr, tmp_path, f"FROM busybox\nADD {url} /x\n"),
+        knarr.do("build", url),
+    ):
+        assert "does not contain ref refs/heads/none" in done.stderr
 
 
 def test_repositories_that_are_not_as_asked(

@@ -127,6 +127,15 @@ class Repository:
         return done.stdout
 
 
+def serve_repository(web: Web, repository: Repository, path: str) -> None:
+    """Let a web server have a repository as files, which is all that git needs."""
+    subprocess.run(["git", "update-server-info"], cwd=repository.bare, check=True)
+    for file in repository.bare.rglob("*"):
+        if file.is_file():
+            web.files[f"{path}/{file.relative_to(repository.bare)}"] = file.read_bytes()
+    web.files[f"{path}/info/refs?service=git-upload-pack"] = web.files[f"{path}/info/refs"]
+
+
 @contextlib.contextmanager
 def git_server(directory: Path) -> Iterator[Repository]:
     if shutil.which("git") is None:

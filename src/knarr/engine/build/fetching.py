@@ -191,17 +191,23 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
     except Unavailable:
         # Not every server hands out a commit that no ref is at.
         _git([*git, "fetch", "-q", "--", url, "+refs/*:refs/remotes/origin/*"], shown=shown)
-        _git([*git, "update-ref", "FETCH_HEAD", "--end-of-options", wanted])
+        try:
+            _git([*git, "update-ref", "FETCH_HEAD", "--end-of-options", wanted])
+        except Unavailable as error:
+            message = f"repository does not contain ref {wanted}"
+            raise NotFound(message) from error
     _git([*git, "-c", "advice.detachedHead=false", "checkout", "-q", "FETCH_HEAD"])
     actual = _git([*git, "rev-parse", "HEAD"]).strip()
     checksum = request.get("checksum", "")
     if checksum and not actual.startswith(checksum):
         message = f"expected checksum to match {checksum}, got {actual}"
         raise InvalidArgument(message)
-    if request.get("submodules"):
-        words = ["submodule", "update", "-q", "--init", "--recursive", "--depth=1"]
-        if os.path.exists(f"{directory}/.gitmodules"):
-            _git([*git, *words], shown=shown, cwd=directory)
+    if request.get("submodules") and os.path.exists(f"{directory}/.gitmodules"):
+        words = [*git, "submodule", "update", "-q", "--init", "--recursive"]
+        try:
+            _git([*words, "--depth=1"], shown=shown, cwd=directory)
+        except Unavailable:  # a server of plain files hands out no less than all of the history
+            _git(words, shown=shown, cwd=directory)
     committed = int(_git([*git, "show", "-s", "--format=%ct", "HEAD"]))
     if request.get("mtime") == "commit":
         _set_times(directory, committed)
