@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.actionscache import ActionsCache
+from support.dockerregistry import docker_registry
 from support.engine import TIMEOUT, lent_store
-from support.registry import docker_registry
 from support.rootfs import make_rootfs
 from support.workshop import Workshop
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.registry import docker_registry
+from support.dockerregistry import docker_registry
 from support.workshop import Workshop
 
 if TYPE_CHECKING:

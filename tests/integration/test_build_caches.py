@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from knarr.oci.digest import Digest
-from support.registry import docker_registry
+from support.dockerregistry import docker_registry
 from support.workshop import STAGES, two_stages, with_another
 
 if TYPE_CHECKING:

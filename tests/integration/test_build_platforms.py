@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.registry import docker_registry
+from support.dockerregistry import docker_registry
 from support.tinyelf import ARM64, program
 from support.workshop import Workshop
 

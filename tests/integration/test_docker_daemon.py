@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import images
+from support.dockerregistry import docker_registry
 from support.engine import Knarr
 from support.engines import Docker, Room, lent_engine
-from support.registry import docker_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import images
+from support.dockerregistry import docker_registry
 from support.engine import Knarr
-from support.registry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import images
+from support.dockerregistry import docker_registry
 from support.offers import offer
-from support.registry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.dockerregistry import docker_registry
 from support.mischief import refuse
-from support.registry import docker_registry
 from support.testregistry import IDENTITY, PASSWORD, USER, TestRegistry
 
 if TYPE_CHECKING:

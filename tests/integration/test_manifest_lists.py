@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import images
-from support.registry import docker_registry
+from support.dockerregistry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:

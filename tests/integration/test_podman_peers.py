@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import images
-from support.registry import docker_registry
+from support.dockerregistry import docker_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

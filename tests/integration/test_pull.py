@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support import images
+from support.dockerregistry import docker_registry
 from support.engine import Knarr
 from support.offers import MANIFEST, offer, offer_index
-from support.registry import docker_registry
 from support.testregistry import TestRegistry
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from knarr.registry.login import authenticate
 from knarr.registry.search import search
 from support.badline import BadLine
 from support.certificates import Authority
-from support.registry import PASSWORD, USER, docker_registry
+from support.dockerregistry import PASSWORD, USER, docker_registry
 from support.talking import Talk, download, layer, noise, opener
 
 if TYPE_CHECKING:

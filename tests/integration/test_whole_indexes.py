@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support import images
+from support.dockerregistry import docker_registry
 from support.offers import MANIFEST, offer, offer_index
-from support.registry import docker_registry
 from support.testregistry import INDEX, TestRegistry
 
 if TYPE_CHECKING:
