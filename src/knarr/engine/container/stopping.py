@@ -276,8 +276,11 @@ def resume(engine: Engine, row: ContainerRow) -> None:
     from knarr.runtime import lifecycle  # noqa: PLC0415 - for few commands
 
     state = tasks.read_state(engine.paths, row.id)
-    if state.pid:
-        lifecycle.resume(state.pid)
+    try:
+        if state.pid:
+            lifecycle.resume(state.pid)
+    except Conflict:  # what it was sent has ended it already: nothing is left to thaw
+        pass
     delete_file(f"{engine.paths.task(row.id)}/{tasks.PAUSED_MARK}")
 
 
