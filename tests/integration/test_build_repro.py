@@ -189,6 +189,10 @@ def test_layers_say_which_time_they_were_held_down_to(shop: Workshop, tmp_path: 
     assert said["early"][-1] == own
     assert said["early"][0] is None
     assert set(said["late"]) == {None}
+    shop.build("", "--output", f"type=oci,dest={tmp_path}/none,tar=false,rewrite-timestamp=true")
+    assert b"rewritten-timestamp" not in b"".join(
+        file.read_bytes() for file in (tmp_path / "none").rglob("*") if file.is_file()
+    )
 
 
 def test_a_time_of_ones_own(shop: Workshop) -> None:

@@ -73,7 +73,8 @@ class Demand(Value):
 class Lowered(Value):
     """The work for one target, and what the image says when it is done.
 
-    `epoch` is when it is said to be made, `latest` the last time that its files have.
+    `epoch` is when it is said to be made, `latest` the last time that its files have; `held` is to
+    what who builds wants these to be held down.
     """
 
     vertex: Vertex
@@ -85,6 +86,7 @@ class Lowered(Value):
     base_image: str
     epoch: int | None
     latest: int | None
+    held: int | None
     unused: tuple[str, ...]
 
 
@@ -147,6 +149,7 @@ class Lowering:
             base_image=state.base_image,
             epoch=self._epoch(state),
             latest=state.epoch,
+            held=self._demand.times.latest,
             unused=tuple(unused(given, self._declared)),
         )
 

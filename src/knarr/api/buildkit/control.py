@@ -65,6 +65,9 @@ _CODES = {
 }
 
 
+_IN_FILE = (Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS)
+
+
 class _Entry:
     """A build that a client has named: it may be asked about before it is asked for."""
 
@@ -305,7 +308,7 @@ async def _run(build: Build, wanted: asking.Asked) -> Answer:
     try:
         return await build.run(wanted)
     except errors.KnarrError as error:
-        raise _translated(error, build.story.source(wanted.filename)) from error
+        raise _failed(error, build.story.source(wanted.filename)) from error
 
 
 def _unary(service: str, name: str, serve: Callable[[Any, Mapping[str, Any]], Any]) -> Method:
@@ -329,6 +332,16 @@ def _one(
         await stream.send_message(await serve(asked, stream.metadata))
 
     return _guard(handle)
+
+
+def _failed(error: errors.KnarrError, source: Mapping[str, Any] | None) -> GRPCError:
+    """Return the error of a build: of what is wrong in a Dockerfile clients show no code.
+
+    Docker: "failed to solve: dockerfile parse error on line 1: …"
+    """
+    found = _translated(error, source)
+    code = Code.UNKNOWN if found.status in _IN_FILE else found.status
+    return GRPCError(code, found.message, found.details)
 
 
 def _translated(error: errors.KnarrError, source: Mapping[str, Any] | None = None) -> GRPCError:

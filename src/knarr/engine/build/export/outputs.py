@@ -184,7 +184,7 @@ class Exporting:
                 result.lowered.platform,
                 _about(result.attest, names) if result.attest else None,
                 _below(result),
-                result.lowered.epoch,
+                result.lowered.held,
             )
             for image_id, result in zip(ids, self._results, strict=True)
         ]
