@@ -1,4 +1,6 @@
-"""What the steps of builds printed: whole, with times, as long as it can be of use.
+"""What the steps of builds printed: with times, as long as it can be of use.
+
+It is kept whole, but for steps that print without end: their logs would fill the disk.
 
 A log is called `<build>.<number>` while its step runs, and if it failed; when its result enters the
 cache it gets the name of the cache key. So it lives as long as the result can be used: a step that
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND
 _PIECE = 1 << 16
+MOST = 64 << 20  # bytes of a log
+_REST = b"\n[the log has %d MiB: what the step printed after this is not kept]\n"
 
 
 class Piece(Value):
@@ -56,6 +60,7 @@ class StepLog:
         self._directory = directory
         self._name = f"{build_id}.{number}"
         self._started = time.monotonic()
+        self._room = MOST
         path = f"{directory}/{self._name}"
         try:
             self._descriptor = os.open(path, _FLAGS, 0o600)
@@ -66,8 +71,12 @@ class StepLog:
 
     def write(self, stream: int, data: bytes) -> None:
         """Add output."""
+        if self._room <= 0:
+            return
         passed = round((time.monotonic() - self._started) * 1000)
         self._put([passed, stream, data.decode("utf-8", "surrogateescape")])
+        if self._room <= 0:
+            self._put([passed, stream, (_REST % (MOST >> 20)).decode()])
 
     def end(self, error: str, key: str) -> None:
         """End the log; it becomes that of the cached result if there is a key."""
@@ -77,7 +86,9 @@ class StepLog:
             os.rename(f"{self._directory}/{self._name}", f"{self._directory}/{name_of_key(key)}")
 
     def _put(self, row: list[object]) -> None:
-        write_all(self._descriptor, f"{jsontext.dumps(row)}\n".encode())
+        line = f"{jsontext.dumps(row)}\n".encode()
+        self._room -= len(line)
+        write_all(self._descriptor, line)
 
 
 class LogReader:
