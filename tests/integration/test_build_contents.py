@@ -109,3 +109,22 @@ def test_a_copy_of_the_context_is_remembered_as_what_it_was(shop: Workshop) -> N
     assert again.done == ["COPY tree /tree", "RUN cat /tree/small; wc -c /tree/large"]
     assert shop.image_id("again") == shop.image_id("made")
     assert shop.build(dockerfile).done == []
+
+
+def test_large_files_go_where_links_and_flags_lead(shop: Workshop) -> None:
+    shop.write("large", os.urandom(LARGE))
+    shop.write("sub/large", (shop.directory / "large").read_bytes())
+    below = ("real", "real/x", "real/x/sub", "p/sub", "q", "linked", "own", "w", "w/sub")
+    places = " ".join(f"{place}/large" for place in below)
+    built = shop.build(
+        "FROM busybox\n"
+        "RUN mkdir -p /real/x && ln -s /real /dir && ln -s ../real/x /real/link\n"
+        "COPY large /dir/\nCOPY lar* /dir/link/\nCOPY --parents sub/lar* /dir/link/\n"
+        "COPY --parents sub/large /p/\nCOPY --parents ./sub/./large /q/\n"
+        "COPY --link large /linked/\nCOPY --chown=3:4 --chmod=700 large /own/\n"
+        "WORKDIR /w\nCOPY . .\n"
+        f"RUN cd / && sha256sum {places} && stat -c 'owner %u:%g %a' own/large\n"
+    )
+    digest = hashlib.sha256((shop.directory / "large").read_bytes()).hexdigest()
+    assert built.output.count(f"{digest}  ") == len(below)
+    assert "owner 3:4 700" in built.output
