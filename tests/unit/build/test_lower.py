@@ -115,7 +115,10 @@ def test_no_time_is_after_the_epoch_that_is_asked_for() -> None:
     [
         ("FROM busybox AS src\nADD https://a/b /", "stage must use FROM scratch"),
         ("FROM scratch AS src\nADD https://a/b /\nADD https://a/c /", "exactly one remote ADD"),
-        ("FROM scratch AS src\nADD https://a/b /\nWORKDIR /x", "does not meet source-only requirements"),
+        (
+            "FROM scratch AS src\nADD https://a/b /\nWORKDIR /x",
+            "does not meet source-only requirements",
+        ),
     ],
 )
 def test_a_stage_that_says_the_epoch_is_a_source_alone(stage: str, message: str) -> None:
