@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.sources import git_server, serve_repository, web_server
+from support.sources import Repository, git_server, serve_repository, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from support.engine import Knarr
-    from support.sources import Repository, Web
+    from support.sources import Web
 
 pytestmark = pytest.mark.root
 
@@ -179,6 +179,18 @@ def test_servers_of_plain_files_have_submodules_too(
         knarr.do("build", url),
     ):
         assert "does not contain ref refs/heads/none" in done.stderr
+
+
+def test_repositories_may_hash_with_sha256(knarr: Knarr, tmp_path: Path, web: Web) -> None:
+    repository = Repository(tmp_path / "other", hashes="sha256")
+    commit = repository.commit({"top": "one\n", "Dockerfile": "FROM busybox\nCOPY top /\n"})
+    assert len(commit) == 64
+    serve_repository(web, repository, "/main.git")
+    url = f"{web.url}/main.git"
+    assert build(knarr, tmp_path, f"FROM busybox\nADD {url} /x\n").returncode == 0
+    assert made(knarr, "cat", "/x/top") == "one\n"
+    done = knarr.do("build", "-t", "made", f"{url}#main")
+    assert done.returncode == 0, done.stderr
 
 
 def test_repositories_that_are_not_as_asked(

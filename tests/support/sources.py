@@ -88,14 +88,15 @@ def web_server() -> Iterator[Web]:
 class Repository:
     """A repository that a git server has: `url`, and a work tree to commit from."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, hashes: str = "sha1") -> None:
         self.work = directory / "work"
         self.bare = directory / "served" / "project.git"
         self.url = ""
         self.bare.parent.mkdir(parents=True)
-        self._git("init", "-q", "--bare", str(self.bare), at=directory)
+        hashing = f"--object-format={hashes}"
+        self._git("init", "-q", "--bare", hashing, str(self.bare), at=directory)
         self._git("symbolic-ref", "HEAD", "refs/heads/main", at=self.bare)
-        self._git("init", "-q", str(self.work), at=directory)
+        self._git("init", "-q", hashing, str(self.work), at=directory)
         self._git("checkout", "-q", "-b", "main")
 
     def commit(self, files: dict[str, str], *, tag: str = "") -> str:

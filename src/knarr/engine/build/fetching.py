@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MOST_REDIRECTS = 10
 LONGEST = 1 << 40  # bytes; a server that goes on for ever fills a disk, and no more
 _BLOCK = 1 << 20
+_SHA256 = 64  # digits of a commit in a repository that hashes so
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -184,7 +185,8 @@ def fetch_repository(request: Mapping[str, Any], directory: str, auth: str = "")
     shown = _shown(url, auth)
     scratch = f"{directory}.git"
     git = [f"--git-dir={scratch}", f"--work-tree={directory}"]
-    _git(["init", "-q", "--bare", scratch])
+    hashes = ["--object-format=sha256"] if len(commit) == _SHA256 else []
+    _git(["init", "-q", "--bare", *hashes, scratch])
     _git([f"--git-dir={scratch}", "config", "core.bare", "false"])
     try:
         _git([*git, "fetch", "-q", "--depth=1", "--no-tags", "--", url, wanted], shown=shown)
