@@ -58,6 +58,11 @@ def test_instructions_come_in_the_order_of_the_file(client: Client) -> None:
     assert "cache" not in client.text
 
 
+def test_a_stage_without_work_stays_what_it_began_with(client: Client) -> None:
+    client.hear(Planned((Step(0, "FROM busybox", base=BASE), Step(0, "LABEL a=b"))))
+    assert client.text.endswith("Step 2/2 : LABEL a=b\n ---> bbbbbbbbbbbb\n")
+
+
 def test_what_is_cached_says_so_and_with_it_what_is_no_work(client: Client) -> None:
     client.hear(PLAN, Started(ONE, "one"), Finished(ONE, cached=True))
     client.hear(Started(TWO, "two"), Finished(TWO, cached=True))

@@ -160,15 +160,20 @@ class Classic:
         """Tell of a FROM, or of what changes the config alone; return False if it is too early."""
         if step.base:
             self._head(self._position)
-            self._end("" if step.base == "scratch" else step.base)
+            self._end(_base(step))
             return True
         near = self._near(step)
         work = self._work.get(near)
         if near and (work is None or not work.decided):
             return False
         self._head(self._position)
-        self._end(near, cached=work is not None and work.cached)
+        self._end(near or self._begun(step), cached=work is not None and work.cached)
         return True
+
+    def _begun(self, step: Step) -> str:
+        """Return what the stage of a step begins with."""
+        stage = [one for one in self._steps[: self._position] if one.stage == step.stage]
+        return next((_base(one) for one in stage if one.base), "")
 
     def _near(self, step: Step) -> str:
         """Return the work of the stage that comes next, or, without one, the last one."""
@@ -199,3 +204,8 @@ class Classic:
             self._kept.append(document)
         else:
             self._tell_client(document)
+
+
+def _base(step: Step) -> str:
+    """Return the image that a FROM names; scratch is none."""
+    return "" if step.base == "scratch" else step.base
