@@ -65,6 +65,11 @@ _ALIASES = {
 }
 _KNOWN_OS = frozenset(("linux", "windows", "darwin", "freebsd", "wasip1", "js"))
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+# What a word alone may mean; behind an operating system others are taken as well.
+_ARCHITECTURES = """
+    386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm
+"""
+_KNOWN_ARCHITECTURES = frozenset(_ARCHITECTURES.split())
 
 
 class Platform(Value):
@@ -119,6 +124,9 @@ def parse_platform(text: str) -> Platform:
     if len(parts) == 1:
         if parts[0] in _KNOWN_OS:
             return host.replace(os=parts[0])
+        if _ALIASES.get(parts[0], parts)[0] not in _KNOWN_ARCHITECTURES:
+            message = f"{text!r} is not a platform: unknown operating system or architecture"
+            raise InvalidArgument(message, hint="It is os/architecture[/variant], as linux/arm64.")
         parts = [host.os, parts[0]]
     architecture, variant = _ALIASES.get(parts[1], (parts[1], ""))
     if len(parts) == 3:

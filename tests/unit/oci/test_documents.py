@@ -268,6 +268,7 @@ def test_layout() -> None:
         ("linux/armhf", d.Platform("linux", "arm", "v7")),
         ("Linux/ARM/v6", d.Platform("linux", "arm", "v6")),
         ("s390x", d.Platform("linux", "s390x")),
+        ("aarch64", d.Platform("linux", "arm64")),
         ("linux", d.host_platform()),
     ],
 )
@@ -276,7 +277,7 @@ def test_platforms(text: str, platform: d.Platform) -> None:
     assert d.parse_platform(str(platform)) == platform
 
 
-@pytest.mark.parametrize("text", ["", "a/b/c/d", "linux//v7", "linux/am d64", "/"])
+@pytest.mark.parametrize("text", ["", "a/b/c/d", "linux//v7", "linux/am d64", "/", "amd46"])
 def test_no_platforms(text: str) -> None:
     with pytest.raises(InvalidArgument, match="is not a platform"):
         d.parse_platform(text)
