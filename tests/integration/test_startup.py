@@ -9,6 +9,8 @@ import pytest
 from support.startup import PACKAGES, dear, loaded, rooms
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -50,3 +52,12 @@ def test_a_start_loads_no_foreign_code_that_costs_a_millisecond(knarr: Knarr) ->
     costly = {"collections", "ctypes", "enum", "functools", "hashlib", "json", "re", "signal"}
     assert modules & (costly | {"socket", "sqlite3", "encodings.ascii"}) == set()
     assert own(modules) <= 99
+
+
+def test_a_build_of_which_all_is_cached(knarr: Knarr, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN echo one > /one\nENV two=2\n")
+    words = ("build", "-q", "--network", "none", str(tmp_path))
+    knarr(*words)
+    modules = loaded(knarr.directory, *words)
+    costly = {"asyncio", "base64", "ctypes", "dataclasses", "hashlib", "json", "subprocess"}
+    assert not modules & (costly | {"pathlib", "socket", "sqlite3", "tempfile", "threading"})

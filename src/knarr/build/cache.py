@@ -8,9 +8,8 @@ was no hit.
 
 from __future__ import annotations
 
-import hashlib
-
 from knarr.build.graph import CONTEXT, Copy, Fetch, Files, Run
+from knarr.oci.digest import digest_of
 from knarr.util import jsontext
 
 TYPE_CHECKING = False
@@ -43,7 +42,7 @@ def ingredients(
 def key_of(about: dict[str, object]) -> str:
     """Return the key for ingredients."""
     text = jsontext.dumps(about, sort_keys=True)
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+    return str(digest_of(text.encode("utf-8", "surrogateescape")))
 
 
 def _fetch(fetch: Fetch) -> dict[str, object]:

@@ -14,8 +14,7 @@ known only when the inputs are there: see `cache`.
 
 from __future__ import annotations
 
-import hashlib
-
+from knarr.oci.digest import digest_of
 from knarr.util.value import Value
 
 TYPE_CHECKING = False
@@ -166,7 +165,7 @@ def make_vertex(
 ) -> Vertex:
     """Return the vertex that does `operation` on `inputs`."""
     text = "\n".join((repr(operation), str(no_cache), *(each.digest for each in inputs)))
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = digest_of(text.encode("utf-8", "surrogateescape")).hex
     return Vertex(operation, tuple(inputs), digest, name, *lines, no_cache)
 
 

@@ -60,7 +60,13 @@ class Digest(str):
 
 def digest_of(data: bytes) -> Digest:
     """Return the sha256 digest of `data`, which is a document: short."""
-    return Digest(f"sha256:{_sha256()(data).hexdigest()}")
+    global _own_sha256  # noqa: PLW0603 - looked for once
+    if _own_sha256 is None:
+        _own_sha256 = _sha256()
+    return Digest(f"sha256:{_own_sha256(data).hexdigest()}")
+
+
+_own_sha256: Callable[[bytes], Hash] | None = None
 
 
 def _sha256() -> Callable[[bytes], Hash]:

@@ -12,6 +12,7 @@ from knarr.engine.build.bases import Bases
 from knarr.engine.build.claims import Claim
 from knarr.engine.build.layouts import LAYOUT
 from knarr.engine.build.workplace import builds_dir
+from knarr.oci.digest import digest_of
 from knarr.oci.reference import parse_reference
 from knarr.snapshot.contents import Contents
 from knarr.snapshot.treehash import StatCache
@@ -332,9 +333,7 @@ class _ContextCache:
     """What is remembered of the files of one context between builds."""
 
     def __init__(self, engine: Engine, context_dir: str) -> None:
-        from knarr.oci.digest import hasher  # noqa: PLC0415 - loaded already
-
-        name = hasher(os.fsencode(context_dir)).hexdigest()[:32]
+        name = digest_of(os.fsencode(context_dir)).hex[:32]
         self._path = f"{builds_dir(engine.paths)}/contexts/{name}" if context_dir else ""
         self._known = b""
         self.cache = StatCache()

@@ -16,6 +16,7 @@ from knarr.build.reasons.values import encode
 from knarr.engine.build.history.entering import compare, enter
 from knarr.engine.build.history.memory import Memory
 from knarr.errors import KnarrError
+from knarr.oci.digest import digest_of
 from knarr.store.buildhistory import BuildRun, BuildRuns
 from knarr.util import jsontext
 from knarr.util.value import Value
@@ -55,12 +56,10 @@ class Asked(Value):
     @property
     def source(self) -> str:
         """Return a name for what is built."""
-        from knarr.oci.digest import hasher  # noqa: PLC0415 - loaded already
-
         words: tuple[str, ...] = (self.context, self.dockerfile, self.target, self.platform)
         if self.context == "-":  # which says nothing about what came
             words = (*words, *self.tags)
-        return hasher("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return digest_of("\0".join(words).encode("utf-8", "surrogateescape")).hex[:32]
 
     @property
     def name(self) -> str:
