@@ -145,3 +145,13 @@ def test_clients_hear_how_much_they_have_sent(served: Served, tmp_path: Path) ->
     assert dockerfile.current < 100
     assert 2 << 20 <= context.current < (2 << 20) + 100
     assert context.HasField("completed")
+
+
+def test_a_context_that_is_ignored_as_a_whole_is_warned_of(served: Served, tmp_path: Path) -> None:
+    with client(served, tmp_path / "context", "FROM busybox\nCOPY . /it/\n") as one:
+        (tmp_path / "context" / ".dockerignore").write_text("*\n.dockerignore\n")
+        one.solve({}, MOBY)
+        told = [each.short for status in one.statuses for each in status.warnings]
+    assert told == [
+        b'CopyIgnoredFile: Attempting to Copy file "." that is excluded by .dockerignore (line 2)'
+    ]

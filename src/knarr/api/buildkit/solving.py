@@ -266,11 +266,11 @@ class _Work:
             told = f"[internal] load {lists}"
             directory = self._fetch(told, trees.Wanted(name, follow=[lists]), lists)
             ignored = _read(directory, lists) or b""
+            with open(f"{dockerfile}{lists}", "xb") as file:  # the context may be without it
+                file.write(ignored)
         if self._asked.call:  # which wants to know what is ignored, and nothing else
             place = self._files.path("context")
             os.mkdir(place)
-            with open(f"{place}/{lists}", "xb") as file:
-                file.write(ignored)
             return place
         wanted = trees.Wanted(name, excludes=read_patterns(ignored))
         return self._fetch("[internal] load build context", wanted, "context")
