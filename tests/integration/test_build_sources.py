@@ -249,6 +249,8 @@ def test_named_contexts(knarr: Knarr, tmp_path: Path, repository: Repository) ->
     repository.commit({"page": "from git\n"})
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "page").write_text("from here\n")
+    (tmp_path / "local" / "hidden").write_text("not to be seen\n")
+    (tmp_path / "local" / ".dockerignore").write_text("hidden\n")
     knarr("tag", "busybox", "other")
     text = (
         "FROM base AS last\nCOPY --from=local page /local\nCOPY --from=repo page /repo\n"
@@ -264,6 +266,7 @@ def test_named_contexts(knarr: Knarr, tmp_path: Path, repository: Repository) ->
     assert done.returncode == 0, done.stderr
     said = made(knarr, "cat", "/local", "/repo", "/all/page", "/mounted")
     assert said == "from here\nfrom git\nfrom here\nfrom here\n"
+    assert made(knarr, "ls", "-A", "/all").split() == [".dockerignore", "page"]
     assert build(knarr, tmp_path, text, *words).stderr.count("CACHED") == 8
     (tmp_path / "local" / "page").write_text("changed\n")
     assert build(knarr, tmp_path, text, *words).returncode == 0

@@ -45,6 +45,12 @@ class BuildContext:
         return Matcher(self.ignored) if self.ignored else None
 
 
+def hidden_in(directory: str) -> Matcher | None:
+    """Return what a directory's own .dockerignore leaves out. Raises: InvalidArgument"""
+    ignored = _ignored(directory, "")
+    return Matcher(ignored) if ignored else None
+
+
 def open_context(
     place: str,
     dockerfile: str,

@@ -15,6 +15,7 @@ from knarr import errors
 from knarr.build.graph import Copy
 from knarr.build.remote import GIT, HTTP, is_commit
 from knarr.build.selection import Tree, fingerprint
+from knarr.engine.build.context import hidden_in
 from knarr.linux import path as paths
 from knarr.linux.tree import remove_tree
 from knarr.snapshot.treehash import StatCache
@@ -71,7 +72,8 @@ class Fetches:
     def _of_directory(self, directory: str) -> str:
         descriptor = os.open(directory, _DIRECTORY)
         try:
-            return fingerprint(Tree(descriptor), _EVERYTHING, StatCache())
+            tree = Tree(descriptor, hidden_in(directory))
+            return fingerprint(tree, _EVERYTHING, StatCache())
         finally:
             os.close(descriptor)
 
@@ -167,7 +169,8 @@ class FetchJob:
         try:
             root_fd = layers.mount((), active=self._directory, volatile=True)
             try:
-                place(Tree(source), root_fd, _EVERYTHING, owner=None, mode=None)
+                tree = Tree(source, hidden_in(self._fetch.url))
+                place(tree, root_fd, _EVERYTHING, owner=None, mode=None)
             finally:
                 os.close(root_fd)
         finally:
