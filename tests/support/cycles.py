@@ -27,7 +27,7 @@ from knarr.linux import cgroup
 
 CACHES = ("net_namespace", "pid_namespace", "user_namespace", "uts_namespace", "nsproxy",
           "mnt_cache", "mem_cgroup", "task_struct", "pid", "sock_inode_cache")  # fmt: skip
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def main() -> None:
