@@ -88,7 +88,7 @@ DIFFERENCES = (
     ),
     Difference(
         "reading", r"/proc/interrupts has text", r"/proc/interrupts is empty",
-        "what tells of the processors' work for others is masked, as in Docker from version 28.3 on",
+        "what tells how warm the processors are is masked, as in newer Docker",
     ),
     Difference(
         "mounts", r"/sys/fs/cgroup / rw,\S+ - tmpfs tmpfs rw,mode=755",
