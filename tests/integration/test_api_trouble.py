@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import signal
@@ -174,6 +175,13 @@ def test_sigterm_ends_it_and_containers_go_on(served: Served) -> None:
     assert served.knarr("ps", "--format", "{{.Names}}") == "one\n"
     served.start()
     assert served.get("/containers/json")[0]["State"] == "running"
+
+
+def test_sigterm_ends_it_whichever_thread_gets_it(served: Served) -> None:
+    process = served.process
+    threads = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - {process.pid}
+    assert ctypes.CDLL(None).tgkill(process.pid, min(threads), signal.SIGTERM) == 0
+    assert process.wait(20) == 0
 
 
 def test_a_second_server_beside_it(served: Served) -> None:

@@ -80,8 +80,11 @@ class Server:
         threading.stack_size(STACK_SIZE)
         sys.setswitchinterval(SWITCH_INTERVAL)
         told, tell = os.pipe()
+        os.set_blocking(tell, False)
+        # The kernel may give a signal to any thread, whose interpreter then waits for the main one.
+        signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):  # not blocked: supervisors would inherit it
-            signal.signal(number, lambda *_: os.write(tell, b"."))
+            signal.signal(number, lambda *_: None)
         for listener in self.listeners:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         os.read(told, 1)
