@@ -146,7 +146,8 @@ def test_a_crowd_attached_and_a_crowd_following(served: Served) -> None:
     for bare in crowd:
         assert bare.recv(12) == b"HTTP/1.1 200"
     served.knarr.wait_until(lambda: burden(served)[0] >= ATTACHED + FOLLOWING)
-    time.sleep(0.5)  # until the last of them is attached
+    attached = ("events", "--since", "10m", "--until", "0s", "--filter", "event=attach")
+    served.knarr.wait_until(lambda: len(served.knarr(*attached).splitlines()) == ATTACHED)
     with served.connect() as giver:
         giver.sendall(head("POST /containers/one/attach?stream=1&stdin=1 HTTP/1.1"))
         assert giver.recv(12) == b"HTTP/1.1 200"
