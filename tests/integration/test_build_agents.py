@@ -128,6 +128,7 @@ def test_what_is_no_key_is_told(shop: Workshop, tmp_path: Path) -> None:
 
 
 def test_without_an_agent(shop: Workshop, tmp_path: Path) -> None:
+    shop.write("root/empty", b"")
     shop.write("Dockerfile", LISTED.format("", "sh -c 'echo none:$SSH_AUTH_SOCK'"))
     shop.build("")
     assert listed(shop) == "none:"
