@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import Options
-    from knarr.engine.paths import Paths
     from knarr.store.containers import ContainerRow
     from knarr.store.journal import Entry
 
@@ -247,13 +246,12 @@ def _after_boot(engine: Engine) -> list[str]:
 
 def _sweep(engine: Engine) -> list[str]:
     """Remove what belongs to nobody."""
-    known = {row.id for row in ContainerRecords(engine.database).all()}
-    done = _sweep_directories(engine.paths, known)
+    done = _sweep_directories(engine)
     dead = dead_sandboxes(engine)
     engine.networks.release_dead(lambda one: one not in dead)
     if dead:
         done.append(f"released the addresses of {len(dead)} containers that do not run")
-    for path in groups.strays(engine, at_work(engine)):
+    for path in groups.strays(engine, at_work):
         groups.remove(path)
     engine.volumes.sweep()
     done += mounting.sweep(engine)
@@ -262,13 +260,22 @@ def _sweep(engine: Engine) -> list[str]:
     return done + collect_all(engine)
 
 
-def _sweep_directories(paths: Paths, known: set[str]) -> list[str]:
-    """Remove directories of containers that have no record, and unfinished run directories."""
-    count = 0
-    for name in os.listdir(paths.containers_dir):
+def _sweep_directories(engine: Engine) -> list[str]:
+    """Remove directories of containers that have no record, and unfinished run directories.
+
+    Who makes one has its operation in the journal before it, and its record before the operation
+    ends: asked for in the opposite order, none of them is missed.
+    """
+    paths, count = engine.paths, 0
+    names = os.listdir(paths.containers_dir)
+    busy = {entry.key for entry in engine.journal.living()}
+    known = {row.id for row in ContainerRecords(engine.database).all()}
+    for name in names:
         container_id = name.removeprefix(removing.ASIDE)
         lock = f"{paths.containers_dir}/{name}/lock"
-        if (name in known and container_id == name) or leftovers.held(lock):
+        if container_id in busy or (name in known and container_id == name):
+            continue
+        if leftovers.held(lock):
             continue
         removing.remove_directory(paths, container_id)
         count += 1
@@ -280,10 +287,14 @@ def _sweep_directories(paths: Paths, known: set[str]) -> list[str]:
 
 
 def at_work(engine: Engine) -> set[str]:
-    """Return the IDs of all containers that run, and of what operations are about."""
+    """Return the IDs of all containers that run, and of what operations are about.
+
+    In the opposite order: a start that is over by the time that operations are looked at has left
+    a container that runs.
+    """
+    busy = {entry.key for entry in engine.journal.living()}
     rows = ContainerRecords(engine.database).all()
-    active = {row.id for row in rows if tasks.read_state(engine.paths, row.id).active}
-    return active | {entry.key for entry in engine.journal.living()}
+    return busy | {row.id for row in rows if tasks.read_state(engine.paths, row.id).active}
 
 
 def dead_sandboxes(engine: Engine) -> set[str]:

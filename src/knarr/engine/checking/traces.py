@@ -30,7 +30,7 @@ GROUP, MOUNT, INTERFACE, BRIDGE = "control group", "mount", "interface", "bridge
 
 def find_groups(engine: Engine) -> Iterable[Finding]:
     """Yield control groups of containers that do not run."""
-    for path in groups.strays(engine, recovery.at_work(engine)):
+    for path in groups.strays(engine, recovery.at_work):
         problem = "it is no running container's"
         yield Finding(GROUP, path, problem, "kill what is left in it, and remove it")
 

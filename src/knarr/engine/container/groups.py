@@ -21,6 +21,8 @@ from knarr.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from knarr.engine.engine import Engine
     from knarr.engine.options.values import Options
     from knarr.engine.paths import Paths
@@ -72,21 +74,26 @@ def find(paths: Paths, container_id: str) -> Cgroup:
     return cgroups.find(spec["linux"].get("cgroupsPath", ""), container_id)
 
 
-def strays(engine: Engine, kept: set[str]) -> list[str]:
-    """Return the control groups of this root, as a spec names them, that are not in `kept`."""
+def strays(engine: Engine, at_work: Callable[[Engine], set[str]]) -> list[str]:
+    """Return the control groups of this root, as a spec names them, of who is not `at_work`.
+
+    That is asked for when the groups have been listed: a container that comes later has none there.
+    """
     from knarr.runtime import cgroups  # noqa: PLC0415 - loads what runs containers
 
     realm = engine.paths.realm
     places = cgroups.locate(f"/{realm}", "").places
     names = {name for place in places for name in _children(place.directory)}
+    alone = len(places) == 1 and places[0].version == 2
+    scopes = _children(f"{places[0].root}/{DEFAULT_SLICE}") if alone else set()
+    kept = at_work(engine)
     found = [f"/{realm}/{name}" for name in names - kept]
-    if len(places) == 1 and places[0].version == 2:
-        prefix, suffix = f"{realm}-", ".scope"
-        for name in _children(f"{places[0].root}/{DEFAULT_SLICE}"):
-            container_id = name.removeprefix(prefix).removesuffix(suffix)
-            ours = name == f"{prefix}{container_id}{suffix}" and "-" not in container_id
-            if ours and container_id not in kept:  # a dash: another realm's, which begins as ours
-                found.append(f"{DEFAULT_SLICE}:{realm}:{container_id}")
+    prefix, suffix = f"{realm}-", ".scope"
+    for name in scopes:
+        container_id = name.removeprefix(prefix).removesuffix(suffix)
+        ours = name == f"{prefix}{container_id}{suffix}" and "-" not in container_id
+        if ours and container_id not in kept:  # a dash: another realm's, which begins as ours
+            found.append(f"{DEFAULT_SLICE}:{realm}:{container_id}")
     return sorted(found)
 
 
