@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from knarr.engine import recovery
+from support.children import wait_stopped
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from knarr.store.journal import Entry
     from support.engine import Knarr
 
 pytestmark = pytest.mark.root
@@ -83,6 +87,36 @@ def test_a_removal_cut_short_is_finished(knarr: Knarr, point: str) -> None:
     assert knarr("ps", "-aq") == ""
     assert knarr("volume", "ls", "-q") == ""
     knarr.assert_clean()
+
+
+def test_what_is_being_made_is_nobodys_leftover(knarr: Knarr) -> None:
+    made = "a" * 64
+    with knarr.engine.journal.begin("create", made):
+        directory = knarr.engine.paths.container(made)
+        os.mkdir(directory)
+        killed(knarr, "create:recorded", "create", *NONE, "busybox")
+        assert "whose creation was interrupted" in settle(knarr)
+        assert os.path.isdir(directory)
+        os.rmdir(directory)
+
+
+def test_a_start_that_ends_meanwhile_keeps_its_address(
+    knarr: Knarr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    knarr("create", "--name", "one", *SLEEP)
+    starting = knarr.start("start", "one", trace="start:created=stop")
+    wait_stopped(starting)
+    journal = knarr.engine.journal
+    look = journal.living
+
+    def living() -> list[Entry]:
+        """Look when the start is over, wherever that look comes among the others."""
+        starting.send_signal(signal.SIGCONT)
+        assert starting.communicate(timeout=30) == (b"one\n", b"")
+        return look()
+
+    monkeypatch.setattr(journal, "living", living)
+    assert recovery.dead_sandboxes(knarr.engine) == set()
 
 
 def test_a_killed_supervisor_gets_a_successor(knarr: Knarr) -> None:
