@@ -85,17 +85,7 @@ def test_clients_who_leave_write_no_log(served: Served) -> None:
 def test_strangers_are_counted_before_they_are_known(served: Served, tmp_path: Path) -> None:
     """Who says nothing under TLS has a thread for ten seconds, however fast bytes drip."""
     authority = Authority(tmp_path / "certificates")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    files = [
-        "--tlsverify", f"--tlscacert={authority.certificate}",
-        f"--tlscert={authority.server_certificate}", f"--tlskey={authority.server_key}",
-    ]  # fmt: skip
-    server = served.knarr.start("serve", "-H", f"tcp://127.0.0.1:{port}", *files)
-    assert server.stderr is not None
-    server.stderr.readline()
-    try:
+    with served.under_tls(authority) as (port, pid):
         mute = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
         slow = socket.create_connection(("127.0.0.1", port))
         hello = _client_hello()
@@ -105,12 +95,9 @@ def test_strangers_are_counted_before_they_are_known(served: Served, tmp_path: P
                 slow.send(bytes((byte,)))
                 time.sleep(0.1)
         assert time.monotonic() - began < 20
-        assert len(os.listdir(f"/proc/{server.pid}/task")) < 20
+        assert len(os.listdir(f"/proc/{pid}/task")) < 20
         for each in (*mute, slow):
             each.close()
-    finally:
-        server.terminate()
-        server.communicate()
 
 
 def _client_hello() -> bytes:

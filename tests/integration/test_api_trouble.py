@@ -222,26 +222,13 @@ def test_tcp_asks_for_certificates(served: Served, tmp_path: Path) -> None:
     half = ["--tls", "--tlscert", "x", "--tlskey", "y"]
     assert "without TLS" in served.knarr.fails("serve", "-H", "tcp://127.0.0.1:0", *half)
     authority = Authority(tmp_path / "certificates")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    files = [
-        "--tlsverify", f"--tlscacert={authority.certificate}",
-        f"--tlscert={authority.server_certificate}", f"--tlskey={authority.server_key}",
-    ]  # fmt: skip
-    server = served.knarr.start("serve", "-H", f"tcp://127.0.0.1:{port}", *files)
-    assert server.stderr is not None
-    assert b"listens" in server.stderr.readline()
-    try:
+    with served.under_tls(authority) as (port, _):
         context = ssl.create_default_context(cafile=authority.certificate)
         context.check_hostname = False
         with pytest.raises((ssl.SSLError, ConnectionError)):
             ask_tls(context, port)
         context.load_cert_chain(authority.client_certificate, authority.client_key)
         assert ask_tls(context, port) == b"OK"
-    finally:
-        server.terminate()
-        server.communicate()
 
 
 def ask_tls(context: ssl.SSLContext, port: int) -> bytes:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from support.certificates import Authority
+
 STARTED_WITHIN = 10.0
 
 
@@ -83,6 +85,25 @@ class Served:
             bare.close()
             raise
         return bare
+
+    @contextlib.contextmanager
+    def under_tls(self, authority: Authority) -> Iterator[tuple[int, int]]:
+        """Lend another server, which asks clients for certificates: its port and process ID."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        files = [
+            "--tlsverify", f"--tlscacert={authority.certificate}",
+            f"--tlscert={authority.server_certificate}", f"--tlskey={authority.server_key}",
+        ]  # fmt: skip
+        server = self.knarr.start("serve", "-H", f"tcp://127.0.0.1:{port}", *files)
+        assert server.stderr is not None
+        assert b"listens" in server.stderr.readline()
+        try:
+            yield port, server.pid
+        finally:
+            server.terminate()
+            server.communicate()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End the server, and return its exit status."""
